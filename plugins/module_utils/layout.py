@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where everything of one app lives on a host: a name in, every path and unit name out.
+
+The roles, the modules and the playbooks agree through this one pure function and through nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+
+SLOTS = ("blue", "green")
+
+# useradd(8) allows 32 characters; systemd and nginx file names allow more than this pattern does.
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
+NAME_LIMIT = 32
+NAME_RULE = (
+    "1 to 32 characters: lower-case letters, digits, and single '-' or '_' between them, starting with a letter"
+)
+
+# Accounts, or template units, of Debian's own: an app of that name would take them over.
+RESERVED_NAMES = frozenset(
+    "adm autovt backup bin certbot console daemon dbus games getty irc kmem list lp mail man messagebus modprobe "
+    "news nginx nobody operator polkitd proxy quotaon root sasl serial shadow shared ssh sshd staff sudo sync sys "
+    "syslog systemd tape user users utmp uucp uuidd video voice www-data".split()
+)
+
+
+def check_name(name: object) -> str:
+    """Return *name* if it can name an account, a directory and a systemd unit; raise ValueError if not."""
+    if not isinstance(name, str) or len(name) > NAME_LIMIT or not NAME_PATTERN.fullmatch(name):
+        raise ValueError(f"{name!r} cannot name an app: {NAME_RULE}")
+    if name in RESERVED_NAMES:
+        raise ValueError(f"{name!r} cannot name an app: the operating system uses that name; choose another")
+    return name
+
+
+def layout(name: str) -> dict[str, object]:
+    """Return every path, unit name and account of the app *name*.
+
+    Raises ValueError for a name that is not safe in a path, a unit name and an account name.
+    """
+    check_name(name)
+    home = f"/srv/{name}"
+    run = f"/run/{name}"
+    units = "/etc/systemd/system"
+    return {
+        "name": name,
+        "user": name,
+        "group": name,
+        "home": home,
+        "releases": f"{home}/releases",
+        "configs": f"{home}/configs",
+        "shared": f"{home}/shared",
+        "staged": f"{home}/staged",
+        "current": f"{home}/current",
+        "log": f"{home}/releases.json",
+        "lock": f"{home}/.lock",
+        "run": run,
+        "live_socket": f"{run}/live.sock",
+        "tmpfiles": f"/etc/tmpfiles.d/{name}.conf",
+        "service_template": f"{units}/{name}@.service",
+        "socket_template": f"{units}/{name}@.socket",
+        "tls": f"/etc/asgi/{name}/tls",
+        "nginx_site": f"/etc/nginx/conf.d/asgi-{name}.conf",
+        "slots": {slot: _slot(name, slot, home, run, units) for slot in SLOTS},
+    }
+
+
+def _slot(name: str, slot: str, home: str, run: str, units: str) -> dict[str, str]:
+    directory = f"{home}/slots/{slot}"
+    return {
+        "name": slot,
+        "directory": directory,
+        "release": f"{directory}/release",
+        "config": f"{directory}/config",
+        "socket": f"{run}/{slot}.sock",
+        "service_unit": f"{name}@{slot}.service",
+        "socket_unit": f"{name}@{slot}.socket",
+        "drop_in": f"{units}/{name}@{slot}.service.d/slot.conf",
+    }
+
+
+def release_paths(name: str, release: str) -> dict[str, str]:
+    """Return the paths inside one release of the app *name*."""
+    directory = f"/srv/{name}/releases/{release}"
+    return {
+        "directory": directory,
+        "code": f"{directory}/code",
+        "venv": f"{directory}/.venv",
+        "python": f"{directory}/.venv/bin/python",
+        "manifest": f"{directory}/release.json",
+    }

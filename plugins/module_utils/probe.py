@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask an app's health endpoint over its own unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from typing import Callable, NamedTuple
+
+
+class Probe(NamedTuple):
+    """How to ask, and when the answer counts as healthy.
+
+    ``successes`` answers with one of ``statuses`` in a row are wanted before ``deadline`` seconds are over; each
+    question may take ``timeout`` seconds. ``host`` is sent as the Host header.
+    """
+
+    path: str
+    host: str
+    statuses: tuple
+    successes: int
+    timeout: float
+    deadline: float
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Probe:
+        return cls(**{**values, "statuses": tuple(values["statuses"])})
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP/1.1 over the unix socket at *path*."""
+
+    def __init__(self, path: str, host: str, timeout: float) -> None:
+        super().__init__(host, timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def ask(path: str, probe: Probe) -> tuple:
+    """Return (status, first part of the body) of one question to the socket at *path*; raises OSError, HTTPException."""
+    connection = UnixConnection(path, probe.host, probe.timeout)
+    try:
+        headers = {"Connection": "close", "User-Agent": "asgi.deploy probe", "X-Forwarded-Proto": "https"}
+        connection.request("GET", probe.path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read(500).decode(errors="replace")
+    finally:
+        connection.close()
+
+
+def wait_healthy(path: str, probe: Probe, ask: Callable = ask, clock=time.monotonic, sleep=time.sleep) -> str:
+    """Ask until the app is healthy; return "" then, or what the last answer was when the deadline has passed."""
+    end = clock() + probe.deadline
+    in_a_row, answer = 0, "no answer"
+    while True:
+        try:
+            status, body = ask(path, probe)
+            answer = f"HTTP {status}: {body.strip()[:200]}"
+            in_a_row = in_a_row + 1 if status in probe.statuses else 0
+        except (OSError, http.client.HTTPException) as exc:
+            answer = f"{type(exc).__name__}: {exc}"
+            in_a_row = 0
+        if in_a_row >= probe.successes:
+            return ""
+        if clock() >= end:
+            wanted = " or ".join(str(status) for status in probe.statuses)
+            return f"GET {probe.path} (Host: {probe.host}) on {path} answered {answer!r}, wanted {wanted}"
+        sleep(0 if in_a_row else 0.2)

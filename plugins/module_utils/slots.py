@@ -1,0 +1,317 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The two slots of an app on this host: what is live, and how another release becomes it.
+
+Every step leaves a state from which the next run goes on: the flip is one rename, what is needed after a reboot is
+written so that the slot that takes traffic is always one that starts by itself, and :meth:`App.settle` brings any
+half-way state to the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from datetime import datetime, timezone
+from typing import NamedTuple, Optional
+
+from ansible_collections.asgi.deploy.plugins.module_utils.files import (
+    read_link,
+    read_text,
+    replace_link,
+    write_text,
+)
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import SLOTS
+from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, wait_healthy
+from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair, with_bad, with_live
+from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError, Unit
+
+ENV_FILE = "env"
+SERVICE_FILE = "service.conf"
+PROBE_FILE = "probe.json"
+
+
+class ActivationError(Exception):
+    """The release did not come to serve; ``journal`` holds what its instance said."""
+
+    def __init__(self, reason: str, journal: str = "") -> None:
+        super().__init__(reason)
+        self.journal = journal
+
+
+class Locked(Exception):
+    """Somebody else deploys this app right now; the message says who and since when."""
+
+
+class State(NamedTuple):
+    """What is on the host: the live slot, what each slot holds, and its units."""
+
+    live: Optional[str]
+    pairs: dict
+    units: dict
+
+    @property
+    def live_pair(self) -> Optional[Pair]:
+        return self.pairs[self.live] if self.live else None
+
+
+def other(slot: Optional[str]) -> str:
+    """Return the slot to use beside *slot*: the other one, or the first if nothing is live."""
+    return SLOTS[0] if slot is None else SLOTS[1 - SLOTS.index(slot)]
+
+
+def config_digest(files: dict, service_template: str) -> str:
+    """Return the name of a configuration: the same files and the same unit give the same name."""
+    digest = hashlib.sha256(service_template.encode())
+    for name, text in sorted(files.items()):
+        digest.update(f"\0{name}\0{len(text)}\0{text}".encode())
+    return digest.hexdigest()[:12]
+
+
+def tmpfiles_text(paths: dict, slot: str) -> str:
+    """Return what systemd-tmpfiles recreates below /run at boot."""
+    return (
+        f"# Which slot of {paths['name']} takes traffic. Written at each activation; do not edit.\n"
+        f"d {paths['run']} 0755 root root -\n"
+        f"L+ {paths['live_socket']} - - - - {slot}.sock\n"
+    )
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class App:
+    """One app on this host. *paths* is its layout; *dry* only reports what would be done."""
+
+    def __init__(self, paths: dict, systemd: Systemd, dry: bool = False, by: str = "") -> None:
+        self.paths = paths
+        self.systemd = systemd
+        self.dry = dry
+        self.by = by
+        self.changes: list = []
+
+    # ---- what is there
+
+    def state(self) -> State:
+        names = [slot[unit] for slot in self.paths["slots"].values() for unit in ("service_unit", "socket_unit")]
+        return State(
+            live=self._live_slot(),
+            pairs={slot: self._pair(slot) for slot in SLOTS},
+            units=self.systemd.show(*names),
+        )
+
+    def _live_slot(self) -> Optional[str]:
+        target = read_link(self.paths["live_socket"])
+        if target is None:  # after a reboot without tmpfiles, say
+            found = re.search(r"^L\+ .* (\w+\.sock)$", read_text(self.paths["tmpfiles"]) or "", re.MULTILINE)
+            target = found.group(1) if found else ""
+        slot = target.replace(".sock", "")
+        return slot if slot in SLOTS else None
+
+    def _pair(self, slot: str) -> Optional[Pair]:
+        release = read_link(self.paths["slots"][slot]["release"])
+        config = read_link(self.paths["slots"][slot]["config"])
+        return Pair(os.path.basename(release), os.path.basename(config)) if release and config else None
+
+    def staged(self) -> Optional[str]:
+        """Return the id of the release that asgi_app staged last."""
+        target = read_link(self.paths["staged"])
+        return os.path.basename(target) if target else None
+
+    def on_disk(self, pair: Pair) -> bool:
+        return os.path.exists(os.path.join(self.paths["releases"], pair.release, "release.json")) and os.path.isdir(
+            os.path.join(self.paths["configs"], pair.config)
+        )
+
+    def config_files(self, pair: Optional[Pair]) -> dict:
+        """Return the texts of a configuration, but for the environment."""
+        if pair is None:
+            return {}
+        directory = os.path.join(self.paths["configs"], pair.config)
+        names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+        return {name: read_text(os.path.join(directory, name)) for name in names if name != ENV_FILE}
+
+    def environment_text(self, pair: Optional[Pair]) -> str:
+        return read_text(os.path.join(self.paths["configs"], pair.config, ENV_FILE)) or "" if pair else ""
+
+    def serving(self) -> str:
+        """Return a sentence on what takes traffic now."""
+        state = self.state()
+        if state.live_pair is None:
+            return "nothing is live: this would have been the first release"
+        return f"release {state.live_pair.release} goes on serving in slot {state.live}"
+
+    def describe(self, pair: Optional[Pair], files: dict, environment: str) -> str:
+        """Return what a person compares before and after: the release, the environment's names, the files."""
+        if pair is None:
+            return ""
+        parts = [f"release: {pair.release}", *environment.splitlines()]
+        for name, text in sorted(files.items()):
+            if not name.endswith("_worker.py") and not name.endswith("_logging.py"):
+                parts += [f"--- {name}", text.rstrip()]
+        return "\n".join(parts) + "\n"
+
+    def log(self) -> list:
+        return json.loads(read_text(self.paths["log"]) or "[]")
+
+    def probe_of(self, pair: Pair) -> Probe:
+        text = read_text(os.path.join(self.paths["configs"], pair.config, PROBE_FILE))
+        return Probe.from_dict(json.loads(text or "{}"))
+
+    # ---- one at a time
+
+    @contextlib.contextmanager
+    def lock(self):
+        """Keep everybody else from changing this app; the kernel lets go when this process ends, however it ends."""
+        if self.dry:
+            yield
+            return
+        with open(self.paths["lock"], "a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise Locked(f"{self.paths['name']} is being deployed: {file.read().strip()}") from None
+            file.truncate(0)
+            file.write(f"by {self.by or 'somebody'} since {now()}, process {os.getpid()}\n")
+            file.flush()
+            yield
+            file.truncate(0)
+
+    # ---- changes
+
+    def store_config(self, files: dict, gid: int) -> str:
+        """Write a configuration, whole or not at all, unless it is there already; return its digest."""
+        digest = config_digest(files, read_text(self.paths["service_template"]) or "")
+        directory = os.path.join(self.paths["configs"], digest)
+        if os.path.isdir(directory) or self.dry:
+            return digest
+        os.makedirs(self.paths["configs"], mode=0o755, exist_ok=True)
+        building = tempfile.mkdtemp(dir=self.paths["configs"], prefix=".new-")
+        for name, text in files.items():
+            write_text(os.path.join(building, name), text, mode=0o640 if name == ENV_FILE else 0o644, gid=gid)
+        os.chown(building, -1, gid)
+        os.chmod(building, 0o750)
+        os.replace(building, directory)
+        return digest
+
+    def activate(self, target: Pair, state: State, probe: Probe) -> str:
+        """Make *target* live, by way of the idle slot, and return that slot; if it is live already, mend what is amiss."""
+        if state.live_pair == target:
+            self.settle(state.live, state, probe)
+            return state.live
+        slot = other(state.live)
+        self.changes.append(f"activate release {target.release} with configuration {target.config} in slot {slot}")
+        if self.dry:
+            return slot
+        entry = {"release": target.release, "config": target.config, "slot": slot, "at": now(), "by": self.by}
+        try:
+            self.fill(slot, target, state)
+            self.boot(slot, probe)
+        except ActivationError as exc:
+            its = self.paths["slots"][slot]
+            self.systemd.stop(its["socket_unit"], its["service_unit"])
+            self._write_log(with_bad(self.log(), entry, str(exc)))
+            raise
+        self.settle(slot, self.state(), probe)
+        self._write_log(with_live(self.log(), entry))
+        self._prune_configs()
+        return slot
+
+    def fill(self, slot: str, target: Pair, state: State) -> None:
+        """Put *target* into the idle *slot*; whatever an interrupted run left running there is stopped first."""
+        its = self.paths["slots"][slot]
+        if not self._all(its, state, lambda unit: unit.stopped):
+            self.systemd.stop(its["socket_unit"], its["service_unit"])
+        replace_link(its["release"], f"../../releases/{target.release}")
+        replace_link(its["config"], f"../../configs/{target.config}")
+        settings = read_text(os.path.join(its["config"], SERVICE_FILE))
+        if write_text(its["drop_in"], settings or "") or self._any(its, state, lambda unit: unit.needs_daemon_reload):
+            self.systemd.daemon_reload()
+
+    def boot(self, slot: str, probe: Probe) -> None:
+        """Start *slot* and wait until it serves and is healthy; raise ActivationError with what it said if not."""
+        its = self.paths["slots"][slot]
+        began = time.time()
+        try:
+            self.systemd.start(its["socket_unit"], its["service_unit"])
+            reason = wait_healthy(its["socket"], probe)
+        except SystemdError as exc:
+            reason = f"{its['service_unit']} did not come to serve: {exc}".splitlines()[0]
+        if reason:
+            raise ActivationError(reason, self.systemd.journal(its["service_unit"], began))
+
+    def settle(self, slot: str, state: State, probe: Probe) -> None:
+        """Make *slot* the one that takes traffic, now and after a reboot, and the other one idle; note what changed.
+
+        The order matters: a reboot between any two steps finds a slot that starts by itself and a link to it.
+        """
+        its, idle = self.paths["slots"][slot], self.paths["slots"][other(slot)]
+        release = os.path.basename(read_link(its["release"]) or "")
+
+        self._settle_unit_files(its, state)
+        if not self._all(its, state, lambda unit: unit.running):
+            self._do(f"start {its['service_unit']}", lambda: self.boot(slot, probe))
+        if not self._all(its, state, lambda unit: unit.enabled):
+            self._do(f"enable {slot} at boot", lambda: self.systemd.enable(its["socket_unit"], its["service_unit"]))
+        if read_link(self.paths["live_socket"]) != f"{slot}.sock":
+            self._do(f"flip to {slot}", lambda: replace_link(self.paths["live_socket"], f"{slot}.sock"))
+        if read_text(self.paths["tmpfiles"]) != tmpfiles_text(self.paths, slot):
+            self._do(
+                f"remember {slot} for the next boot",
+                lambda: write_text(self.paths["tmpfiles"], tmpfiles_text(self.paths, slot)),
+            )
+        if read_link(self.paths["current"]) != f"releases/{release}":
+            self._do(
+                f"point current at {release}",
+                lambda: replace_link(self.paths["current"], f"releases/{release}"),
+            )
+        if self._any(idle, state, lambda unit: unit.enabled):
+            self._do(
+                f"disable {other(slot)} at boot",
+                lambda: self.systemd.disable(idle["socket_unit"], idle["service_unit"]),
+            )
+        if not self._all(idle, state, lambda unit: unit.stopped):
+            # together: a connection that comes in between would start the service again
+            self._do(f"drain and stop {other(slot)}", lambda: self.systemd.stop(idle["socket_unit"], idle["service_unit"]))
+
+    def _settle_unit_files(self, its: dict, state: State) -> None:
+        settings = read_text(os.path.join(its["config"], SERVICE_FILE)) or ""
+        if read_text(its["drop_in"]) != settings:
+            self._do(f"restore {its['drop_in']}", lambda: write_text(its["drop_in"], settings))
+            self._do("reload systemd's unit files", self.systemd.daemon_reload)
+        elif self._any(its, state, lambda unit: unit.needs_daemon_reload):
+            self._do("reload systemd's unit files", self.systemd.daemon_reload)
+
+    def _do(self, change: str, action) -> None:
+        self.changes.append(change)
+        if not self.dry:
+            action()
+
+    def _units(self, its: dict, state: State) -> list[Unit]:
+        return [state.units[its["socket_unit"]], state.units[its["service_unit"]]]
+
+    def _all(self, its: dict, state: State, test) -> bool:
+        return all(test(unit) for unit in self._units(its, state))
+
+    def _any(self, its: dict, state: State, test) -> bool:
+        return any(test(unit) for unit in self._units(its, state))
+
+    def _write_log(self, log: list) -> None:
+        write_text(self.paths["log"], json.dumps(log, indent=1) + "\n")
+
+    def _prune_configs(self) -> None:
+        """Remove the configurations that neither a slot nor a kept release needs any more."""
+        kept = {pair.config for pair in self.state().pairs.values() if pair}
+        kept |= {entry["config"] for entry in self.log() if self.on_disk(Pair(entry["release"], entry["config"]))}
+        for name in os.listdir(self.paths["configs"]):
+            if name not in kept:
+                shutil.rmtree(os.path.join(self.paths["configs"], name))

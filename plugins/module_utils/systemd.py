@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The few things the modules ask of systemd, in as few calls as they take."""
+
+from __future__ import annotations
+
+import json
+from typing import Callable, NamedTuple
+
+PROPERTIES = ("Id", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "MainPID", "ActiveEnterTimestamp")
+
+
+class Unit(NamedTuple):
+    """What systemd says of one unit."""
+
+    name: str
+    active: str
+    sub: str
+    enabled: bool
+    needs_daemon_reload: bool
+    main_pid: int
+    since: str
+
+    @property
+    def running(self) -> bool:
+        return self.active in ("active", "reloading")
+
+    @property
+    def stopped(self) -> bool:
+        return self.active in ("inactive", "failed")
+
+
+class SystemdError(Exception):
+    """systemctl refused; the message is its own."""
+
+
+def parse_show(text: str) -> dict[str, Unit]:
+    """Return the units in the output of ``systemctl show``, by name."""
+    units = {}
+    for block in text.strip().split("\n\n"):
+        found = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if found.get("Id"):
+            units[found["Id"]] = Unit(
+                name=found["Id"],
+                active=found.get("ActiveState", "inactive"),
+                sub=found.get("SubState", ""),
+                enabled=found.get("UnitFileState", "") in ("enabled", "enabled-runtime"),
+                needs_daemon_reload=found.get("NeedDaemonReload") == "yes",
+                main_pid=int(found.get("MainPID") or 0),
+                since=found.get("ActiveEnterTimestamp", ""),
+            )
+    return units
+
+
+def readable_journal(text: str) -> str:
+    """Return journal messages as a person reads them: our JSON lines unfolded, the rest as it is."""
+    lines = []
+    for line in text.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict) or "message" not in entry:
+            lines.append(line)
+            continue
+        lines.append(f"[{entry.get('level', '')}] {entry.get('logger', '')}: {entry['message']}")
+        lines += str(entry.get("exception", "")).splitlines()
+    return "\n".join(lines)
+
+
+class Systemd:
+    """systemctl and journalctl, run by *run_command* (AnsibleModule.run_command)."""
+
+    def __init__(self, run_command: Callable) -> None:
+        self._run_command = run_command
+
+    def _systemctl(self, *arguments: str) -> str:
+        status, out, err = self._run_command(["systemctl", "--no-ask-password", *arguments])
+        if status:
+            raise SystemdError((err or out).strip() or f"systemctl {' '.join(arguments)} ended with {status}")
+        return out
+
+    def show(self, *units: str) -> dict[str, Unit]:
+        return parse_show(self._systemctl("show", f"--property={','.join(PROPERTIES)}", *units))
+
+    def start(self, *units: str) -> None:
+        self._systemctl("start", *units)
+
+    def stop(self, *units: str) -> None:
+        """Stop *units* together and forget that they had failed."""
+        self._systemctl("stop", *units)
+        self._run_command(["systemctl", "reset-failed", *units])  # refuses units that have not failed: no matter
+
+    def reload(self, unit: str) -> None:
+        self._systemctl("reload", unit)
+
+    def enable(self, *units: str) -> None:
+        self._systemctl("enable", "--quiet", *units)
+
+    def disable(self, *units: str) -> None:
+        self._systemctl("disable", "--quiet", *units)
+
+    def daemon_reload(self) -> None:
+        self._systemctl("daemon-reload")
+
+    def journal(self, unit: str, since: float, lines: int = 40) -> str:
+        """Return the last *lines* messages of *unit* since the time *since* (seconds since the epoch)."""
+        _status, out, err = self._run_command(
+            ["journalctl", "--unit", unit, f"--since=@{since:.0f}", "--output=cat", "--no-pager", f"--lines={lines}"]
+        )
+        return readable_journal(out or err).strip()

@@ -1,0 +1,242 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make the staged release live, with a configuration, by way of the idle slot."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: activate
+short_description: Make a staged release live without losing a request
+version_added: 0.1.0
+description:
+  - Boots the release together with its configuration in the idle one of the two slots of an app, waits until its
+    workers serve, asks its health endpoint over the slot's own socket, and then lets the proxy's traffic go there by
+    renaming one symlink. The slot that was live drains and is stopped.
+  - Until that rename nothing that serves is touched. A release that does not boot or is not healthy is stopped and
+    noted as bad, and the module fails with what it said.
+  - The same release with the same configuration changes nothing, apart from repairing what is amiss, for instance a
+    slot that was stopped by hand or what an interrupted run left behind.
+options:
+  name:
+    description: Name of the app.
+    type: str
+    required: true
+  release:
+    description:
+      - Id of the release to activate.
+      - By default the one that the C(asgi_app) role staged last.
+    type: str
+  files:
+    description:
+      - Texts of the configuration files by name, with V(gunicorn.conf.py) and V(service.conf) (systemd settings of
+        this slot) among them.
+    type: dict
+    required: true
+  environment:
+    description: Environment variables of the app, as a dictionary. They are written to a file that only root and the app
+      can read, and never shown.
+    type: json
+    default: "{}"
+  probe:
+    description: The question that decides whether the release is healthy.
+    type: dict
+    required: true
+    suboptions:
+      path:
+        description: Path to ask for.
+        type: str
+        required: true
+      host:
+        description: Value of the Host header.
+        type: str
+        required: true
+      statuses:
+        description: HTTP statuses that mean healthy.
+        type: list
+        elements: int
+        required: true
+      successes:
+        description: How many healthy answers in a row are wanted.
+        type: int
+        required: true
+      timeout:
+        description: Seconds that one question may take.
+        type: float
+        required: true
+      deadline:
+        description: Seconds after which the release is given up.
+        type: float
+        required: true
+  by:
+    description: Who deploys, for the release log and for others who find the app locked.
+    type: str
+    default: ""
+attributes:
+  check_mode:
+    description: Reports what would be activated or repaired; touches nothing.
+    support: full
+  diff_mode:
+    description: Shows the release and the configuration before and after, environment values hidden.
+    support: full
+author:
+  - the asgi.deploy authors (@asgi-deploy)
+"""
+
+EXAMPLES = r"""
+- name: Activate the staged release
+  asgi.deploy.activate:
+    name: hello
+    files:
+      gunicorn.conf.py: "{{ lookup('ansible.builtin.template', 'gunicorn.conf.py.j2') }}"
+      service.conf: "{{ lookup('ansible.builtin.template', 'service.conf.j2') }}"
+    environment: "{{ asgi_env }}"
+    probe:
+      path: /health
+      host: hello.example.org
+      statuses: [200]
+      successes: 1
+      timeout: 5
+      deadline: 30
+"""
+
+RETURN = r"""
+release:
+  description: Id of the release that is live now.
+  type: str
+  returned: success
+config:
+  description: Digest of the configuration that is live now.
+  type: str
+  returned: success
+slot:
+  description: The live slot.
+  type: str
+  returned: success
+  sample: green
+previous:
+  description: Id of the release that was live before; null if there was none.
+  type: str
+  returned: success
+changes:
+  description: What was done, or would be done in check mode, one sentence each.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import grp
+import json
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
+    check_environment,
+    describe_environment,
+    hide,
+    render_environment,
+)
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe
+from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
+from ansible_collections.asgi.deploy.plugins.module_utils.slots import (
+    ENV_FILE,
+    PROBE_FILE,
+    ActivationError,
+    App,
+    Locked,
+)
+from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
+
+PROBE_OPTIONS = {
+    "path": {"type": "str", "required": True},
+    "host": {"type": "str", "required": True},
+    "statuses": {"type": "list", "elements": "int", "required": True},
+    "successes": {"type": "int", "required": True},
+    "timeout": {"type": "float", "required": True},
+    "deadline": {"type": "float", "required": True},
+}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "release": {"type": "str"},
+            "files": {"type": "dict", "required": True},
+            "environment": {"type": "json", "default": "{}", "no_log": True},
+            "probe": {"type": "dict", "required": True, "options": PROBE_OPTIONS},
+            "by": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        paths = layout(module.params["name"])
+        environment = check_environment(json.loads(module.params["environment"]))
+    except ValueError as exc:
+        module.fail_json(msg=str(exc))
+
+    app = App(paths, Systemd(module.run_command), dry=module.check_mode, by=module.params["by"])
+    release = module.params["release"] or app.staged()
+    if release is None and module.check_mode:
+        module.exit_json(changed=True, changes=["activate the first release"], diff={"before": "", "after": ""})
+    if release is None:
+        module.fail_json(msg=f"no release of {paths['name']} has been staged on this host: run the asgi_app role first")
+
+    files = dict(module.params["files"])
+    files[ENV_FILE] = render_environment(environment)
+    files[PROBE_FILE] = json.dumps(module.params["probe"], sort_keys=True, indent=1) + "\n"
+    probe = Probe.from_dict(module.params["probe"])
+    try:
+        with app.lock():
+            before = app.state()
+            digest = app.store_config(files, gid=_gid(paths["group"], module))
+            target = Pair(release, digest)
+            diff = _diff(app, before.live_pair, target, files, environment)
+            slot = app.activate(target, before, probe)
+    except Locked as exc:
+        module.fail_json(msg=str(exc))
+    except SystemdError as exc:
+        module.fail_json(msg=f"systemd: {exc}")
+    except ActivationError as exc:
+        serving = app.serving()
+        module.fail_json(
+            msg=hide(f"release {release} was not activated: {exc}\n{serving}\n{exc.journal}".rstrip(), environment),
+            release=release,
+            serving=serving,
+        )
+    module.exit_json(
+        changed=bool(app.changes),
+        changes=app.changes,
+        release=target.release,
+        config=target.config,
+        slot=slot,
+        previous=before.live_pair.release if before.live_pair else None,
+        diff=diff,
+    )
+
+
+def _gid(group, module):
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        if module.check_mode:
+            return -1
+        module.fail_json(msg=f"there is no group {group!r} on this host: run the asgi_app role first")
+
+
+def _diff(app, live, target, files, environment):
+    if live == target:
+        return {"before": "", "after": ""}
+    shown = {name: text for name, text in files.items() if name != ENV_FILE}
+    return {
+        "before_header": "live",
+        "after_header": "to be live",
+        "before": app.describe(live, app.config_files(live), ""),
+        "after": app.describe(target, shown, describe_environment(environment, app.environment_text(live))),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Replace every worker of the live slot in place, and see that it happened."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: reload
+short_description: Replace the workers of an app gracefully, in place
+version_added: 0.1.0
+description:
+  - Checks that what is on disk still boots, sends the live slot's gunicorn a HUP through systemd, and waits until every
+    old worker has gone, as many new ones are there, and the app answers on its own socket.
+  - Fails without touching anything when the check does not pass, and fails when the workers were not replaced.
+  - A reload runs the same release with the same configuration; a change of either is activated (M(asgi.deploy.activate)).
+options:
+  name:
+    description: Name of the app.
+    type: str
+    required: true
+  timeout:
+    description: Seconds to wait for the old workers; should exceed the drain time (C(asgi_server_graceful_timeout)).
+    type: int
+    default: 120
+attributes:
+  check_mode:
+    description: Runs the check, sends no signal.
+    support: full
+  diff_mode:
+    description: There is nothing to compare; a reload changes no file.
+    support: none
+author:
+  - the asgi.deploy authors (@asgi-deploy)
+"""
+
+EXAMPLES = r"""
+- name: Replace the workers
+  asgi.deploy.reload:
+    name: hello
+"""
+
+RETURN = r"""
+release:
+  description: Id of the live release.
+  type: str
+  returned: success
+slot:
+  description: The live slot.
+  type: str
+  returned: success
+workers:
+  description: Process ids of the new workers.
+  type: list
+  elements: int
+  returned: success
+replaced:
+  description: Process ids of the workers that were replaced.
+  type: list
+  elements: int
+  returned: success
+"""
+
+import os
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout, release_paths
+from ansible_collections.asgi.deploy.plugins.module_utils.probe import wait_healthy
+from ansible_collections.asgi.deploy.plugins.module_utils.slots import App, Locked
+from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
+from ansible_collections.asgi.deploy.plugins.module_utils.workers import children, environment_of, wait_replaced
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "timeout": {"type": "int", "default": 120},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        paths = layout(module.params["name"])
+    except ValueError as exc:
+        module.fail_json(msg=str(exc))
+
+    systemd = Systemd(module.run_command)
+    app = App(paths, systemd, dry=module.check_mode)
+    try:
+        with app.lock():
+            result = _reload(module, app, systemd, paths)
+    except Locked as exc:
+        module.fail_json(msg=str(exc))
+    except FileNotFoundError as exc:
+        module.fail_json(msg=f"{paths['name']} has never been deployed on this host: {exc}")
+    except SystemdError as exc:
+        module.fail_json(msg=f"systemd: {exc}")
+    module.exit_json(changed=True, **result)
+
+
+def _reload(module, app, systemd, paths):
+    state = app.state()
+    if state.live is None:
+        module.fail_json(msg=f"{paths['name']} is not live on this host: deploy it first")
+    its = paths["slots"][state.live]
+    service = state.units[its["service_unit"]]
+    if not service.running or not service.main_pid:
+        module.fail_json(msg=f"{its['service_unit']} is {service.active}: start it, or run site.yml, which does")
+
+    _check(module, paths, its, state.live_pair, service.main_pid)
+    old = children(service.main_pid)
+    result = {"release": state.live_pair.release, "slot": state.live, "replaced": sorted(old), "workers": []}
+    if module.check_mode:
+        return result
+
+    began = time.time()
+    systemd.reload(its["service_unit"])
+    fault = wait_replaced(old, lambda: children(service.main_pid), module.params["timeout"])
+    fault = fault or wait_healthy(its["socket"], app.probe_of(state.live_pair))
+    if fault:
+        journal = systemd.journal(its["service_unit"], began)
+        module.fail_json(msg=f"{its['service_unit']} was not reloaded: {fault}\n{journal}".rstrip())
+    return {**result, "workers": sorted(children(service.main_pid))}
+
+
+def _check(module, paths, its, pair, master):
+    """Fail unless gunicorn can read its configuration and import the app, as the app's user, in its environment."""
+    release = release_paths(paths["name"], pair.release)
+    config = os.path.join(paths["configs"], pair.config, "gunicorn.conf.py")
+    python = [release["python"], "-m", "gunicorn", "--check-config", "--config", config]
+    status, out, err = module.run_command(
+        ["runuser", "--user", paths["user"], "--", *python],
+        cwd=release["code"],
+        environ_update=environment_of(master),
+    )
+    if status:
+        tail = "\n".join((err or out).strip().splitlines()[-15:])
+        module.fail_json(msg=f"{its['service_unit']} was not reloaded: what is on disk would not boot\n{tail}")
+
+
+if __name__ == "__main__":
+    main()

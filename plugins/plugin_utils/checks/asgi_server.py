@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of asgi_server's variables beyond what its argument specification can say."""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.keepalive import keepalive_order
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+
+AT_LEAST = {
+    "asgi_server_workers_min": 1,
+    "asgi_server_workers_max": 1,
+    "asgi_server_worker_memory": 1,
+    "asgi_server_reserved_memory": 0,
+    "asgi_server_keepalive": 1,
+    "asgi_server_timeout": 1,
+    "asgi_server_graceful_timeout": 1,
+    "asgi_server_boot_timeout": 1,
+    "asgi_server_max_requests": 0,
+    "asgi_server_max_requests_jitter": 0,
+    "asgi_server_backlog": 1,
+    "asgi_server_probe_successes": 1,
+    "asgi_server_probe_timeout": 1,
+    "asgi_server_probe_deadline": 1,
+    "asgi_server_tasks_max": 1,
+}
+
+SIZE = re.compile(r"\d+[KMGT]?|infinity|\d+%")
+QUOTA = re.compile(r"[1-9]\d*%")
+SETTING = re.compile(r"[A-Z][A-Za-z0-9]+")
+
+# The slots, the socket and the drain depend on these.
+OWNED_SETTINGS = frozenset(
+    "Type NotifyAccess User Group WorkingDirectory EnvironmentFile ExecStart ExecReload KillMode DynamicUser "
+    "RootDirectory TimeoutStartSec TimeoutStopSec".split()
+)
+
+
+def problems(context: Context) -> list[Problem]:
+    options = context.options
+    found = [
+        Problem(name, f"is {options[name]}", f"give a number of at least {least}")
+        for name, least in AT_LEAST.items()
+        if name in options and options[name] < least
+    ]
+    found += _workers(options)
+    found += _probe(options)
+    found += _unit(options)
+    found += keepalive_order(options)
+    return found
+
+
+def _workers(options):
+    workers = options["asgi_server_workers"]
+    whole = isinstance(workers, int) and not isinstance(workers, bool) or str(workers).isdecimal()
+    if workers != "auto" and not (whole and int(workers) >= 1):
+        yield Problem("asgi_server_workers", f"is {workers!r}", "give 'auto' or a number of at least 1")
+    least, most = options["asgi_server_workers_min"], options.get("asgi_server_workers_max")
+    if most is not None and most < least:
+        yield Problem(
+            "asgi_server_workers_max",
+            f"is {most}, less than asgi_server_workers_min, which is {least}",
+            "raise the one or lower the other",
+        )
+
+
+def _probe(options):
+    path = options["asgi_server_probe_path"]
+    if not re.fullmatch(r"/[!-~]*", path):
+        yield Problem("asgi_server_probe_path", f"is {path!r}", "give a path that starts with '/', such as '/health'")
+    host = options["asgi_server_probe_host"]
+    if not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", host):
+        yield Problem("asgi_server_probe_host", f"is {host!r}", "give a host name that the app answers to")
+    statuses = options["asgi_server_probe_statuses"]
+    if not statuses or any(not 100 <= status <= 599 for status in statuses):
+        yield Problem("asgi_server_probe_statuses", f"is {statuses}", "give HTTP statuses between 100 and 599")
+
+
+def _unit(options):
+    memory = options.get("asgi_server_memory_max")
+    if memory is not None and not SIZE.fullmatch(memory):
+        yield Problem("asgi_server_memory_max", f"is {memory!r}", "give a size as systemd writes it, such as '512M' or '2G'")
+    quota = options.get("asgi_server_cpu_quota")
+    if quota is not None and not QUOTA.fullmatch(quota):
+        yield Problem("asgi_server_cpu_quota", f"is {quota!r}", "give a percentage of one CPU, such as '150%'")
+    for path in options["asgi_server_write_paths"]:
+        if not path.startswith("/") or ".." in path.split("/") or not path.isprintable():
+            yield Problem("asgi_server_write_paths", f"contains {path!r}", "give absolute paths without '..'")
+    for setting, value in options["asgi_server_unit_settings"].items():
+        if not isinstance(setting, str) or not SETTING.fullmatch(setting):
+            yield Problem("asgi_server_unit_settings", f"contains {setting!r}", "give names from systemd.exec(5)")
+        elif setting in OWNED_SETTINGS:
+            yield Problem("asgi_server_unit_settings", f"contains {setting}", "leave it out: the slots depend on it")
+        elif not isinstance(value, (str, int, float, list)) or not str(value).isprintable():
+            yield Problem("asgi_server_unit_settings", f"has {value!r} for {setting}", "give one line of text or a list")

@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of the variables that every role shares."""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.asgi.deploy.plugins.module_utils.environment import check_environment
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import check_name
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+
+MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+
+
+def problems(context: Context) -> list[Problem]:
+    found = []
+    options = context.options
+    if "asgi_name" in options:
+        try:
+            check_name(options["asgi_name"])
+        except ValueError as exc:
+            found.append(Problem("asgi_name", f"is wrong: {exc}", "give a name such as 'hello' or 'web-shop'"))
+    if "asgi_module" in options and not MODULE.fullmatch(options["asgi_module"]):
+        found.append(
+            Problem(
+                "asgi_module",
+                f"is {options['asgi_module']!r}",
+                "give the import path of the application as 'package.module:attribute', for instance 'main:app'",
+            )
+        )
+    try:
+        check_environment(options.get("asgi_env", {}))
+    except ValueError as exc:
+        found.append(Problem("asgi_env", f"is wrong: {exc}", "give names such as DATABASE_URL and scalar values"))
+    return found

@@ -1,0 +1,38 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a check of the input finds, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Problem(NamedTuple):
+    """One objection: which variable, what is wrong with its value, what would be right."""
+
+    variable: str
+    fault: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a role's checks may look at: every role's typed options, and files on the controller.
+
+    ``find`` turns a path as the user wrote it into an absolute one on the controller; it need not exist.
+    """
+
+    options: dict[str, Any]
+    find: Callable[[str], Path]
+
+
+def describe(host: str, problems: list[Problem]) -> str:
+    """Return the message for *problems*, one line each."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = [f"{count} in the variables of {host}; nothing has been changed:"]
+    lines += [f"  {p.variable} {p.fault.strip()} -> {p.remedy}" for p in problems]
+    return "\n".join(lines)
