@@ -107,6 +107,6 @@ class Systemd:
     def journal(self, unit: str, since: float, lines: int = 40) -> str:
         """Return the last *lines* messages of *unit* since the time *since* (seconds since the epoch)."""
         _status, out, err = self._run_command(
-            ["journalctl", "--unit", unit, f"--since=@{since:.0f}", "--output=cat", "--no-pager", f"--lines={lines}"]
+            ["journalctl", "--unit", unit, f"--since=@{int(since)}", "--output=cat", "--no-pager", f"--lines={lines}"]
         )
         return readable_journal(out or err).strip()

@@ -1,0 +1,46 @@
+"""The layout filter is the one place where names become paths: nothing unsafe gets through it."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import RESERVED_NAMES, layout, release_paths
+
+
+def test_everything_is_named_after_the_app():
+    paths = layout("web-shop")
+
+    assert paths["home"] == "/srv/web-shop"
+    assert paths["live_socket"] == "/run/web-shop/live.sock"
+    assert paths["service_template"] == "/etc/systemd/system/web-shop@.service"
+    assert paths["slots"]["green"]["service_unit"] == "web-shop@green.service"
+    assert paths["slots"]["green"]["socket"] == "/run/web-shop/green.sock"
+    assert release_paths("web-shop", "r1")["python"] == "/srv/web-shop/releases/r1/.venv/bin/python"
+
+
+def test_two_apps_share_no_path():
+    def leaves(value):
+        return {leaf for item in value.values() for leaf in leaves(item)} if isinstance(value, dict) else {value}
+
+    shared = leaves(layout("one")) & leaves(layout("two"))
+
+    assert shared == {"blue", "green"}  # the slots' names, which are no paths
+
+
+@pytest.mark.parametrize("name", ["a", "hello", "web-shop", "web_shop2", "a" * 32])
+def test_good_names(name):
+    assert layout(name)["name"] == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "A", "9lives", "../etc", "a/b", "a b", "a;b", "-a", "a-", "a--b", "a.b", "a@b", "ä", "a\n", "a" * 33, None, 7, ["a"]],
+)
+def test_names_that_are_not_safe(name):
+    with pytest.raises(ValueError, match="cannot name an app"):
+        layout(name)
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED_NAMES))
+def test_names_of_the_operating_system(name):
+    with pytest.raises(ValueError, match="cannot name an app"):
+        layout(name)

@@ -1,0 +1,82 @@
+"""The log decides whom a rollback goes to."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import (
+    LIMIT,
+    NoSuchRelease,
+    Pair,
+    rollback_target,
+    with_bad,
+    with_live,
+)
+
+
+def log_of(*activations):
+    """Build a log as activate does; a name that ends in ! fails."""
+    log = []
+    for text in activations:
+        release, config = text.rstrip("!").split("/")
+        entry = {"release": release, "config": config, "slot": "blue", "at": "", "by": ""}
+        log = with_bad(log, entry, "no") if text.endswith("!") else with_live(log, entry)
+    return log
+
+
+def on_disk(_pair):
+    return True
+
+
+def test_only_the_newest_success_is_live():
+    log = log_of("r1/c1", "r2/c1", "r3/c1!")
+
+    assert [entry["result"] for entry in log] == ["retired", "live", "bad"]
+    assert log[-1]["reason"] == "no"
+
+
+def test_the_log_is_bounded():
+    assert len(log_of(*[f"r{number}/c" for number in range(LIMIT + 20)])) == LIMIT
+
+
+@pytest.mark.parametrize(
+    ("history", "live", "asked", "target"),
+    [
+        (["r1/c1", "r2/c1"], "r2/c1", None, "r1/c1"),
+        (["r1/c1", "r1/c2"], "r1/c2", None, "r1/c1"),  # the same code with its former configuration
+        (["r1/c1", "r2/c1", "r3/c1"], "r3/c1", "r1", "r1/c1"),
+        (["r1/c1", "r2/c1!", "r3/c1"], "r3/c1", None, "r1/c1"),  # never to a bad one
+        (["r1/c1", "r2/c1", "r1/c1"], "r1/c1", None, "r2/c1"),  # after a rollback: back again
+        (["r1/c1", "r2/c1!", "r2/c1", "r3/c1"], "r3/c1", None, "r2/c1"),  # bad once, good later
+        (["r1/c1", "r1/c2", "r2/c2"], "r2/c2", "r1", "r1/c2"),  # with the configuration it last ran with
+    ],
+)
+def test_where_a_rollback_goes(history, live, asked, target):
+    found = rollback_target(log_of(*history), Pair(*live.split("/")), on_disk, asked)
+
+    assert found == Pair(*target.split("/"))
+
+
+@pytest.mark.parametrize(
+    ("history", "live", "asked", "message"),
+    [
+        (["r1/c1"], "r1/c1", None, "nothing to roll back to: there is no other good release"),
+        (["r1/c1", "r2/c1"], "r2/c1", "r9", "r9 is not among .*; available: r1"),
+        (["r1/c1", "r2/c1"], "r2/c1", "r2", "r2 is live already; available: r1"),
+        (["r1/c1", "r2/c1!"], "r1/c1", "r2", "r2 failed when it was last activated"),
+    ],
+)
+def test_where_it_does_not(history, live, asked, message):
+    with pytest.raises(NoSuchRelease, match=message):
+        rollback_target(log_of(*history), Pair(*live.split("/")), on_disk, asked)
+
+
+def test_a_bad_one_on_request():
+    found = rollback_target(log_of("r1/c1", "r2/c1!"), Pair("r1", "c1"), on_disk, "r2", allow_bad=True)
+
+    assert found == Pair("r2", "c1")
+
+
+def test_what_was_pruned_is_no_candidate():
+    log = log_of("r1/c1", "r2/c1", "r3/c1")
+
+    assert rollback_target(log, Pair("r3", "c1"), lambda pair: pair.release != "r2") == Pair("r1", "c1")

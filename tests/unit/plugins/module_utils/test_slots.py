@@ -1,0 +1,269 @@
+"""The two slots, with a file system of the test's own and a systemd that only remembers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils import slots
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe
+from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
+from ansible_collections.asgi.deploy.plugins.module_utils.slots import ActivationError, App, Locked
+from ansible_collections.asgi.deploy.plugins.module_utils.systemd import SystemdError, Unit
+
+PROBE = {"path": "/health", "host": "x", "statuses": [200], "successes": 1, "timeout": 1, "deadline": 1}
+
+
+class FakeSystemd:
+    """Units that start and stop when told to; ``broken`` holds releases that do not boot."""
+
+    def __init__(self, app_home):
+        self.active, self.enabled, self.calls, self.broken = set(), set(), [], set()
+        self.home = app_home
+
+    def show(self, *units):
+        return {
+            unit: Unit(unit, "active" if unit in self.active else "inactive", "", unit in self.enabled, False, 0, "")
+            for unit in units
+        }
+
+    def start(self, *units):
+        self.calls.append(("start", *units))
+        slot = units[0].split("@")[1].split(".")[0]
+        if os.path.basename(os.readlink(f"{self.home}/slots/{slot}/release")) in self.broken:
+            raise SystemdError("Job failed")
+        self.active |= set(units)
+
+    def stop(self, *units):
+        self.calls.append(("stop", *units))
+        self.active -= set(units)
+
+    def enable(self, *units):
+        self.enabled |= set(units)
+
+    def disable(self, *units):
+        self.enabled -= set(units)
+
+    def daemon_reload(self):
+        self.calls.append(("daemon-reload",))
+
+    def journal(self, unit, since, lines=40):
+        return f"what {unit} said"
+
+
+def rooted(value, root):
+    if isinstance(value, dict):
+        return {key: rooted(item, root) for key, item in value.items()}
+    return f"{root}{value}" if value.startswith("/") else value
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    return Host(tmp_path, monkeypatch)
+
+
+class Host:
+    """One host with one app; ``unhealthy`` holds releases whose probe fails."""
+
+    def __init__(self, root, monkeypatch):
+        self.paths = rooted(layout("hello"), root)
+        self.systemd = FakeSystemd(self.paths["home"])
+        self.unhealthy = set()
+        Path(self.paths["home"]).mkdir(parents=True)
+        monkeypatch.setattr(slots, "wait_healthy", self._wait_healthy)
+
+    def _wait_healthy(self, socket, probe):
+        slot = os.path.basename(socket).replace(".sock", "")
+        release = os.path.basename(os.readlink(self.paths["slots"][slot]["release"]))
+        return "GET /health answered 500" if release in self.unhealthy else ""
+
+    def release(self, name):
+        directory = Path(self.paths["releases"], name)
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.joinpath("release.json").write_text("{}")
+
+    def app(self, dry=False):
+        return App(self.paths, self.systemd, dry=dry, by="tester")
+
+    def deploy(self, release, conf="workers = 2", dry=False):
+        """Activate as the module does; return what changed."""
+        self.release(release)
+        app = self.app(dry)
+        files = {"gunicorn.conf.py": conf, "service.conf": "[Service]\n", "env": "", "probe.json": json.dumps(PROBE)}
+        with app.lock():
+            target = Pair(release, app.store_config(files, gid=-1))
+            app.activate(target, app.state(), Probe.from_dict(PROBE))
+        return app.changes
+
+    @property
+    def live(self):
+        return os.readlink(self.paths["live_socket"])
+
+    @property
+    def results(self):
+        return [(entry["release"], entry["result"]) for entry in self.app().log()]
+
+    def units(self, slot):
+        return {f"hello@{slot}.service", f"hello@{slot}.socket"}
+
+
+def test_first_activation(host):
+    assert host.deploy("r1")
+
+    assert host.live == "blue.sock"
+    assert host.systemd.active == host.systemd.enabled == host.units("blue")
+    assert os.readlink(host.paths["current"]) == "releases/r1"
+    assert "blue.sock" in Path(host.paths["tmpfiles"]).read_text()
+    assert host.results == [("r1", "live")]
+
+
+def test_the_same_again_changes_nothing(host):
+    host.deploy("r1")
+    calls = list(host.systemd.calls)
+
+    assert host.deploy("r1") == []
+    assert host.systemd.calls == calls
+
+
+def test_a_new_release_takes_the_idle_slot_and_stops_the_old_one_last(host):
+    host.deploy("r1")
+    host.deploy("r2")
+
+    assert host.live == "green.sock"
+    assert host.systemd.active == host.systemd.enabled == host.units("green")
+    assert host.systemd.calls[-1] == ("stop", "hello@blue.socket", "hello@blue.service")
+    assert host.results == [("r1", "retired"), ("r2", "live")]
+
+
+def test_a_change_of_configuration_goes_through_a_slot_too(host):
+    host.deploy("r1")
+
+    assert host.deploy("r1", conf="workers = 3")
+    assert host.live == "green.sock"
+
+
+@pytest.mark.parametrize("fault", ["broken", "unhealthy"])
+def test_a_bad_release_never_takes_traffic(host, fault):
+    host.deploy("r1")
+    {"broken": host.systemd.broken, "unhealthy": host.unhealthy}[fault].add("r2")
+
+    with pytest.raises(ActivationError) as caught:
+        host.deploy("r2")
+
+    assert caught.value.journal == "what hello@green.service said"
+    assert host.live == "blue.sock"
+    assert host.systemd.active == host.units("blue")
+    assert os.readlink(host.paths["current"]) == "releases/r1"
+    assert host.results == [("r1", "live"), ("r2", "bad")]
+
+
+def test_a_bad_first_release_leaves_nothing_running(host):
+    host.systemd.broken.add("r1")
+
+    with pytest.raises(ActivationError):
+        host.deploy("r1")
+
+    assert host.systemd.active == set()
+    assert not os.path.lexists(host.paths["live_socket"])
+
+
+def test_a_release_that_was_mended_elsewhere_may_try_again(host):
+    host.deploy("r1")
+    host.unhealthy.add("r2")
+    with pytest.raises(ActivationError):
+        host.deploy("r2")
+    host.unhealthy.clear()
+
+    host.deploy("r2")
+
+    assert host.results[-1] == ("r2", "live")
+
+
+def test_check_mode_says_what_would_be_done_and_does_nothing(host):
+    host.deploy("r1")
+    before = sorted(str(path) for path in Path(host.paths["home"]).rglob("*"))
+    host.release("r2")
+    expected = sorted([*before, *(str(path) for path in Path(host.paths["releases"], "r2").rglob("*"))])
+
+    changes = host.deploy("r2", dry=True)
+
+    assert changes and "activate release r2" in changes[0]
+    assert host.live == "blue.sock"
+    assert [path for path in expected if path in before] == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda host: host.systemd.active.clear(),
+        lambda host: host.systemd.enabled.clear(),
+        lambda host: os.unlink(host.paths["live_socket"]),
+        lambda host: os.unlink(host.paths["tmpfiles"]),
+        lambda host: os.unlink(host.paths["current"]),
+        lambda host: host.systemd.active.update(host.units("green")),
+        lambda host: host.systemd.enabled.update(host.units("green")),
+        lambda host: Path(host.paths["slots"]["blue"]["drop_in"]).write_text("[Service]\nMemoryMax=1\n"),
+    ],
+    ids="stopped disabled no-link no-tmpfiles no-current other-runs other-enabled drop-in-edited".split(),
+)
+def test_the_next_run_repairs_what_is_amiss(host, damage):
+    host.deploy("r1")
+    damage(host)
+
+    assert host.deploy("r1")
+    assert host.deploy("r1") == []
+    assert host.live == "blue.sock"
+    assert host.systemd.active == host.systemd.enabled == host.units("blue")
+
+
+class Interrupted(BaseException):
+    """What Ctrl-C or a lost connection is to the code."""
+
+
+@pytest.mark.parametrize("step", ["start", "enable", "link", "disable", "stop"])
+def test_an_interrupted_activation_is_finished_by_the_next_run(host, monkeypatch, step):
+    host.deploy("r1")
+
+    def interrupt(*_arguments):
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        if step == "link":
+            real = slots.replace_link
+            patch.setattr(
+                slots,
+                "replace_link",
+                lambda path, target: interrupt() if path == host.paths["live_socket"] else real(path, target),
+            )
+        else:
+            patch.setattr(host.systemd, step, interrupt)
+        with pytest.raises(Interrupted):
+            host.deploy("r2")
+    bootable = {f"{slot}.sock" for slot in ("blue", "green") if host.units(slot) <= host.systemd.enabled}
+    assert host.live in bootable, "a reboot right now would come up without the live slot"
+
+    host.deploy("r2")
+
+    assert host.live == "green.sock"
+    assert host.systemd.active == host.systemd.enabled == host.units("green")
+    assert host.deploy("r2") == []
+
+
+def test_a_second_deploy_at_the_same_time_is_refused_by_name(host):
+    with host.app().lock(), pytest.raises(Locked, match="by tester since .*, process"):
+        host.deploy("r1")
+
+
+def test_configurations_nobody_needs_are_removed(host):
+    host.deploy("r1", conf="a")
+    first = set(os.listdir(host.paths["configs"]))
+    host.deploy("r2", conf="b")
+    assert first <= set(os.listdir(host.paths["configs"])), "a rollback needs it"
+
+    Path(host.paths["releases"], "r1", "release.json").unlink()  # pruned
+    host.deploy("r3", conf="c")
+
+    assert not first & set(os.listdir(host.paths["configs"]))

@@ -1,0 +1,61 @@
+"""What systemctl and journalctl print, and what is made of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils.systemd import (
+    Systemd,
+    SystemdError,
+    parse_show,
+    readable_journal,
+)
+
+SHOWN = """\
+Id=hello@blue.service
+ActiveState=active
+SubState=running
+UnitFileState=enabled
+NeedDaemonReload=no
+MainPID=812
+ActiveEnterTimestamp=Sat 2026-11-21 00:46:28 UTC
+
+Id=hello@green.service
+ActiveState=failed
+SubState=failed
+UnitFileState=
+NeedDaemonReload=yes
+MainPID=0
+ActiveEnterTimestamp=
+"""
+
+
+def test_units_are_read():
+    units = parse_show(SHOWN)
+
+    blue, green = units["hello@blue.service"], units["hello@green.service"]
+    assert (blue.running, blue.stopped, blue.enabled, blue.main_pid) == (True, False, True, 812)
+    assert (green.running, green.stopped, green.enabled, green.needs_daemon_reload) == (False, True, False, True)
+
+
+@pytest.mark.parametrize("state", ["activating", "deactivating"])
+def test_a_unit_on_its_way_is_neither_running_nor_stopped(state):
+    unit = parse_show(f"Id=x.service\nActiveState={state}\n")["x.service"]
+
+    assert (unit.running, unit.stopped) == (False, False)
+
+
+def test_the_journal_is_readable():
+    entry = {"level": "error", "logger": "uvicorn.error", "message": "no", "exception": "Traceback\nKeyError"}
+
+    text = readable_journal(f"Starting hello\n{json.dumps(entry)}\n7\n")
+
+    assert text.splitlines() == ["Starting hello", "[error] uvicorn.error: no", "Traceback", "KeyError", "7"]
+
+
+def test_a_refusal_is_an_error_with_systemds_own_words():
+    systemd = Systemd(lambda command: (1, "", "Unit x.service not found.\n"))
+
+    with pytest.raises(SystemdError, match="Unit x.service not found."):
+        systemd.start("x.service")
