@@ -9,7 +9,7 @@ retired or bad; a bad one has a ``reason``. The newest entry is the last one.
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple
 
 LIMIT = 100  # entries kept; more than anybody's kept releases
 
@@ -42,9 +42,9 @@ def with_bad(log: list, entry: dict, reason: str) -> list:
 
 def rollback_target(
     log: list,
-    live: Optional[Pair],
+    live: Pair | None,
     on_disk: Callable[[Pair], bool],
-    release: Optional[str] = None,
+    release: str | None = None,
     allow_bad: bool = False,
 ) -> Pair:
     """Return what to roll back to: the newest good pair other than *live*, of *release* if that is given.

@@ -1,0 +1,144 @@
+"""What is installed, with which command, and with which environment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils import release_build
+from ansible_collections.asgi.deploy.plugins.module_utils.release_build import Build, BuildError, Recipe
+
+RECIPE = Recipe(
+    release="src-0123456789",
+    app="hello",
+    user="hello",
+    module="main:app",
+    source={"kind": "path", "label": "src", "digest": "0"},
+    dependencies={"by": "nothing"},
+    archive="/tmp/source.tar.gz",
+    python="python3",
+    installer="uv",
+    requirements=["six"],
+    server_requirements=["gunicorn", "uvicorn"],
+    uv_version="0.13.8",
+    uv_path=None,
+    index_url=None,
+    ca_bundle="/etc/ssl/certs/ca-certificates.crt",
+    environment={},
+    build_environment={},
+)
+
+
+class Recorded(Build):
+    """A build whose tools are only written down."""
+
+    def __init__(self, directory, **changes):
+        super().__init__(RECIPE._replace(**changes), directory, lock=-1)
+        self.work.mkdir(parents=True)
+        self.calls = []
+
+    def _run(self, argv, blame, where="/", **variables):
+        self.calls.append(([str(Path(a).name) if a.startswith("/") else a for a in argv], Path(where).name))
+        self.blame = blame
+        return json.dumps([{"name": "fastapi", "version": "0.1"}])
+
+
+def lines(build, name="requirements.txt"):
+    return (build.work / name).read_text().split()
+
+
+UV = ["uv", "pip", "install"]
+OURS = ["--requirement", "requirements.txt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "uv", "calls", "requirements"),
+    [
+        ({}, "/opt/uv", [([*UV, *OURS], "code")], ["six", "gunicorn", "uvicorn"]),
+        (
+            {"dependencies": {"by": "requirements"}},
+            "/opt/uv",
+            [([*UV, "--requirement", "requirements.txt", *OURS], "code")],
+            ["six", "gunicorn", "uvicorn"],
+        ),
+        ({"dependencies": {"by": "project"}}, "/opt/uv", [([*UV, ".", *OURS], "tree")], ["six", "gunicorn", "uvicorn"]),
+        (
+            {"dependencies": {"by": "list", "requirements": ["fastapi"]}},
+            "/opt/uv",
+            [([*UV, *OURS], "code")],
+            ["six", "gunicorn", "uvicorn", "fastapi"],
+        ),
+        (
+            {"source": {"kind": "package", "requirement": "titiler.application==1.0"}, "archive": None},
+            "/opt/uv",
+            [([*UV, *OURS], "code")],
+            ["six", "gunicorn", "uvicorn", "titiler.application==1.0"],
+        ),
+        (
+            {"dependencies": {"by": "lock"}},
+            "/opt/uv",
+            [
+                (["uv", "sync", "--frozen", "--no-dev", "--no-editable", "--active"], "tree"),
+                (["uv", "pip", "list", "--format", "json"], ""),
+                ([*UV, "--constraint", "constraints.txt", *OURS], "code"),
+            ],
+            ["six", "gunicorn", "uvicorn"],
+        ),
+        (
+            {"dependencies": {"by": "project"}, "installer": "pip"},
+            None,
+            [(["python", "-m", "pip", "--quiet", "install", ".", *OURS], "tree")],
+            ["six", "gunicorn", "uvicorn"],
+        ),
+    ],
+)
+def test_everything_is_resolved_together(tmp_path, changes, uv, calls, requirements):
+    build = Recorded(tmp_path, **changes)
+    build._install(uv)
+    assert build.calls == calls
+    assert lines(build) == requirements
+
+
+def test_what_is_locked_binds_what_is_added(tmp_path):
+    build = Recorded(tmp_path, dependencies={"by": "lock"})
+    build._install("/opt/uv")
+    assert lines(build, "constraints.txt") == ["fastapi==0.1"]
+    assert "uv.lock" in build.blame
+    assert "asgi_app_server_requirements" in build.blame
+
+
+def test_credentials_are_in_the_environment_only(tmp_path):
+    build = Recorded(tmp_path, index_url="https://user:secret@index.example/simple", build_environment={"UV_X": "1"})
+    build._install("/opt/uv")
+    assert "secret" not in str(build.calls)
+    environment = build._environment()
+    assert environment["UV_DEFAULT_INDEX"] == environment["PIP_INDEX_URL"] == "https://user:secret@index.example/simple"
+    assert environment["UV_X"] == "1"
+
+
+def test_no_python_is_ever_downloaded_and_none_of_the_caller_s_is_used(tmp_path, monkeypatch):
+    for name in ("VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "PIP_TARGET"):
+        monkeypatch.setenv(name, "/elsewhere")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+    environment = Recorded(tmp_path)._environment()
+    assert environment["UV_PYTHON_DOWNLOADS"] == "never"
+    assert environment["HTTPS_PROXY"] == "http://proxy.example"
+    assert "/elsewhere" not in environment.values()
+
+
+def test_a_python_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(BuildError, match="asgi_app_python is 'python9.9'"):
+        Recorded(tmp_path, python="python9.9")._find_python()
+
+
+def test_a_tool_s_failure_says_whose_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(release_build, "CACHE", tmp_path)
+    with (tmp_path / "lock").open("w") as lock:
+        build = Build(RECIPE, tmp_path, lock.fileno())
+        with pytest.raises(BuildError, match=r"(?s)asgi_app_x cannot.*ca_bundle.*UnknownIssuer"):
+            build._run(
+                ["/bin/sh", "-c", "echo invalid peer certificate: UnknownIssuer >&2; exit 2"], "asgi_app_x cannot"
+            )
+        with pytest.raises(BuildError, match="asgi_app_x cannot"):
+            build._run([str(tmp_path / "nothing")], "asgi_app_x cannot")

@@ -1,0 +1,159 @@
+"""The releases of an app on a host: which are whole, which go, what check mode says."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils.release_build import BuildError, Recipe
+from ansible_collections.asgi.deploy.plugins.modules import release as module
+
+RECIPE = Recipe(
+    release="src-0123456789",
+    app="hello",
+    user="hello",
+    module="main:app",
+    source={"kind": "path", "label": "src", "digest": "0"},
+    dependencies={"by": "requirements"},
+    archive="/tmp/source.tar.gz",
+    python="python3",
+    installer="uv",
+    requirements=[],
+    server_requirements=["gunicorn"],
+    uv_version="0.13.8",
+    uv_path=None,
+    index_url=None,
+    ca_bundle="/etc/ssl/certs/ca-certificates.crt",
+    environment={},
+    build_environment={},
+)
+OLD, NEW, HALF = "old-0000000001", "new-0000000002", "half-0000000003"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    def below_tmp_path(name):
+        text = json.dumps(layout(name)).replace(f"/srv/{name}", str(tmp_path))
+        return json.loads(text)
+
+    monkeypatch.setattr(module, "layout", below_tmp_path)
+    return module.Home("hello")
+
+
+def add(home, release, built_at="2026-01-01T00:00:00Z"):
+    python = home.releases / release / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    if built_at:
+        (home.releases / release / "release.json").write_text(json.dumps({"id": release, "built_at": built_at}))
+
+
+def test_a_release_is_whole_once_it_is_recorded(home):
+    add(home, OLD)
+    add(home, HALF, built_at=None)
+    assert home.is_whole(OLD)
+    assert not home.is_whole(HALF)
+    assert not home.is_whole(NEW)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"id": "another"}'])
+def test_a_damaged_record_is_none(home, text):
+    add(home, OLD)
+    (home.releases / OLD / "release.json").write_text(text)
+    assert not home.is_whole(OLD)
+
+
+def test_a_release_whose_python_is_gone_is_not_whole(home):
+    add(home, OLD)
+    (home.releases / OLD / ".venv/bin/python").unlink()
+    (home.releases / OLD / ".venv/bin/python").symlink_to("/usr/bin/python9.9")
+    assert not home.is_whole(OLD)
+
+
+def test_what_is_used_is_not_removed(home, tmp_path):
+    for number in range(6):
+        add(home, f"r{number}-000000000{number}", f"2026-01-0{number + 1}T00:00:00Z")
+    (tmp_path / "slots/blue").mkdir(parents=True)
+    (tmp_path / "slots/blue/release").symlink_to("../../releases/r0-0000000000")
+    (tmp_path / "current").symlink_to("releases/r1-0000000001")
+    log = [{"release": "r2-0000000002", "config": "c", "result": "live"}]
+    (tmp_path / "releases.json").write_text(json.dumps(log))
+    (tmp_path / "releases/notes").mkdir()
+    assert home.prunable("r5-0000000005", keep=1) == ["r3-0000000003", "r4-0000000004"]
+
+
+def test_a_release_that_is_yet_to_be_built_counts(home):
+    add(home, OLD)
+    assert home.prunable(NEW, keep=1) == [OLD]
+    assert home.prunable(NEW, keep=2) == []
+
+
+@pytest.mark.parametrize("text", ["{", '{"a": 1}', '[{"release": "x"}]', "[1]"])
+def test_nothing_is_removed_by_a_log_that_cannot_be_understood(home, tmp_path, text):
+    add(home, OLD)
+    (tmp_path / "releases.json").write_text(text)
+    with pytest.raises(BuildError, match="cannot be understood"):
+        home.prunable(NEW, keep=1)
+
+
+def test_remove(home):
+    add(home, OLD)
+    home.remove(OLD)
+    home.remove(OLD)
+    assert list(home.releases.iterdir()) == []
+
+
+def test_the_lock_is_exclusive_and_bounded(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0)
+    with (tmp_path / ".build.lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(BuildError, match="another build"), home.locked():
+            pass
+    with home.locked() as descriptor:
+        assert descriptor > 2
+
+
+def test_check_mode_tells_and_changes_nothing(home):
+    add(home, OLD)
+    home.stage(OLD)
+    recipe = RECIPE._replace(release=NEW, archive=None)
+    result = module._proceed(home, recipe, keep=1, lock=None)
+    assert result["changed"] is result["built"] is True
+    assert result["staged_before"] == OLD
+    assert result["pruned"] == [OLD]
+    assert "".join(diff["after"] for diff in result["diff"]).splitlines()[-1] == f"releases/{NEW}"
+    assert home.staged() == OLD
+    assert [path.name for path in home.releases.iterdir()] == [OLD]
+
+
+def test_what_is_there_is_only_staged(home):
+    add(home, OLD)
+    result = module._proceed(home, RECIPE._replace(release=OLD), keep=1, lock=3)
+    assert (result["changed"], result["built"], home.staged()) == (True, False, OLD)
+    result = module._proceed(home, RECIPE._replace(release=OLD), keep=1, lock=3)
+    assert (result["changed"], result["diff"]) == (False, [])
+
+
+def test_the_source_is_asked_for_only_where_it_is_needed(home):
+    recipe = RECIPE._replace(release=NEW, archive=None)
+    assert module._proceed(home, recipe, keep=1, lock=3) == {"changed": False, "archive_wanted": True}
+    assert not home.releases.exists()
+
+
+def test_a_build_that_fails_leaves_nothing(home, monkeypatch):
+    def fail(build):
+        build.code.mkdir(parents=True)
+        raise BuildError("no")
+
+    monkeypatch.setattr(module.Build, "make", fail)
+    with pytest.raises(BuildError):
+        module._proceed(home, RECIPE._replace(release=NEW), keep=1, lock=3)
+    assert list(home.releases.iterdir()) == []
+    assert home.staged() is None
+
+
+def test_a_secret_requirement_is_not_in_the_diff():
+    recipe = RECIPE._replace(requirements=["x @ https://user:secret@files.example/x.whl"])
+    assert "secret" not in module._planned(recipe)
