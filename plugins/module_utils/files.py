@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import tempfile
-from typing import Optional
 
 
-def read_link(path: str) -> Optional[str]:
+def read_link(path: str) -> str | None:
     """Return the target of the symlink *path*, None if there is none."""
     try:
         return os.readlink(path)
@@ -33,7 +34,7 @@ def replace_link(path: str, target: str) -> bool:
     return True
 
 
-def read_text(path: str) -> Optional[str]:
+def read_text(path: str) -> str | None:
     """Return the text of *path*, None if there is no such file."""
     try:
         with open(path, encoding="utf-8") as file:
@@ -61,3 +62,12 @@ def write_text(path: str, text: str, mode: int = 0o644, gid: int = -1) -> bool:
         os.unlink(temporary)
         raise
     return True
+
+
+@contextlib.contextmanager
+def alone(path: str):
+    """Wait until no other process is in here with the same *path*; two apps of one host are deployed at once."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    with open(path, "a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,433 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write nginx sites that nginx accepts, and have it load them."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nginx_site
+short_description: Write nginx sites that nginx accepts, and have it load them
+version_added: 0.1.0
+description:
+  - Writes files below C(/etc/nginx/conf.d) after C(nginx -t) has accepted a private copy of C(/etc/nginx) that has
+    them. What nginx refuses never reaches the disk.
+  - Reloads nginx if it runs and something was written or has changed since it read its files, so a run that was
+    interrupted between the two is made good by the next one. Otherwise nginx is left alone.
+  - Waits until nginx has new workers. If it gets none, the former files are put back and the module fails.
+  - Does not start nginx.
+options:
+  files:
+    description:
+      - The files, by name below C(/etc/nginx/conf.d), with their text. A file without a text (V(null)) is removed.
+    type: dict
+    required: true
+  watch:
+    description:
+      - Other files that the sites name, such as certificates. nginx is reloaded if one has changed since it read them.
+      - If one does not exist yet, check mode does not ask nginx what it thinks of the sites.
+    type: list
+    elements: path
+    default: []
+  ports:
+    description:
+      - The ports that the sites listen on. The module fails if another program than nginx holds one.
+    type: list
+    elements: int
+    default: []
+  default_site:
+    description:
+      - What becomes of C(/etc/nginx/sites-enabled/default).
+      - V(remove_untouched) removes the link if it and the site are as the package left them, and fails if they are not.
+      - V(remove) removes the link wherever it leads, V(keep) leaves it. A file in its place is never removed.
+    type: str
+    choices: [remove_untouched, remove, keep]
+    default: keep
+attributes:
+  check_mode:
+    description: Can run in check mode, without nginx on the host as well.
+    support: full
+  diff_mode:
+    description: Shows the text of each file before and after.
+    support: full
+author:
+  - the asgi.deploy authors (@asgi-deploy)
+"""
+
+EXAMPLES = r"""
+- name: Serve a redirect
+  asgi.deploy.nginx_site:
+    files:
+      old.conf: |
+        server {
+            listen 80;
+            server_name old.example.org;
+            return 308 https://new.example.org$request_uri;
+        }
+    ports: [80]
+
+- name: Serve it no longer
+  asgi.deploy.nginx_site:
+    files:
+      old.conf:
+"""
+
+RETURN = r"""
+written:
+  description: The files that were written.
+  type: list
+  elements: str
+  returned: success
+removed:
+  description: The files and links that were removed.
+  type: list
+  elements: str
+  returned: success
+reloaded:
+  description: Whether nginx was reloaded.
+  type: bool
+  returned: success
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.asgi.deploy.plugins.module_utils import nginx_site as decide
+from ansible_collections.asgi.deploy.plugins.module_utils.files import (
+    alone,
+    read_link,
+    read_text,
+    replace_link,
+    write_text,
+)
+
+CONFIGURATION = Path("/etc/nginx")
+SITES = CONFIGURATION / "conf.d"
+DEFAULT_LINK = CONFIGURATION / "sites-enabled/default"
+DEFAULT_SITE = CONFIGURATION / "sites-available/default"
+LOGS = Path("/var/log/nginx")
+ERROR_LOG = LOGS / "error.log"
+
+# Both vanish at a reboot, and rightly: nginx reads everything when it starts.
+CHANGED = Path("/run/asgi-nginx.changed")  # its mtime: when something was about to be written
+LOADED = Path("/run/asgi-nginx.loaded")  # its mtime: just before a reload that nginx then carried out
+
+LOCK = "/run/asgi-nginx.lock"  # nginx is one for all apps of a host
+
+RELOAD_SECONDS = 30
+FAULT_SECONDS = 5  # nginx tries for 2.5 s to listen on a port
+
+
+class Refused(Exception):
+    """The module cannot go on; the message says why and what to do."""
+
+
+class Site:
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.nginx = module.get_bin_path("nginx", opt_dirs=["/usr/sbin"])
+        self.service = self._service()
+        self.wanted = {SITES / name: text for name, text in module.params["files"].items()}
+        self.before = {path: read_text(str(path)) for path in self.wanted}
+        self.changes = {path: text for path, text in self.wanted.items() if text != self.before[path]}
+        try:
+            self.drops_default = decide.removes_default(
+                module.params["default_site"],
+                present=_there(DEFAULT_LINK),
+                is_link=DEFAULT_LINK.is_symlink(),
+                untouched=self._default_untouched(),
+            )
+        except ValueError as exc:
+            raise Refused(f"{DEFAULT_LINK} {exc} (option default_site; in the role, asgi_proxy_default_site)") from exc
+        self.default_target = read_link(str(DEFAULT_LINK))
+
+    @property
+    def changes_files(self) -> bool:
+        return bool(self.changes) or self.drops_default
+
+    def _service(self) -> decide.Service:
+        _status, out, _err = self.module.run_command(
+            [
+                "systemctl",
+                "show",
+                "--timestamp=us+utc",
+                "--property=ActiveState,MainPID,InactiveExitTimestamp",
+                "nginx.service",
+            ]
+        )
+        return decide.parse_service(out)
+
+    def _default_untouched(self) -> bool:
+        if self.module.params["default_site"] != "remove_untouched" or not DEFAULT_LINK.is_symlink():
+            return False
+        if DEFAULT_LINK.resolve() != DEFAULT_SITE:
+            return False
+        _status, out, _err = self.module.run_command(
+            ["dpkg-query", "--show", "--showformat=${Conffiles}", "nginx-common"]
+        )
+        try:
+            digest = hashlib.md5(DEFAULT_SITE.read_bytes(), usedforsecurity=False).hexdigest()
+        except OSError:
+            return False
+        return digest == decide.conffile_digest(out, str(DEFAULT_SITE))
+
+    def refuse_held_ports(self) -> None:
+        """Refuse if another program than nginx.service listens on one of the ports."""
+        sockets: dict[int, set] = {}
+        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+            for port, inodes in decide.listening_sockets(read_text(table) or "").items():
+                sockets.setdefault(port, set()).update(inodes)
+        for port in self.module.params["ports"]:
+            if port not in sockets:
+                continue
+            holders = _holders(sockets[port])
+            if holders and not (self.service.main_pid and self.service.main_pid in holders):
+                pid, program = min(holders.items())
+                raise Refused(
+                    f"port {port} of this host is held by {program} (process {pid}), not by nginx.service: "
+                    f"stop that program, or choose another port"
+                )
+
+    def refuse_what_nginx_refuses(self) -> None:
+        """Have nginx test a copy of its configuration with the changes made; refuse if it does not like them."""
+        # for root only: there may be keys below /etc/nginx
+        with tempfile.TemporaryDirectory(dir=self.module.tmpdir) as directory:
+            self._test_copy(Path(directory))
+
+    def _test_copy(self, directory: Path) -> None:
+        copy, logs, pid = directory / "etc", directory / "log", directory / "nginx.pid"
+        # The test also creates log files and the pid file: those go into the copy as well.
+        moves = {
+            f"{CONFIGURATION}/": f"{copy}/",
+            f"{LOGS}/": f"{logs}/",
+            "/run/nginx.pid": str(pid),
+            "/var/run/nginx.pid": str(pid),
+        }
+
+        # A link that leads nowhere is left out; should nginx care, then the reload says so.
+        shutil.copytree(CONFIGURATION, copy, ignore_dangling_symlinks=True)
+        for each in [LOGS, *LOGS.rglob("*/")]:
+            if each.is_dir():
+                (logs / each.relative_to(LOGS)).mkdir(parents=True, exist_ok=True)
+        for each in copy.rglob("*"):
+            if each.is_file():
+                _relocate_file(each, moves)
+        for path, text in self.changes.items():
+            _put(copy / path.relative_to(CONFIGURATION), text and decide.relocate(text.encode(), moves).decode())
+        if self.drops_default:
+            _put(copy / DEFAULT_LINK.relative_to(CONFIGURATION), None)
+
+        status, out, err = self.module.run_command([self.nginx, "-t", "-c", str(copy / "nginx.conf")])
+        said = decide.readable(err or out, moves)
+        if status:
+            raise Refused(f"nginx refuses this, so nothing was changed: {said}")
+        twice = decide.served_twice(said, [text for text in self.changes.values() if text])
+        if twice:
+            raise Refused(
+                f"another site of this host serves {' and '.join(twice)} already, and nginx would ignore one of them, "
+                f"so nothing was changed: choose another name, or remove that site"
+            )
+        for warning in decide.warnings(said):
+            self.module.warn(f"nginx: {warning}")
+
+    def write(self) -> None:
+        if not SITES.is_dir():
+            raise Refused(f"{SITES} does not exist: is Debian's nginx package installed?")
+        _touch(CHANGED, time.time())
+        # first, so that no crash leaves two default servers, with which nginx could not start
+        if self.drops_default:
+            DEFAULT_LINK.unlink()
+        for path, text in self.changes.items():
+            _put(path, text)
+
+    def restore(self) -> None:
+        _touch(CHANGED, time.time())
+        for path in self.changes:
+            _put(path, self.before[path])
+        if self.drops_default:
+            replace_link(str(DEFAULT_LINK), self.default_target)
+
+    def has_unloaded_changes(self) -> bool:
+        paths = [*self.wanted, *map(Path, self.module.params["watch"])]
+        changed = [stamp for path in paths for stamp in _change_times(path)] + [_modified(CHANGED)]
+        return decide.not_loaded(changed, [self.service.starting_since, _modified(LOADED)])
+
+    def reload(self) -> None:
+        """Have nginx load what is on the disk; refuse, with the former files back, if it does not."""
+        workers = _children(self.service.main_pid)
+        said_before = _size(ERROR_LOG)
+        asked = time.time()
+        status, out, err = self.module.run_command(["systemctl", "reload", "nginx.service"])
+        if status:
+            self.restore()
+            _status, out2, err2 = self.module.run_command([self.nginx, "-t", "-q"])
+            raise Refused(
+                f"nginx was not reloaded, and the former files are back: {(err or out).strip()} "
+                f"{decide.readable(err2 or out2, {})}"
+            )
+        # systemctl only passes the word on: nginx has taken the files when it has workers that were not there before
+        while not _children(self.service.main_pid) - workers:
+            waited = time.time() - asked
+            faults = re.findall(r".*\[(?:emerg|alert)\].*", _tail(ERROR_LOG, said_before))
+            if waited > RELOAD_SECONDS or (faults and waited > FAULT_SECONDS):
+                self.restore()
+                said = "\n".join(dict.fromkeys(faults)) or f"{ERROR_LOG} does not say why"
+                raise Refused(f"nginx did not load the files, and the former ones are back: {said}")
+            time.sleep(0.02)
+        _touch(LOADED, asked)
+
+    def diff(self) -> list:
+        shown = [_difference(path, self.before[path] or "", text or "") for path, text in sorted(self.changes.items())]
+        if self.drops_default:
+            shown.append(_difference(DEFAULT_LINK, f"-> {self.default_target}\n", ""))
+        return shown
+
+
+def _difference(path, before, after):
+    return {"before_header": str(path), "after_header": str(path), "before": before, "after": after}
+
+
+def _there(path):
+    """Return whether *path* is something, be it a link that leads nowhere."""
+    return path.is_symlink() or path.exists()
+
+
+def _put(path, text):
+    if text is not None:
+        write_text(str(path), text)
+    elif _there(path):
+        path.unlink()
+
+
+def _relocate_file(path, moves):
+    content = path.read_bytes()
+    moved = decide.relocate(content, moves)
+    if moved != content:
+        path.write_bytes(moved)
+
+
+def _touch(path, when):
+    path.touch()
+    os.utime(path, (when, when))
+
+
+def _modified(path):
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _change_times(path):
+    """Yield when *path* was last changed, and if it is a link, when what it leads to was."""
+    for look in (path.lstat, path.stat):
+        with contextlib.suppress(OSError):
+            yield look().st_ctime
+
+
+def _size(path):
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _tail(path, offset):
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            file.seek(offset)
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _processes():
+    return (each for each in Path("/proc").iterdir() if each.name.isdigit())
+
+
+def _children(parent):
+    """Return the ids of the processes that *parent* started."""
+    found = set()
+    for process in _processes():
+        try:
+            # the name, in brackets, may hold anything
+            fields = (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent:
+            found.add(int(process.name))
+    return found
+
+
+def _holders(inodes):
+    """Return the names, by process id, of the processes that hold one of the sockets *inodes*."""
+    links = {f"socket:[{inode}]" for inode in inodes}
+    found = {}
+    for process in _processes():
+        with contextlib.suppress(OSError):
+            if any(read_link(str(each)) in links for each in (process / "fd").iterdir()):
+                found[int(process.name)] = (read_text(str(process / "comm")) or "?").strip()
+    return found
+
+
+def run(module: AnsibleModule) -> dict:
+    for name, text in module.params["files"].items():
+        if Path(name).name != name or not name.endswith(".conf") or name.startswith("."):
+            raise Refused(f"files: {name!r} is not a file name that ends in .conf")
+        if text is not None and not isinstance(text, str):
+            raise Refused(f"files: {name!r} needs a text, or null")
+    site = Site(module)
+    watched = all(Path(path).exists() for path in module.params["watch"])
+
+    if site.changes_files or not site.service.running:
+        site.refuse_held_ports()
+    if site.changes_files and site.nginx and (watched or not module.check_mode):
+        site.refuse_what_nginx_refuses()
+    if not site.nginx and not module.check_mode:
+        raise Refused("there is no nginx on this host: install Debian's nginx package first")
+
+    if site.changes_files and not module.check_mode:
+        site.write()
+    reloads = site.service.running and (site.changes_files or site.has_unloaded_changes())
+    if reloads and not module.check_mode:
+        site.reload()
+    return {
+        "changed": site.changes_files or reloads,
+        "reloaded": reloads,
+        "written": sorted(str(path) for path, text in site.changes.items() if text is not None),
+        "removed": sorted(str(path) for path, text in site.changes.items() if text is None)
+        + ([str(DEFAULT_LINK)] if site.drops_default else []),
+        "diff": site.diff(),
+    }
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "files": {"type": "dict", "required": True},
+            "watch": {"type": "list", "elements": "path", "default": []},
+            "ports": {"type": "list", "elements": "int", "default": []},
+            "default_site": {"type": "str", "choices": ["remove_untouched", "remove", "keep"], "default": "keep"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        with alone(LOCK):
+            result = run(module)
+    except Refused as exc:
+        module.fail_json(msg=str(exc))
+    except OSError as exc:
+        module.fail_json(msg=f"{exc.filename}: {exc.strerror}")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an argument specification cannot say about the variables of asgi_proxy."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from ansible_collections.asgi.deploy.plugins.plugin_utils import certificate as certificates
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.keepalive import keepalive_order
+from ansible_collections.asgi.deploy.plugins.plugin_utils.nginx import quote
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+SERVER_NAME = re.compile(rf"(?:\*\.{_LABEL}\.)?{_LABEL}(?:\.{_LABEL})*")
+SERVER_NAME_LIMIT = 253
+SIZE = re.compile(r"\d{1,9}[kKmMgG]?")
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#%&'*+.^_`|~-]+")
+STATIC_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]*")
+VAULT_HEADER = b"$ANSIBLE_VAULT;"
+
+AT_LEAST = {
+    "asgi_proxy_upstream_keepalive": 1,
+    "asgi_proxy_upstream_keepalive_timeout": 1,
+    "asgi_proxy_connect_timeout": 1,
+    "asgi_proxy_read_timeout": 1,
+    "asgi_proxy_send_timeout": 1,
+    "asgi_proxy_websocket_timeout": 1,
+    "asgi_proxy_hsts_max_age": 0,
+}
+
+
+def problems(context: Context) -> list[Problem]:
+    """Return every objection to the options of asgi_proxy."""
+    options = context.options
+    return [
+        *_server_name_problems(options["asgi_proxy_server_names"]),
+        *_port_problems(options),
+        *_number_problems(options),
+        *keepalive_order(options),
+        *_header_problems(options["asgi_proxy_headers"]),
+        *_static_problems(options["asgi_proxy_static"]),
+        *_tls_problems(context, datetime.now(UTC)),
+    ]
+
+
+def _server_name_problems(names: list[str]) -> Iterator[Problem]:
+    variable = "asgi_proxy_server_names"
+    if not names:
+        yield Problem(variable, "is empty", "list the DNS names that clients use, such as app.example.org")
+    for name in names:
+        if not SERVER_NAME.fullmatch(name) or len(name) > SERVER_NAME_LIMIT:
+            yield Problem(
+                variable,
+                f"holds {name!r}, which is not a DNS name",
+                "write it in lower case, without scheme, port and path, such as app.example.org or *.example.org",
+            )
+        elif name.rpartition(".")[2].isdigit():
+            yield Problem(
+                variable,
+                f"holds {name!r}, which is an address",
+                "give a DNS name: clients send no address in the TLS handshake, so no site can be chosen by it",
+            )
+    for name in _repeated(names):
+        yield Problem(variable, f"holds {name!r} more than once", "list it once")
+
+
+def _port_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    http, https = options["asgi_proxy_http_port"], options["asgi_proxy_https_port"]
+    for variable in ("asgi_proxy_http_port", "asgi_proxy_https_port"):
+        if not 1 <= options[variable] <= 65535:
+            yield Problem(variable, f"is {options[variable]}", "a port is 1 to 65535")
+    if http == https:
+        yield Problem("asgi_proxy_http_port", f"is {http}, as is asgi_proxy_https_port", "give each a port of its own")
+
+
+def _number_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    for variable, least in AT_LEAST.items():
+        if options[variable] < least:
+            yield Problem(variable, f"is {options[variable]}", f"it is {least} or more")
+    if not SIZE.fullmatch(options["asgi_proxy_body_size"]):
+        yield Problem(
+            "asgi_proxy_body_size",
+            f"is {options['asgi_proxy_body_size']!r}",
+            "write a number and k, m or g, such as 10m; 0 is no limit",
+        )
+
+
+def _header_problems(headers: dict[Any, Any]) -> Iterator[Problem]:
+    variable = "asgi_proxy_headers"
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(str(name)):
+            yield Problem(variable, f"holds {name!r}, which is not a header name", "write it such as X-Frame-Options")
+        if not isinstance(value, (str, int)):
+            yield Problem(variable, f"holds a {type(value).__name__} for {name!r}", "give each header a text")
+            continue
+        try:
+            quote(value)
+        except ValueError as exc:
+            yield Problem(
+                variable, f"holds for {name!r} a value that nginx cannot send: {exc}", "take that character out"
+            )
+    lowered = [str(name).lower() for name in headers]
+    if "strict-transport-security" in lowered:
+        yield Problem(variable, "holds Strict-Transport-Security", "set asgi_proxy_hsts_max_age instead")
+    for name in _repeated(lowered):
+        yield Problem(variable, f"holds {name!r} more than once, in different case", "give it once")
+
+
+def _static_problems(entries: list[dict[str, Any]]) -> Iterator[Problem]:
+    variable = "asgi_proxy_static"
+    for entry in entries:
+        url, path = entry["url"], entry["path"]
+        if not (url.startswith("/") and url.endswith("/") and len(url) > 1):
+            yield Problem(
+                variable,
+                f"has the url {url!r}",
+                "start and end it with '/', with a name between, such as /static/: nginx would serve files from beside "
+                "the directory otherwise",
+            )
+        elif not _plain_segments(url[1:-1]):
+            yield Problem(
+                variable,
+                f"has the url {url!r}",
+                "use letters, digits, and . _ ~ - in its parts, none starting with a dot",
+            )
+        if path.startswith("/"):
+            yield Problem(variable, f"has the path {path!r}", "make it relative to the top of the source tree")
+        elif not _plain_segments(path.rstrip("/")):
+            yield Problem(
+                variable,
+                f"has the path {path!r}",
+                "name a directory below the top of the source tree, without '..': letters, digits, and . _ ~ - in its "
+                "parts, none starting with a dot",
+            )
+        if entry.get("max_age", 0) < 0:
+            yield Problem(variable, f"has the max_age {entry['max_age']} for {url!r}", "it is 0 or more")
+    for url in _repeated(entry["url"] for entry in entries):
+        yield Problem(variable, f"has the url {url!r} more than once", "give each url one path")
+
+
+def _plain_segments(path: str) -> bool:
+    return all(STATIC_SEGMENT.fullmatch(segment) for segment in path.split("/"))
+
+
+def _tls_problems(context: Context, now: datetime) -> Iterator[Problem]:
+    options = context.options
+    given = {
+        part: [form for form in (f"asgi_proxy_tls_{part}", f"asgi_proxy_tls_{part}_content") if options.get(form)]
+        for part in ("certificate", "key")
+    }
+    if options["asgi_proxy_tls_provider"] != "provided":
+        for forms in given.values():
+            for form in forms:
+                yield Problem(
+                    form,
+                    f"is set, and asgi_proxy_tls_provider is {options['asgi_proxy_tls_provider']!r}, which ignores it",
+                    "set asgi_proxy_tls_provider to 'provided', or take it out",
+                )
+        return
+
+    texts = {}
+    for part, forms in given.items():
+        file, content = f"asgi_proxy_tls_{part}", f"asgi_proxy_tls_{part}_content"
+        if len(forms) != 1:
+            fault = "and its text are both set" if forms else f"is not set, and neither is {content}"
+            yield Problem(
+                file, fault, f"asgi_proxy_tls_provider is 'provided': set exactly one of {file} and {content}"
+            )
+        elif forms == [content]:
+            texts[part] = options[content].encode()
+        else:
+            read, objections = _read(context, file, secret=part == "key")
+            yield from objections
+            if read is not None:
+                texts[part] = read
+    if len(texts) == 2:
+        for fault in certificates.faults(texts["certificate"], texts["key"], options["asgi_proxy_server_names"], now):
+            yield Problem(given[fault.part][0], fault.fault, fault.remedy)
+
+
+def _read(context: Context, variable: str, secret: bool) -> tuple[bytes | None, list[Problem]]:
+    """Return the content of the controller's file that *variable* names, and the objections to that file."""
+    path = context.find(context.options[variable])
+    try:
+        mode = path.stat().st_mode
+        text = path.read_bytes()
+    except OSError as exc:
+        return None, [
+            Problem(variable, f"is {str(path)!r}: {exc.strerror}", "name a file on the controller that you can read")
+        ]
+    if text.startswith(VAULT_HEADER):
+        return None, [
+            Problem(
+                variable,
+                f"is {str(path)!r}, which ansible-vault encrypted",
+                f"unset it and set {variable}_content to \"{{{{ lookup('ansible.builtin.file', '{path}') }}}}\", which "
+                f"decrypts it",
+            )
+        ]
+    if secret and mode & stat.S_IROTH:
+        return text, [
+            Problem(variable, f"is {str(path)!r}, which everybody on the controller can read", f"chmod 600 {path}")
+        ]
+    return text, []
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]

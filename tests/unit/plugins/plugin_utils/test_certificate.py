@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.plugin_utils import certificate as certificates
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+KEY, OTHER_KEY, CA_KEY = (ec.generate_private_key(ec.SECP256R1()) for _each in range(3))
+
+
+def certificate(key=KEY, names=("a.test",), subject="leaf", issuer=None, issuer_key=None, start=-1, end=90):
+    """Return a PEM certificate for *key*, valid from *start* to *end* days from NOW."""
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name(subject))
+        .issuer_name(name(issuer or subject))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW + timedelta(days=start))
+        .not_valid_after(NOW + timedelta(days=end))
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in names]), False)
+    return builder.sign(issuer_key or key, SHA256()).public_bytes(Encoding.PEM)
+
+
+def name(text):
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+
+def pem(key, password=None, form=PrivateFormat.PKCS8):
+    locked = BestAvailableEncryption(password) if password else NoEncryption()
+    return key.private_bytes(Encoding.PEM, form, locked)
+
+
+LEAF = certificate(issuer="ca", issuer_key=CA_KEY)
+CA = certificate(CA_KEY, names=(), subject="ca")
+OLD_PEM = PrivateFormat.TraditionalOpenSSL
+WEAK_KEY = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+STRONG_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+DSA_KEY = dsa.generate_private_key(key_size=1024)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "names", "part", "expected"),
+    [
+        (LEAF, pem(KEY), ["a.test"], None, None),
+        (LEAF + CA, pem(KEY), ["a.test"], None, None),
+        (LEAF + CA, pem(KEY, form=OLD_PEM), ["a.test"], None, None),
+        (certificate(STRONG_KEY), pem(STRONG_KEY), ["a.test"], None, None),
+        (b"nothing", pem(KEY), ["a.test"], "certificate", "no readable PEM certificate"),
+        (b"", pem(KEY), ["a.test"], "certificate", "no readable PEM certificate"),
+        (pem(KEY), pem(KEY), ["a.test"], "certificate", "no readable PEM certificate"),
+        (LEAF, b"nothing", ["a.test"], "key", "no readable PEM private key"),
+        (LEAF, LEAF, ["a.test"], "key", "no readable PEM private key"),
+        (LEAF, pem(KEY, b"secret"), ["a.test"], "key", "passphrase"),
+        (LEAF, pem(KEY, b"secret", OLD_PEM), ["a.test"], "key", "passphrase"),
+        (LEAF, pem(OTHER_KEY), ["a.test"], "key", "does not fit the certificate of CN=leaf"),
+        (CA + LEAF, pem(KEY), ["a.test"], "certificate", "starts with CN=ca"),
+        (LEAF + certificate(OTHER_KEY, subject="x"), pem(KEY), ["a.test"], "certificate", "did not issue"),
+        (certificate(start=-9, end=-1), pem(KEY), ["a.test"], "certificate", "expired on 2026-11-20"),
+        (certificate(start=-9, end=0), pem(KEY), ["a.test"], "certificate", "expired on 2026-11-21"),
+        (certificate(start=1), pem(KEY), ["a.test"], "certificate", "not valid before 2026-11-22"),
+        (
+            LEAF + certificate(CA_KEY, (), "ca", start=-9, end=-1),
+            pem(KEY),
+            ["a.test"],
+            "certificate",
+            "expired on 2026-11-20 (CN=ca)",
+        ),
+        (LEAF, pem(KEY), ["a.test", "b.test"], "certificate", "is for a.test and not for b.test"),
+        (certificate(names=()), pem(KEY), ["a.test"], "certificate", "is for no DNS name"),
+        (certificate(WEAK_KEY), pem(WEAK_KEY), ["a.test"], "certificate", "1024 bits"),
+        (certificate(DSA_KEY), pem(DSA_KEY), ["a.test"], "certificate", "neither RSA nor"),
+    ],
+)
+def test_faults(text, key, names, part, expected):
+    found = certificates.faults(text, key, names, NOW)
+    if part is None:
+        assert found == []
+        return
+    assert [each.part for each in found] == [part]
+    assert expected in found[0].fault
+    assert key.decode() not in str(found)
+
+
+def test_faults_are_told_together():
+    found = certificates.faults(certificate(end=0), pem(OTHER_KEY), ["b.test"], NOW)
+    assert [each.part for each in found] == ["key", "certificate", "certificate"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted", "expected"),
+    [
+        ("a.test", "a.test", True),
+        ("A.Test", "a.test", True),
+        ("*.a.test", "b.a.test", True),
+        ("*.a.test", "*.a.test", True),
+        ("*.a.test", "a.test", False),
+        ("*.a.test", "c.b.a.test", False),
+        ("*.test", "*.a.test", False),
+        ("b.a.test", "*.a.test", False),
+    ],
+)
+def test_covers(pattern, wanted, expected):
+    assert certificates.covers(pattern, wanted) is expected
