@@ -11,7 +11,6 @@ from pathlib import Path
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem, describe
 
 ROLES = ("asgi_app", "asgi_server", "asgi_proxy")
@@ -28,9 +27,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         _validation, arguments = self.validate_argument_spec(
-            argument_spec={
-                "roles": {"type": "list", "elements": "str", "choices": list(ROLES), "default": list(ROLES)}
-            }
+            argument_spec={"roles": {"type": "list", "elements": "str", "choices": list(ROLES), "default": list(ROLES)}}
         )
 
         options, problems = {}, []
@@ -44,20 +41,22 @@ class ActionModule(ActionBase):
         if not problems:
             context = Context(options=options, find=lambda path: self._find(path, task_vars))
             for role in ("shared", *arguments["roles"]):
-                checks = importlib.import_module(
-                    f"ansible_collections.asgi.deploy.plugins.plugin_utils.checks.{role}"
-                )
+                checks = importlib.import_module(f"ansible_collections.asgi.deploy.plugins.plugin_utils.checks.{role}")
                 problems += checks.problems(context)
 
         if problems:
-            raise AnsibleActionFail(describe(task_vars.get("inventory_hostname", "this host"), problems))
+            # a rule that binds two roles is found by both
+            found = list(dict.fromkeys(problems))
+            raise AnsibleActionFail(describe(task_vars.get("inventory_hostname", "this host"), found))
         result.update(changed=False)
         return result
 
     def _options(self, role, task_vars):
         """Return the templated and typed options of *role*, and what its specification objects to."""
         base = COLLECTION / "roles" / role
-        spec = self._loader.load_from_file(str(base / "meta" / "argument_specs.yml"))["argument_specs"]["main"]["options"]
+        spec = self._loader.load_from_file(str(base / "meta" / "argument_specs.yml"))["argument_specs"]["main"][
+            "options"
+        ]
         defaults = self._loader.load_from_file(str(base / "defaults" / "main.yml"), trusted_as_template=True) or {}
 
         templar = self._templar.copy_with_new_env(available_variables={**defaults, **task_vars})

@@ -44,7 +44,6 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.asgi.deploy.plugins.plugin_utils.status import as_json, as_table, rows
 
 FORMATS = {"table": as_table, "json": as_json}

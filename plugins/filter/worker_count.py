@@ -39,7 +39,6 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.asgi.deploy.plugins.plugin_utils.workers import worker_plan
 
 

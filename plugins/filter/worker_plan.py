@@ -52,7 +52,6 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.asgi.deploy.plugins.plugin_utils.workers import as_dict, worker_plan
 
 

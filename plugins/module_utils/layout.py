@@ -15,9 +15,7 @@ SLOTS = ("blue", "green")
 # useradd(8) allows 32 characters; systemd and nginx file names allow more than this pattern does.
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
 NAME_LIMIT = 32
-NAME_RULE = (
-    "1 to 32 characters: lower-case letters, digits, and single '-' or '_' between them, starting with a letter"
-)
+NAME_RULE = "1 to 32 characters: lower-case letters, digits, and single '-' or '_' between them, starting with a letter"
 
 # Accounts, or template units, of Debian's own: an app of that name would take them over.
 RESERVED_NAMES = frozenset(

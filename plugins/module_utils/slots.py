@@ -20,7 +20,7 @@ import shutil
 import tempfile
 import time
 from datetime import datetime, timezone
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils.files import (
     read_link,
@@ -53,16 +53,16 @@ class Locked(Exception):
 class State(NamedTuple):
     """What is on the host: the live slot, what each slot holds, and its units."""
 
-    live: Optional[str]
+    live: str | None
     pairs: dict
     units: dict
 
     @property
-    def live_pair(self) -> Optional[Pair]:
+    def live_pair(self) -> Pair | None:
         return self.pairs[self.live] if self.live else None
 
 
-def other(slot: Optional[str]) -> str:
+def other(slot: str | None) -> str:
     """Return the slot to use beside *slot*: the other one, or the first if nothing is live."""
     return SLOTS[0] if slot is None else SLOTS[1 - SLOTS.index(slot)]
 
@@ -108,7 +108,7 @@ class App:
             units=self.systemd.show(*names),
         )
 
-    def _live_slot(self) -> Optional[str]:
+    def _live_slot(self) -> str | None:
         target = read_link(self.paths["live_socket"])
         if target is None:  # after a reboot without tmpfiles, say
             found = re.search(r"^L\+ .* (\w+\.sock)$", read_text(self.paths["tmpfiles"]) or "", re.MULTILINE)
@@ -116,12 +116,12 @@ class App:
         slot = target.replace(".sock", "")
         return slot if slot in SLOTS else None
 
-    def _pair(self, slot: str) -> Optional[Pair]:
+    def _pair(self, slot: str) -> Pair | None:
         release = read_link(self.paths["slots"][slot]["release"])
         config = read_link(self.paths["slots"][slot]["config"])
         return Pair(os.path.basename(release), os.path.basename(config)) if release and config else None
 
-    def staged(self) -> Optional[str]:
+    def staged(self) -> str | None:
         """Return the id of the release that asgi_app staged last."""
         target = read_link(self.paths["staged"])
         return os.path.basename(target) if target else None
@@ -131,7 +131,7 @@ class App:
             os.path.join(self.paths["configs"], pair.config)
         )
 
-    def config_files(self, pair: Optional[Pair]) -> dict:
+    def config_files(self, pair: Pair | None) -> dict:
         """Return the texts of a configuration, but for the environment."""
         if pair is None:
             return {}
@@ -139,7 +139,7 @@ class App:
         names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
         return {name: read_text(os.path.join(directory, name)) for name in names if name != ENV_FILE}
 
-    def environment_text(self, pair: Optional[Pair]) -> str:
+    def environment_text(self, pair: Pair | None) -> str:
         return read_text(os.path.join(self.paths["configs"], pair.config, ENV_FILE)) or "" if pair else ""
 
     def serving(self) -> str:
@@ -149,7 +149,7 @@ class App:
             return "nothing is live: this would have been the first release"
         return f"release {state.live_pair.release} goes on serving in slot {state.live}"
 
-    def describe(self, pair: Optional[Pair], files: dict, environment: str) -> str:
+    def describe(self, pair: Pair | None, files: dict, environment: str) -> str:
         """Return what a person compares before and after: the release, the environment's names, the files."""
         if pair is None:
             return ""
@@ -281,7 +281,9 @@ class App:
             )
         if not self._all(idle, state, lambda unit: unit.stopped):
             # together: a connection that comes in between would start the service again
-            self._do(f"drain and stop {other(slot)}", lambda: self.systemd.stop(idle["socket_unit"], idle["service_unit"]))
+            self._do(
+                f"drain and stop {other(slot)}", lambda: self.systemd.stop(idle["socket_unit"], idle["service_unit"])
+            )
 
     def _settle_unit_files(self, its: dict, state: State) -> None:
         settings = read_text(os.path.join(its["config"], SERVICE_FILE)) or ""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, Optional
+from typing import Callable
 
 # A HUP spawns the replacements within a second; when the same old workers are alone for this long, they have died.
 GIVEN_UP_SECONDS = 5
@@ -34,7 +34,7 @@ def wait_replaced(
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> Optional[str]:
+) -> str | None:
     """Wait until none of the workers *old* is among *current* and as many new ones are; return why not, or None."""
     began = alone_since = clock()
     while True:

@@ -38,7 +38,6 @@ options:
     description: Environment variables of the app, as a dictionary. They are written to a file that only root and the app
       can read, and never shown.
     type: json
-    default: "{}"
   probe:
     description: The question that decides whether the release is healthy.
     type: dict
@@ -130,7 +129,6 @@ import grp
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
     check_environment,
     describe_environment,
@@ -165,7 +163,8 @@ def main():
             "name": {"type": "str", "required": True},
             "release": {"type": "str"},
             "files": {"type": "dict", "required": True},
-            "environment": {"type": "json", "default": "{}", "no_log": True},
+            # without a default, which would be a secret itself, and masked wherever it occurs
+            "environment": {"type": "json", "no_log": True},
             "probe": {"type": "dict", "required": True, "options": PROBE_OPTIONS},
             "by": {"type": "str", "default": ""},
         },
@@ -173,7 +172,7 @@ def main():
     )
     try:
         paths = layout(module.params["name"])
-        environment = check_environment(json.loads(module.params["environment"]))
+        environment = check_environment(json.loads(module.params["environment"] or "{}"))
     except ValueError as exc:
         module.fail_json(msg=str(exc))
 

@@ -88,7 +88,6 @@ import ssl
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout, release_paths
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, rollback_target

@@ -66,7 +66,6 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout, release_paths
 from ansible_collections.asgi.deploy.plugins.module_utils.probe import wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App, Locked

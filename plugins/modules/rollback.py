@@ -79,7 +79,6 @@ changes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, rollback_target
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import ActivationError, App, Locked

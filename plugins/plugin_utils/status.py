@@ -13,7 +13,7 @@ COLUMNS = ("host", "app", "slot", "release", "state", "workers", "rollback to", 
 
 def rows(hosts: Iterable[str], found: Iterable[dict]) -> list[dict]:
     """Return one row for each app of each host, from what app_info returned for each host."""
-    return [{"host": host, **app} for host, answer in zip(hosts, found) for app in answer.get("apps", [])]
+    return [{"host": host, **app} for host, answer in zip(hosts, found, strict=True) for app in answer.get("apps", [])]
 
 
 def as_json(rows: list[dict]) -> str:
@@ -26,7 +26,9 @@ def as_table(rows: list[dict]) -> str:
         return "no app is deployed on these hosts"
     lines = [COLUMNS, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def _cells(row: dict) -> tuple[str, ...]:
@@ -40,5 +42,11 @@ def _cells(row: dict) -> tuple[str, ...]:
         str(row.get("workers", 0)),
         row.get("previous") or "-",
         "-" if days is None else f"{days} days",
-        row.get("since") or "-",
+        _minute(row.get("since")),
     )
+
+
+def _minute(timestamp: str | None) -> str:
+    """Return systemd's timestamp, ``Sat 2026-11-21 00:46:28 UTC``, to the minute."""
+    parts = (timestamp or "").split()
+    return f"{parts[1]} {parts[2][:5]}" if len(parts) == 4 else "-"

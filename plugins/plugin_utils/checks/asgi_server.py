@@ -82,7 +82,9 @@ def _probe(options):
 def _unit(options):
     memory = options.get("asgi_server_memory_max")
     if memory is not None and not SIZE.fullmatch(memory):
-        yield Problem("asgi_server_memory_max", f"is {memory!r}", "give a size as systemd writes it, such as '512M' or '2G'")
+        yield Problem(
+            "asgi_server_memory_max", f"is {memory!r}", "give a size as systemd writes it, such as '512M' or '2G'"
+        )
     quota = options.get("asgi_server_cpu_quota")
     if quota is not None and not QUOTA.fullmatch(quota):
         yield Problem("asgi_server_cpu_quota", f"is {quota!r}", "give a percentage of one CPU, such as '150%'")
@@ -95,4 +97,6 @@ def _unit(options):
         elif setting in OWNED_SETTINGS:
             yield Problem("asgi_server_unit_settings", f"contains {setting}", "leave it out: the slots depend on it")
         elif not isinstance(value, (str, int, float, list)) or not str(value).isprintable():
-            yield Problem("asgi_server_unit_settings", f"has {value!r} for {setting}", "give one line of text or a list")
+            yield Problem(
+                "asgi_server_unit_settings", f"has {value!r} for {setting}", "give one line of text or a list"
+            )

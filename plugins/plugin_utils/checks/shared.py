@@ -27,7 +27,8 @@ def problems(context: Context) -> list[Problem]:
             Problem(
                 "asgi_module",
                 f"is {options['asgi_module']!r}",
-                "give the import path of the application as 'package.module:attribute', for instance 'main:app'",
+                "give the import path of the application as 'package.module:attribute', for instance 'main:app'; "
+                "a call is not supported: give its result a name in a module",
             )
         )
     try:

@@ -51,7 +51,12 @@ def test_every_environment_survives_the_file(environment):
 
 
 def test_scalars_become_strings():
-    assert check_environment({"N": 1, "F": 0.5, "YES": True, "S": "x"}) == {"N": "1", "F": "0.5", "YES": "true", "S": "x"}
+    assert check_environment({"N": 1, "F": 0.5, "YES": True, "S": "x"}) == {
+        "N": "1",
+        "F": "0.5",
+        "YES": "true",
+        "S": "x",
+    }
 
 
 @pytest.mark.parametrize(

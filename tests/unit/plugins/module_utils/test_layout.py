@@ -33,7 +33,26 @@ def test_good_names(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "A", "9lives", "../etc", "a/b", "a b", "a;b", "-a", "a-", "a--b", "a.b", "a@b", "ä", "a\n", "a" * 33, None, 7, ["a"]],
+    [
+        "",
+        "A",
+        "9lives",
+        "../etc",
+        "a/b",
+        "a b",
+        "a;b",
+        "-a",
+        "a-",
+        "a--b",
+        "a.b",
+        "a@b",
+        "ä",
+        "a\n",
+        "a" * 33,
+        None,
+        7,
+        ["a"],
+    ],
 )
 def test_names_that_are_not_safe(name):
     with pytest.raises(ValueError, match="cannot name an app"):

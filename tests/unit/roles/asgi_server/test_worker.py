@@ -114,7 +114,11 @@ def test_an_exception_comes_along():
 
 
 def test_the_access_log_leaves_the_query_out():
-    record = {"name": "uvicorn.access", "msg": '%s - "%s %s HTTP/%s" %d', "args": ("::1", "GET", "/a?token=s", "1.1", 200)}
+    record = {
+        "name": "uvicorn.access",
+        "msg": '%s - "%s %s HTTP/%s" %d',
+        "args": ("::1", "GET", "/a?token=s", "1.1", 200),
+    }
 
     entry = formatted(log.AccessFormatter(), **record)
 

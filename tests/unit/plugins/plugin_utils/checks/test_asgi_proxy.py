@@ -1,0 +1,180 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.asgi.deploy.plugins.plugin_utils import certificate as certificates
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import asgi_proxy
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context
+
+REPOSITORY = Path(__file__).resolve().parents[5]
+DEFAULTS = yaml.safe_load((REPOSITORY / "roles/asgi_proxy/defaults/main.yml").read_text())
+GOOD = {**DEFAULTS, "asgi_name": "hello", "asgi_proxy_server_names": ["hello.test", "*.hello.test"]}
+STATIC = {"url": "/static/", "path": "app/static", "max_age": 60}
+
+
+def problems(find=Path, **options):
+    return asgi_proxy.problems(Context(options={**GOOD, **options}, find=find))
+
+
+def test_defaults_are_good():
+    assert problems() == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("asgi_proxy_server_names", ["localhost"]),
+        ("asgi_proxy_server_names", ["xn--bcher-kva.example", "1.example"]),
+        ("asgi_proxy_body_size", "0"),
+        ("asgi_proxy_body_size", "1G"),
+        ("asgi_proxy_hsts_max_age", 0),
+        ("asgi_proxy_headers", {"Content-Security-Policy": "default-src 'self'; img-src *"}),
+        ("asgi_proxy_static", [STATIC, {"url": "/a/b/", "path": "x/"}]),
+    ],
+)
+def test_accepted(option, value):
+    assert problems(**{option: value}) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "fault"),
+    [
+        ("asgi_proxy_server_names", [], "is empty"),
+        ("asgi_proxy_server_names", ["https://a.test"], "'https://a.test', which is not a DNS name"),
+        ("asgi_proxy_server_names", ["a.test:443"], "not a DNS name"),
+        ("asgi_proxy_server_names", ["A.test"], "not a DNS name"),
+        ("asgi_proxy_server_names", ["a.test."], "not a DNS name"),
+        ("asgi_proxy_server_names", ["-a.test"], "not a DNS name"),
+        ("asgi_proxy_server_names", ["*"], "not a DNS name"),
+        ("asgi_proxy_server_names", ["a.*.test"], "not a DNS name"),
+        ("asgi_proxy_server_names", ["~^a"], "not a DNS name"),
+        ("asgi_proxy_server_names", ["a.test; include /x"], "not a DNS name"),
+        ("asgi_proxy_server_names", ["a.test\n"], "not a DNS name"),
+        ("asgi_proxy_server_names", ["a" * 64 + ".test"], "not a DNS name"),
+        ("asgi_proxy_server_names", [".".join(["a" * 60] * 5)], "not a DNS name"),
+        ("asgi_proxy_server_names", ["10.0.0.1"], "is an address"),
+        ("asgi_proxy_server_names", ["a.test", "a.test"], "more than once"),
+        ("asgi_proxy_http_port", 0, "is 0"),
+        ("asgi_proxy_https_port", 65536, "is 65536"),
+        ("asgi_proxy_http_port", 443, "as is asgi_proxy_https_port"),
+        ("asgi_proxy_upstream_keepalive", 0, "is 0"),
+        ("asgi_proxy_upstream_keepalive_timeout", 0, "is 0"),
+        ("asgi_proxy_connect_timeout", 0, "is 0"),
+        ("asgi_proxy_read_timeout", -1, "is -1"),
+        ("asgi_proxy_send_timeout", 0, "is 0"),
+        ("asgi_proxy_websocket_timeout", 0, "is 0"),
+        ("asgi_proxy_hsts_max_age", -1, "is -1"),
+        ("asgi_proxy_body_size", "10MB", "is '10MB'"),
+        ("asgi_proxy_body_size", "10m; x", "is '10m; x'"),
+        ("asgi_proxy_headers", {"X Y": "1"}, "not a header name"),
+        ("asgi_proxy_headers", {"X-Y": "$host"}, "'$'"),
+        ("asgi_proxy_headers", {"X-Y": "a\nb"}, "line end"),
+        ("asgi_proxy_headers", {"X-Y": ["a"]}, "holds a list"),
+        ("asgi_proxy_headers", {"X-Y": "1", "x-y": "2"}, "more than once"),
+        ("asgi_proxy_headers", {"strict-transport-security": "max-age=1"}, "Strict-Transport-Security"),
+        ("asgi_proxy_static", [{**STATIC, "url": "/static"}], "has the url '/static'"),
+        ("asgi_proxy_static", [{**STATIC, "url": "static/"}], "has the url 'static/'"),
+        ("asgi_proxy_static", [{**STATIC, "url": "/"}], "has the url '/'"),
+        ("asgi_proxy_static", [{**STATIC, "url": "//"}], "has the url '//'"),
+        ("asgi_proxy_static", [{**STATIC, "url": "/a/../b/"}], "has the url '/a/../b/'"),
+        ("asgi_proxy_static", [{**STATIC, "url": "/a b/"}], "has the url '/a b/'"),
+        ("asgi_proxy_static", [{**STATIC, "url": "/a{}/"}], "has the url '/a{}/'"),
+        ("asgi_proxy_static", [{**STATIC, "path": "/etc"}], "has the path '/etc'"),
+        ("asgi_proxy_static", [{**STATIC, "path": "../x"}], "has the path '../x'"),
+        ("asgi_proxy_static", [{**STATIC, "path": "a/../../x"}], "has the path"),
+        ("asgi_proxy_static", [{**STATIC, "path": "."}], "has the path '.'"),
+        ("asgi_proxy_static", [{**STATIC, "path": ""}], "has the path ''"),
+        ("asgi_proxy_static", [{**STATIC, "path": "a//b"}], "has the path 'a//b'"),
+        ("asgi_proxy_static", [{**STATIC, "path": "a;b"}], "has the path 'a;b'"),
+        ("asgi_proxy_static", [{**STATIC, "max_age": -1}], "max_age -1"),
+        ("asgi_proxy_static", [STATIC, STATIC], "more than once"),
+        ("asgi_proxy_tls_certificate", "a.pem", "'selfsigned', which ignores it"),
+        ("asgi_proxy_tls_key_content", "PEM", "'selfsigned', which ignores it"),
+    ],
+)
+def test_refused(option, value, fault):
+    found = problems(**{option: value})
+    assert [(each.variable, fault in each.fault) for each in found] == [(option, True)]
+
+
+def test_keepalive_is_compared_with_the_servers():
+    found = problems(asgi_server_keepalive=2)
+    assert [each.variable for each in found] == ["asgi_proxy_upstream_keepalive_timeout"]
+
+
+@pytest.fixture
+def pair(monkeypatch, tmp_path):
+    """Files that hold a certificate and a key, for as long as nobody looks inside."""
+    seen = []
+    monkeypatch.setattr(certificates, "faults", lambda *arguments: seen.append(arguments) or [])
+    for name in ("cert", "key"):
+        (tmp_path / name).write_text(name)
+        (tmp_path / name).chmod(0o600)
+    return seen, tmp_path
+
+
+def provided(directory, **options):
+    return problems(find=lambda path: directory / path, asgi_proxy_tls_provider="provided", **options)
+
+
+FILES = {"asgi_proxy_tls_certificate": "cert", "asgi_proxy_tls_key": "key"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        FILES,
+        {"asgi_proxy_tls_certificate_content": "cert", "asgi_proxy_tls_key_content": "key"},
+        {"asgi_proxy_tls_certificate": "cert", "asgi_proxy_tls_key_content": "key"},
+    ],
+)
+def test_provided_in_either_form(pair, options):
+    seen, directory = pair
+    assert provided(directory, **options) == []
+    assert [arguments[:3] for arguments in seen] == [(b"cert", b"key", GOOD["asgi_proxy_server_names"])]
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "fault"),
+    [
+        ({"asgi_proxy_tls_certificate": "cert"}, "asgi_proxy_tls_key", "neither is asgi_proxy_tls_key_content"),
+        ({"asgi_proxy_tls_key": "key"}, "asgi_proxy_tls_certificate", "neither is"),
+        ({**FILES, "asgi_proxy_tls_key_content": "x"}, "asgi_proxy_tls_key", "both set"),
+        ({**FILES, "asgi_proxy_tls_certificate": "none"}, "asgi_proxy_tls_certificate", "No such file"),
+        ({**FILES, "asgi_proxy_tls_certificate": "."}, "asgi_proxy_tls_certificate", "Is a directory"),
+    ],
+)
+def test_provided_wrongly(pair, options, variable, fault):
+    _seen, directory = pair
+    found = provided(directory, **options)
+    assert [each.variable for each in found] == [variable]
+    assert fault in found[0].fault
+
+
+def test_a_key_that_everybody_can_read(pair):
+    _seen, directory = pair
+    (directory / "key").chmod(0o604)
+    found = provided(directory, **FILES)
+    assert [(each.variable, "everybody" in each.fault) for each in found] == [("asgi_proxy_tls_key", True)]
+
+
+def test_a_key_in_a_vault(pair):
+    seen, directory = pair
+    (directory / "key").write_text("$ANSIBLE_VAULT;1.1;AES256\n00")
+    found = provided(directory, **FILES)
+    assert [each.variable for each in found] == ["asgi_proxy_tls_key"]
+    assert "asgi_proxy_tls_key_content" in found[0].remedy
+    assert seen == []
+
+
+def test_faults_name_the_variable_that_was_used(pair, monkeypatch):
+    _seen, directory = pair
+    fault = certificates.Fault("key", "is wrong", "give another")
+    monkeypatch.setattr(certificates, "faults", lambda *_arguments: [fault])
+    options = {"asgi_proxy_tls_certificate": "cert", "asgi_proxy_tls_key_content": "key"}
+    assert provided(directory, **options) == [("asgi_proxy_tls_key_content", "is wrong", "give another")]

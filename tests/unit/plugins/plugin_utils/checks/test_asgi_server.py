@@ -1,0 +1,82 @@
+"""Checks of asgi_server's variables beyond its argument specification."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.asgi_server import AT_LEAST, problems
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context
+
+DEFAULTS = yaml.safe_load((Path(__file__).parents[5] / "roles/asgi_server/defaults/main.yml").read_text())
+GOOD = {**DEFAULTS, "asgi_server_probe_host": "hello.test", "asgi_proxy_upstream_keepalive_timeout": 2}
+
+
+def faults(**options):
+    return [problem.variable for problem in problems(Context(options={**GOOD, **options}, find=None))]
+
+
+def test_the_defaults_are_good():
+    assert faults() == []
+
+
+@pytest.mark.parametrize("name", sorted(AT_LEAST))
+def test_numbers_have_a_least_value(name):
+    assert name in faults(**{name: AT_LEAST[name] - 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("asgi_server_workers", 1),
+        ("asgi_server_workers", "4"),
+        ("asgi_server_probe_path", "/health?deep=1"),
+        ("asgi_server_probe_host", "[::1]:8000"),
+        ("asgi_server_memory_max", "1G"),
+        ("asgi_server_memory_max", "80%"),
+        ("asgi_server_cpu_quota", "150%"),
+        ("asgi_server_write_paths", ["/var/lib/shop"]),
+        ("asgi_server_unit_settings", {"LimitNOFILE": 65536, "PrivateUsers": True, "SystemCallFilter": ["a", "b"]}),
+    ],
+)
+def test_good_values(name, value):
+    assert faults(**{name: value}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("asgi_server_workers", "many"),
+        ("asgi_server_workers", 0),
+        ("asgi_server_workers", True),
+        ("asgi_server_workers", 2.5),
+        ("asgi_server_probe_path", "health"),
+        ("asgi_server_probe_path", "/a b"),
+        ("asgi_server_probe_host", "a b"),
+        ("asgi_server_probe_host", "a\r\nX: y"),
+        ("asgi_server_probe_statuses", []),
+        ("asgi_server_probe_statuses", [20]),
+        ("asgi_server_memory_max", "lots"),
+        ("asgi_server_cpu_quota", "1.5"),
+        ("asgi_server_write_paths", ["relative"]),
+        ("asgi_server_write_paths", ["/srv/../etc"]),
+        ("asgi_server_unit_settings", {"limitnofile": 1}),
+        ("asgi_server_unit_settings", {"ExecStart": "/bin/sh"}),
+        ("asgi_server_unit_settings", {"LimitNOFILE": "1\nUser=root"}),
+        ("asgi_server_unit_settings", {"LimitNOFILE": {"a": 1}}),
+    ],
+)
+def test_bad_values(name, value):
+    assert faults(**{name: value}) == [name]
+
+
+def test_fewer_at_most_than_at_least():
+    assert faults(asgi_server_workers_min=4, asgi_server_workers_max=3) == ["asgi_server_workers_max"]
+
+
+@pytest.mark.parametrize(("server", "proxy", "good"), [(10, 2, True), (2, 2, False), (2, 5, False)])
+def test_nginx_closes_idle_connections_first(server, proxy, good):
+    found = faults(asgi_server_keepalive=server, asgi_proxy_upstream_keepalive_timeout=proxy)
+
+    assert found == ([] if good else ["asgi_proxy_upstream_keepalive_timeout"])

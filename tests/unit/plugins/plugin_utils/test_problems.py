@@ -1,0 +1,19 @@
+"""How the faults of the input are told."""
+
+from __future__ import annotations
+
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Problem, describe
+
+
+def test_every_fault_has_a_line_with_its_remedy():
+    text = describe("web1", [Problem("asgi_name", "is 'A'", "use 'a'"), Problem("asgi_env", "is wrong", "mend it")])
+
+    assert text.splitlines() == [
+        "2 problems in the variables of web1; nothing has been changed:",
+        "  asgi_name is 'A' -> use 'a'",
+        "  asgi_env is wrong -> mend it",
+    ]
+
+
+def test_one_is_singular():
+    assert describe("web1", [Problem("a", "b", "c")]).startswith("1 problem in the variables of web1;")

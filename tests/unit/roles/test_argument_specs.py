@@ -1,0 +1,50 @@
+"""The specification of a role's variables is the documentation: it must say what defaults/main.yml does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROLES = Path(__file__).parents[3] / "roles"
+NAMES = sorted(path.parent.parent.name for path in ROLES.glob("*/meta/argument_specs.yml"))
+# variables that several roles take under one name
+SHARED = {"asgi_name", "asgi_module", "asgi_env"}
+
+
+def options(role):
+    return yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"][
+        "options"
+    ]
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_the_specification_has_the_defaults_of_the_role(role):
+    defaults = yaml.safe_load((ROLES / role / "defaults" / "main.yml").read_text()) or {}
+    specified = {name: option["default"] for name, option in options(role).items() if "default" in option}
+    assert specified == defaults
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_what_is_required_has_no_default(role):
+    assert [name for name, option in options(role).items() if option.get("required") and "default" in option] == []
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_every_variable_is_named_after_its_role(role):
+    assert [name for name in options(role) if not name.startswith(f"{role}_") and name not in SHARED] == []
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_every_variable_is_described(role):
+    assert [name for name, option in options(role).items() if not option.get("description")] == []
+
+
+def test_what_roles_share_has_one_type():
+    types = defaultdict(set)
+    for role in NAMES:
+        for name, option in options(role).items():
+            types[name].add((option.get("type", "str"), option.get("no_log", False)))
+    assert {name: found for name, found in types.items() if len(found) > 1} == {}
