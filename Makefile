@@ -1,0 +1,82 @@
+# Everything that a developer does here. Each target installs what it needs into .venv (Python 3.11 to 3.13) and, where
+# it starts machines, makes sure that a Docker engine answers. Works with GNU make 3.81, so with the one of macOS.
+
+BIN := .venv/bin
+TARBALL := asgi-deploy-$(shell sed -n 's/^version: //p' galaxy.yml).tar.gz
+comma := ,
+SHELL_SCRIPTS := .ci/run tools/*.sh tests/hosts/systemd-init
+SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+# `make molecule SCENARIO=default` for one of them
+SCENARIO ?= $(SCENARIOS)
+
+# naming a shell makes old versions look commands up in the PATH below, not in their own
+SHELL := /bin/bash
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test lint unit sanity molecule build lock clean scenarios venv engine
+
+help: ## Show this
+	@echo 'make TARGET, where TARGET is one of:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+
+demo: venv ## Deploy the example app to a disposable machine here and show it (DEMO_HTTP_PORT, DEMO_HTTPS_PORT, DEMO_NAME, DEMO_IMAGE)
+	@$(BIN)/python tools/demo.py up
+
+demo-down: venv ## Remove that machine
+	@$(BIN)/python tools/demo.py down
+
+test: venv ## Run lint, unit, sanity and every Molecule scenario
+	@tools/test.sh lint unit sanity $(SCENARIOS:%=molecule:%)
+
+lint: venv $(TARBALL) ## Check style, documentation, changelog, scripts and the package
+	ansible-lint
+	yamllint --strict .
+	ruff check --quiet
+	ruff format --check --quiet
+	shellcheck $(SHELL_SCRIPTS)
+	tools/role_readmes.py --check
+	antsibull-changelog lint
+	antsibull-docs lint-collection-docs --plugin-docs .
+	mkdir -p .cache/importer && cd .cache/importer && python -m galaxy_importer.main $(CURDIR)/$(TARBALL)
+
+unit: venv ## Test the Python code
+	pytest $(PYTEST_ARGS)
+
+sanity: venv $(TARBALL) ## Run ansible-test sanity over the built collection
+	tools/sanity.sh $(TARBALL)
+
+molecule: venv engine ## Test on Debian 12 and 13 machines (SCENARIO=name for one scenario)
+	@tests/hosts/image.py 12
+	@tests/hosts/image.py 13
+	@for scenario in $(SCENARIO); do \
+	  echo "==> molecule test: $$scenario"; \
+	  MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.cache/molecule/$$scenario \
+	    molecule --base-config molecule/config.yml test --no-command-borders --scenario-name $$scenario || exit 1; \
+	done
+
+build: venv $(TARBALL) ## Build the collection's tarball
+	@echo "$(TARBALL)"
+
+# always made anew: what it is made of is the whole checkout
+.PHONY: $(TARBALL)
+$(TARBALL): venv
+	@ansible-galaxy collection build --force >/dev/null
+
+scenarios:
+	@printf '["%s"]\n' '$(subst $(eval) ,"$(comma)",$(SCENARIOS))'
+
+lock: venv ## Resolve requirements-dev.in into requirements-dev.txt, for every supported Python
+	uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command 'make lock' \
+	  --output-file requirements-dev.txt requirements-dev.in
+
+clean: ## Remove what the targets above left here, the test images included
+	rm -rf .venv .cache .ansible .pytest_cache .ruff_cache .hypothesis tests/output asgi-deploy-*.tar.gz
+	-@docker image rm asgi-target:12 asgi-target:13 asgi-base:12 asgi-base:13 >/dev/null 2>&1
+
+venv:
+	@tools/venv.sh
+
+engine:
+	@tools/engine.sh

@@ -1,0 +1,100 @@
+"""The apps of this scenario, each on each machine, as the tests see them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import probe
+import pytest
+import testinfra
+import yaml
+from testinfra.host import Host
+
+INVENTORY = Path(__file__).parent / "inventory"
+MACHINES = [
+    target["name"] for target in yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["vars"]["targets"]
+]
+APPS = [yaml.safe_load(path.read_text()) for path in sorted((INVENTORY / "group_vars").glob("*.yml"))]
+
+
+@dataclass(frozen=True)
+class App:
+    """One app on one machine."""
+
+    machine: str
+    host: Host
+    variables: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.variables["asgi_name"]
+
+    @property
+    def server_name(self) -> str:
+        return self.variables["asgi_proxy_server_names"][0]
+
+    @property
+    def probe_path(self) -> str:
+        return self.variables.get("asgi_server_probe_path", "/health")
+
+    @property
+    def live(self) -> str:
+        """The slot that takes traffic, by where nginx connects to."""
+        return Path(self.host.file(f"/run/{self.name}/live.sock").linked_to).stem
+
+    @property
+    def idle(self) -> str:
+        return {"blue": "green", "green": "blue"}[self.live]
+
+    def service(self, slot: str) -> str:
+        return f"{self.name}@{slot}.service"
+
+    def property_of(self, unit: str, name: str) -> str:
+        return self.host.check_output(f"systemctl show --value --property={name} {unit}")
+
+    def ask(self, path: str, **options: Any) -> probe.Answer:
+        """Ask from outside the machine, over HTTPS unless `tls=False`."""
+        return probe.ask(self.server_name, self.port(443 if options.get("tls", True) else 80), path, **options)
+
+    def json(self, path: str, **options: Any) -> Any:
+        answer = self.ask(path, **options)
+        assert answer.status == 200, answer
+        return json.loads(answer.body)
+
+    def port(self, inside: int) -> int:
+        """The port of this computer that leads to a port of the machine; another one after each start."""
+        published = subprocess.check_output(["docker", "port", self.machine, str(inside)], text=True)
+        return int(published.splitlines()[0].rpartition(":")[2])
+
+
+def app_on(machine: str, variables: dict[str, Any]) -> App:
+    return App(machine, testinfra.get_host(f"docker://{machine}"), variables)
+
+
+ALL_APPS = [app_on(machine, variables) for machine in MACHINES for variables in APPS]
+
+
+def label(app: App) -> str:
+    return f"{app.machine}-{app.name}"
+
+
+@pytest.fixture(params=ALL_APPS, ids=label)
+def app(request: pytest.FixtureRequest) -> App:
+    """Every app on every machine, one after the other."""
+    return request.param
+
+
+@pytest.fixture(params=[app for app in ALL_APPS if app.name == "hello"], ids=label)
+def hello(request: pytest.FixtureRequest) -> App:
+    """The bundled app on every machine."""
+    return request.param
+
+
+@pytest.fixture(params=[app for app in ALL_APPS if app.name == "titiler"], ids=label)
+def titiler(request: pytest.FixtureRequest) -> App:
+    """The app from the package index on every machine."""
+    return request.param

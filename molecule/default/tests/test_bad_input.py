@@ -1,0 +1,137 @@
+"""Bad input on a converged machine: told by variable, fault and remedy, and nothing on the machine has changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+SCENARIO = Path(__file__).parents[1]
+UNSET = object()
+
+# variables to change -> what the message must say: the variable, then what is wrong or what would be right
+CASES = {
+    "name missing": ({"asgi_name": UNSET}, ["asgi_name is not set", "Name of the app"]),
+    "name leads out": ({"asgi_name": "../etc"}, ["asgi_name", "'../etc'", "lower-case letters"]),
+    "name of the system": ({"asgi_name": "www-data"}, ["asgi_name", "'www-data'", "choose another"]),
+    "module is a file": ({"asgi_module": "main.py"}, ["asgi_module", "'main.py'", "'main:app'"]),
+    "module does not exist": ({"asgi_module": "nowhere:app"}, ["asgi_module", "nowhere", "No module named"]),
+    "attribute does not exist": ({"asgi_module": "main:nothing"}, ["asgi_module", "nothing"]),
+    "environment name": ({"asgi_env": {"A B": "x"}}, ["asgi_env", "'A B'", "names such as DATABASE_URL"]),
+    "source missing": ({"asgi_app_source": UNSET}, ["asgi_app_source is not set"]),
+    "source of two kinds": (
+        {"asgi_app_source": {"path": "/tmp", "package": "x==1"}},
+        ["asgi_app_source", "mutually exclusive"],
+    ),
+    "source is nowhere": ({"asgi_app_source": {"path": "/no/such/app"}}, ["asgi_app_source", "/no/such/app"]),
+    "git reference is nowhere": (
+        {"asgi_app_source": {"git": "GIT", "ref": "no-such-branch"}},
+        ["asgi_app_source.ref", "no-such-branch"],
+    ),
+    "package not pinned": ({"asgi_app_source": {"package": "fastapi"}}, ["asgi_app_source", "fastapi", "=="]),
+    "dependency does not resolve": (
+        {"asgi_app_requirements": ["fastapi==0.0.0.0"]},
+        ["asgi_app_requirements", "fastapi"],
+    ),
+    "interpreter is nowhere": ({"asgi_app_python": "python2.3"}, ["asgi_app_python", "python2.3"]),
+    "keep nothing": ({"asgi_app_keep_releases": 0}, ["asgi_app_keep_releases is 0", "at least 1"]),
+    "server without gunicorn": (
+        {"asgi_app_server_requirements": ["uvicorn", "uvicorn-worker"]},
+        ["asgi_app_server_requirements", "gunicorn"],
+    ),
+    "workers as a word": ({"asgi_server_workers": "many"}, ["asgi_server_workers is 'many'", "'auto' or a number"]),
+    "keepalive inverted": (
+        {"asgi_server_keepalive": 2, "asgi_proxy_upstream_keepalive_timeout": 5},
+        ["asgi_proxy_upstream_keepalive_timeout is 5 s", "asgi_server_keepalive is 2 s"],
+    ),
+    "probe path relative": ({"asgi_server_probe_path": "health"}, ["asgi_server_probe_path is 'health'", "'/health'"]),
+    "memory limit unreadable": ({"asgi_server_memory_max": "lots"}, ["asgi_server_memory_max is 'lots'", "'512M'"]),
+    "unit setting that is ours": (
+        {"asgi_server_unit_settings": {"ExecStart": "/bin/sh"}},
+        ["asgi_server_unit_settings contains ExecStart", "leave it out"],
+    ),
+    "two lines in a unit setting": (
+        {"asgi_server_unit_settings": {"LimitNOFILE": "1\nExecStartPre=/bin/sh"}},
+        ["asgi_server_unit_settings", "LimitNOFILE"],
+    ),
+    "unknown provider": ({"asgi_proxy_tls_provider": "letsencrypt"}, ["asgi_proxy_tls_provider", "selfsigned"]),
+    "port as text": ({"asgi_proxy_https_port": "https"}, ["asgi_proxy_https_port", "'https'"]),
+    "certificate missing": (
+        {
+            "asgi_proxy_tls_provider": "provided",
+            "asgi_proxy_tls_certificate": "/no.crt",
+            "asgi_proxy_tls_key": "/no.key",
+        },
+        ["asgi_proxy_tls_certificate", "/no.crt"],
+    ),
+    "server name is a URL": (
+        {"asgi_proxy_server_names": ["https://hello.test/"]},
+        ["asgi_proxy_server_names", "https://hello.test/"],
+    ),
+    "static files lead out": (
+        {"asgi_proxy_static": [{"url": "/static/", "path": "../../.."}]},
+        ["asgi_proxy_static", "../../.."],
+    ),
+    "body size unreadable": ({"asgi_proxy_body_size": "huge"}, ["asgi_proxy_body_size", "huge"]),
+    "variable that is not defined": (
+        {"asgi_env": {"URL": "{{ vault_url }}"}},
+        ["asgi_env cannot be templated", "vault_url"],
+    ),
+}
+
+
+def fingerprint(app):
+    """Everything that a deployment consists of, by path, time, size and link target.
+
+    Not by change time: releases share files with uv's cache, and another link to a file changes that.
+    """
+    find = (
+        "find /etc /opt /srv /run/hello /usr/local /var/lib/dpkg -type f,l,s ! -name '.*lock' -printf '%p %T@ %s %l\\n'"
+    )
+    units = "systemctl show --property=Id,ActiveState,MainPID 'hello@*' nginx.service"
+    return app.host.check_output(find), app.host.check_output(units)
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory):
+    """A git repository with one commit."""
+    path = tmp_path_factory.mktemp("repository")
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for command in (["init", "--quiet"], [*identity, "commit", "--quiet", "--allow-empty", "--message=x"]):
+        subprocess.run(["git", "-C", path, *command], check=True)
+    return path
+
+
+@pytest.mark.parametrize(("changes", "expected"), CASES.values(), ids=CASES)
+def test_bad_input(hello, tmp_path, repository, changes, expected):
+    if hello.machine != "asgi-default-debian12":
+        pytest.skip("what is checked is on the controller, or the same on every machine")
+    variables = {**hello.variables, **changes}
+    variables["asgi_app_source"] = (
+        {**variables["asgi_app_source"], "git": str(repository)}
+        if variables["asgi_app_source"] is not UNSET and "git" in variables["asgi_app_source"]
+        else variables["asgi_app_source"]
+    )
+    variables |= {"ansible_connection": "community.docker.docker", "ansible_host": hello.machine}
+    variables = {name: value for name, value in variables.items() if value is not UNSET}
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(yaml.safe_dump({"asgi": {"hosts": {"machine": variables}}}))
+    inventory.write_text(inventory.read_text().replace("{{ inventory_dir }}", str(SCENARIO / "inventory")))
+    before = fingerprint(hello)
+
+    run = subprocess.run(
+        ["ansible-playbook", "-i", inventory, SCENARIO / "converge.yml"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+        check=False,
+    )
+
+    said = run.stdout + run.stderr
+    assert run.returncode != 0, said
+    assert [words for words in expected if words not in said] == [], said
+    assert "not-for-other-eyes" not in said
+    assert fingerprint(hello) == before

@@ -1,0 +1,50 @@
+"""The master of a live app dies: systemd holds the socket, so requests wait instead of being refused."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from probe import ask
+
+CLIENTS = 4
+
+
+def test_killing_the_master_refuses_no_connection(hello):
+    service = hello.service(hello.live)
+    before = hello.property_of(service, "MainPID")
+    port = hello.port(443)
+    statuses, errors, stop = [], [], threading.Event()
+
+    def visit():
+        while not stop.is_set():
+            try:
+                statuses.append(ask(hello.server_name, port, timeout=30).status)
+            except OSError as exc:
+                errors.append(exc)
+
+    clients = [threading.Thread(target=visit) for client in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    try:
+        time.sleep(1)
+        hello.host.check_output("kill -KILL %s", before)
+        deadline = time.monotonic() + 20
+        while hello.property_of(service, "MainPID") in (before, "0") and time.monotonic() < deadline:
+            time.sleep(0.2)
+        time.sleep(2)
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+
+    assert hello.property_of(service, "MainPID") not in (before, "0")
+    assert hello.ask("/").status == 200
+    assert errors == []
+    # what was being answered at that very moment is lost with the process: at most one request of each client
+    assert len([status for status in statuses if status != 200]) <= CLIENTS
+    assert len(statuses) > 10 * CLIENTS
+    # the socket was there and somebody listened, all the time
+    logged = hello.host.file(f"/var/log/nginx/{hello.name}.error.log").content_string
+    assert "Connection refused" not in logged
+    assert "No such file or directory" not in logged

@@ -1,0 +1,70 @@
+"""What a visitor gets."""
+
+from __future__ import annotations
+
+import ssl
+
+import probe
+import pytest
+
+
+def test_the_app_answers_over_https(app):
+    assert app.ask(app.probe_path).status == 200
+
+
+def test_the_app_answers_on_the_machine_itself(app):
+    # the name chooses the site, in the handshake already; it must lead to the machine
+    app.host.check_output("grep -q %s /etc/hosts || echo 127.0.0.1 %s >>/etc/hosts", app.server_name, app.server_name)
+    url = f"https://{app.server_name}{app.probe_path}"
+    script = (
+        f"import ssl, urllib.request as u; print(u.urlopen('{url}', context=ssl._create_unverified_context()).status)"
+    )
+    assert app.host.check_output("python3 -c %s", script) == "200"
+
+
+def test_each_name_leads_to_its_own_app(hello, titiler):
+    assert hello.json("/")["message"] == "Good day from FastAPI"
+    assert titiler.json("/api")["info"]["title"] == "Tiles by Molecule"
+
+
+def test_http_leads_to_https(app):
+    answer = app.ask("/some/path?with=query", tls=False)
+    assert answer.status in (301, 308)
+    assert answer.headers["Location"] == f"https://{app.server_name}/some/path?with=query"
+
+
+def test_an_unknown_name_is_refused(hello):
+    with pytest.raises((ssl.SSLError, OSError)):
+        probe.ask("stranger.test", hello.port(443))
+
+
+def test_the_app_learns_who_asks_and_how(hello):
+    seen = hello.json("/whoami", headers={"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "http"})
+    gateway = hello.host.check_output("ip route show default").split()[2]
+    assert seen == {"client": gateway, "scheme": "https", "host": "hello.test"}
+
+
+def test_websocket(hello):
+    assert probe.websocket_echo("hello.test", hello.port(443), "/ws", "over the socket") == "over the socket"
+
+
+def test_server_sent_events(hello):
+    answer = hello.ask("/events?count=2&interval=0.1")
+    assert answer.headers.get_content_type() == "text/event-stream"
+    assert answer.text == "id: 1\ndata: event 1\n\nid: 2\ndata: event 2\n\n"
+
+
+def test_static_files_come_from_nginx_and_may_be_cached(hello):
+    answer = hello.ask("/static/hello.html")
+    assert answer.status == 200
+    assert "nginx served this page" in answer.text
+    assert "max-age=3600" in answer.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/static../main.py", "/static/../main.py", "/static/..%2fmain.py", "/static/%2e%2e/main.py"]
+)
+def test_static_files_are_no_way_out(hello, path):
+    answer = hello.ask(path)
+    assert answer.status in (400, 403, 404)
+    assert "FastAPI" not in answer.text

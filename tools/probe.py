@@ -1,0 +1,64 @@
+"""Ask a deployed site over HTTPS and WebSocket, by server name, on any port of this machine.
+
+For the demo and for the tests. Certificates are not verified: the machines that these ask sign their own.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from typing import NamedTuple
+
+from websockets.sync.client import connect
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+def ask(
+    name: str,
+    port: int,
+    path: str = "/",
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+    tls: bool = True,
+    timeout: float = 15,
+) -> Answer:
+    """Send one request on a connection of its own and return the answer. The path goes out exactly as it is given."""
+    connection = http.client.HTTPConnection(name, timeout=timeout)
+    connection.sock = open_socket(name, port, tls=tls, timeout=timeout)
+    try:
+        connection.request(method, path, body, {"Connection": "close", **(headers or {})})
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.headers, answer.read())
+    finally:
+        connection.close()
+
+
+def websocket_echo(name: str, port: int, path: str, text: str, *, timeout: float = 15) -> str:
+    """Send *text* over a WebSocket and return what comes back."""
+    encrypted = open_socket(name, port, timeout=timeout)
+    with connect(f"ws://{name}{path}", sock=encrypted, proxy=None, open_timeout=timeout) as peer:
+        peer.send(text)
+        return peer.recv(timeout=timeout)
+
+
+def open_socket(name: str, port: int, *, tls: bool = True, timeout: float = 15) -> socket.socket:
+    """Connect to *port* of this machine; over TLS, ask for the site *name*."""
+    plain = socket.create_connection(("127.0.0.1", port), timeout)
+    if not tls:
+        return plain
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(plain, server_hostname=name)
