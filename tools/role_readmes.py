@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env python
 """Write each role's README.md from its meta/argument_specs.yml; with --check, only say whether they are up to date."""
 
 from __future__ import annotations
