@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,3 +100,22 @@ def hello(request: pytest.FixtureRequest) -> App:
 def titiler(request: pytest.FixtureRequest) -> App:
     """The app from the package index on every machine."""
     return request.param
+
+
+@pytest.fixture
+def one_hello() -> App:
+    """The bundled app on one machine, where the others would only say the same."""
+    return next(app for app in ALL_APPS if app.name == "hello")
+
+
+@pytest.fixture
+def playbook() -> Callable[..., tuple[int, str]]:
+    """Run a shipped playbook as a user does, with variables; return its exit status and all it printed."""
+
+    def run(name: str, *options: str, inventory: Path = INVENTORY, **variables: Any) -> tuple[int, str]:
+        command = ["ansible-playbook", "-i", inventory, *options, f"asgi.deploy.{name}", "-e", json.dumps(variables)]
+        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    return run

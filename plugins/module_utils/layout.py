@@ -81,9 +81,11 @@ def _slot(name: str, slot: str, home: str, run: str, units: str) -> dict[str, st
 
 
 def release_paths(name: str, release: str) -> dict[str, str]:
-    """Return the paths inside one release of the app *name*."""
+    """Return the id *release* and the paths inside that release of the app *name*."""
+    check_name(name)
     directory = f"/srv/{name}/releases/{release}"
     return {
+        "id": release,
         "directory": directory,
         "code": f"{directory}/code",
         "venv": f"{directory}/.venv",

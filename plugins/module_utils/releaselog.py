@@ -29,9 +29,13 @@ def pair_of(entry: dict) -> Pair:
     return Pair(entry["release"], entry["config"])
 
 
+def is_live(entry: dict) -> bool:
+    return entry["result"] == "live"
+
+
 def with_live(log: list, entry: dict) -> list:
     """Return *log* with *entry* as the live one; what was live before is retired."""
-    older = [{**old, "result": "retired"} if old["result"] == "live" else old for old in log]
+    older = [{**old, "result": "retired"} if is_live(old) else old for old in log]
     return [*older, {**entry, "result": "live"}][-LIMIT:]
 
 

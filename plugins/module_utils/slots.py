@@ -20,7 +20,7 @@ import shutil
 import tempfile
 import time
 from datetime import datetime, timezone
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils.files import (
     read_link,
@@ -30,12 +30,21 @@ from ansible_collections.asgi.deploy.plugins.module_utils.files import (
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import SLOTS
 from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, wait_healthy
-from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair, with_bad, with_live
+from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import (
+    Pair,
+    is_live,
+    pair_of,
+    rollback_target,
+    with_bad,
+    with_live,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError, Unit
 
 ENV_FILE = "env"
 SERVICE_FILE = "service.conf"
 PROBE_FILE = "probe.json"
+
+BOOTED, LIVE = "booted", "live"
 
 
 class ActivationError(Exception):
@@ -84,6 +93,14 @@ def tmpfiles_text(paths: dict, slot: str) -> str:
     )
 
 
+def _try_lock(file) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -97,6 +114,7 @@ class App:
         self.dry = dry
         self.by = by
         self.changes: list = []
+        self.activates = False
 
     # ---- what is there
 
@@ -169,19 +187,23 @@ class App:
     # ---- one at a time
 
     @contextlib.contextmanager
-    def lock(self):
-        """Keep everybody else from changing this app; the kernel lets go when this process ends, however it ends."""
+    def lock(self, wait: float = 0, why: str = ""):
+        """Keep everybody else from changing this app; raise Locked if somebody does so for more than *wait* seconds.
+
+        The kernel lets go when this process ends, however it ends: a lock never goes stale.
+        """
         if self.dry:
             yield
             return
         with open(self.paths["lock"], "a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                raise Locked(f"{self.paths['name']} is being deployed: {file.read().strip()}") from None
+            deadline = time.monotonic() + wait
+            while not _try_lock(file):
+                if time.monotonic() >= deadline:
+                    file.seek(0)
+                    raise Locked(f"{self.paths['name']} is being changed {file.read().strip()}")
+                time.sleep(0.2)
             file.truncate(0)
-            file.write(f"by {self.by or 'somebody'} since {now()}, process {os.getpid()}\n")
+            file.write(f"by {self.by or 'somebody'} since {now()}, process {os.getpid()}{why and ': '}{why}\n")
             file.flush()
             yield
             file.truncate(0)
@@ -203,28 +225,76 @@ class App:
         os.replace(building, directory)
         return digest
 
-    def activate(self, target: Pair, state: State, probe: Probe) -> str:
-        """Make *target* live, by way of the idle slot, and return that slot; if it is live already, mend what is amiss."""
+    def activate(
+        self, target: Pair, state: State, probe: Probe, until: str = LIVE, verify: Callable[[], str] = lambda: ""
+    ) -> str:
+        """Make *target* live, by way of the idle slot, and return that slot; if it is live already, mend what is amiss.
+
+        With *until* BOOTED it boots in the idle slot and gets no traffic yet. *verify* is asked after the flip, while the
+        old slot still runs, and returns what is wrong with the new one; then the traffic goes back.
+        """
         if state.live_pair == target:
             self.settle(state.live, state, probe)
+            if not self.dry and target not in map(pair_of, filter(is_live, self.log())):  # interrupted after the flip
+                self._write_log(with_live(self.log(), self._entry(target, state.live)))
             return state.live
         slot = other(state.live)
+        self.activates = True
         self.changes.append(f"activate release {target.release} with configuration {target.config} in slot {slot}")
         if self.dry:
             return slot
-        entry = {"release": target.release, "config": target.config, "slot": slot, "at": now(), "by": self.by}
+        entry = self._entry(target, slot)
+        began = time.time()
         try:
-            self.fill(slot, target, state)
-            self.boot(slot, probe)
+            if not self._has_booted(slot, target, state, probe):
+                self.fill(slot, target, state)
+                self.boot(slot, probe)
+            if until == BOOTED:
+                return slot
+            self.flip(slot, self.state())
+            fault = verify()
+            if fault:
+                raise ActivationError(fault, self.systemd.journal(self.paths["slots"][slot]["service_unit"], began))
         except ActivationError as exc:
-            its = self.paths["slots"][slot]
-            self.systemd.stop(its["socket_unit"], its["service_unit"])
+            self._give_up(slot, state.live)
             self._write_log(with_bad(self.log(), entry, str(exc)))
             raise
         self.settle(slot, self.state(), probe)
         self._write_log(with_live(self.log(), entry))
         self._prune_configs()
         return slot
+
+    def abandon(self, slot: str, reason: str, state: State) -> None:
+        """Give up what was brought up in *slot*, whether it has traffic by now or not; the one before it serves."""
+        pair = state.pairs[slot]
+        if state.live == slot:
+            before = rollback_target(self.log(), pair, self.on_disk)
+            self.activate(before, state, self.probe_of(before))
+        else:
+            self._give_up(slot, state.live)
+        self._write_log(with_bad(self.log(), self._entry(pair, slot), reason))
+
+    def _entry(self, pair: Pair, slot: str) -> dict:
+        return {"release": pair.release, "config": pair.config, "slot": slot, "at": now(), "by": self.by}
+
+    def _has_booted(self, slot: str, target: Pair, state: State, probe: Probe) -> bool:
+        """Return whether *target* serves in *slot* already: booted for a hook, or by a run that was interrupted."""
+        its = self.paths["slots"][slot]
+        runs = state.pairs[slot] == target and self._all(its, state, lambda unit: unit.running)
+        return runs and not wait_healthy(its["socket"], probe)
+
+    def _give_up(self, slot: str, live: str | None) -> None:
+        """Stop *slot*; if there is a *live* one beside it, make sure that it has the traffic."""
+        its = self.paths["slots"][slot]
+        if live:
+            state = self.state()
+            self.settle(live, state, self.probe_of(state.pairs[live]))
+        else:
+            self.systemd.disable(its["socket_unit"], its["service_unit"])
+            for path in (self.paths["live_socket"], self.paths["tmpfiles"], self.paths["current"]):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+        self.systemd.stop(its["socket_unit"], its["service_unit"])
 
     def fill(self, slot: str, target: Pair, state: State) -> None:
         """Put *target* into the idle *slot*; whatever an interrupted run left running there is stopped first."""
@@ -250,16 +320,30 @@ class App:
             raise ActivationError(reason, self.systemd.journal(its["service_unit"], began))
 
     def settle(self, slot: str, state: State, probe: Probe) -> None:
-        """Make *slot* the one that takes traffic, now and after a reboot, and the other one idle; note what changed.
-
-        The order matters: a reboot between any two steps finds a slot that starts by itself and a link to it.
-        """
+        """Make *slot* the one that takes traffic, now and after a reboot, and the other one idle; note what changed."""
         its, idle = self.paths["slots"][slot], self.paths["slots"][other(slot)]
-        release = os.path.basename(read_link(its["release"]) or "")
-
         self._settle_unit_files(its, state)
         if not self._all(its, state, lambda unit: unit.running):
             self._do(f"start {its['service_unit']}", lambda: self.boot(slot, probe))
+        self.flip(slot, state)
+        if self._any(idle, state, lambda unit: unit.enabled):
+            self._do(
+                f"disable {other(slot)} at boot",
+                lambda: self.systemd.disable(idle["socket_unit"], idle["service_unit"]),
+            )
+        if not self._all(idle, state, lambda unit: unit.stopped):
+            # together: a connection that comes in between would start the service again
+            self._do(
+                f"drain and stop {other(slot)}", lambda: self.systemd.stop(idle["socket_unit"], idle["service_unit"])
+            )
+
+    def flip(self, slot: str, state: State) -> None:
+        """Give *slot* the traffic, now and after a reboot; the other one keeps running.
+
+        The order matters: a reboot between any two steps finds a slot that starts by itself and a link to it.
+        """
+        its = self.paths["slots"][slot]
+        release = os.path.basename(read_link(its["release"]) or "")
         if not self._all(its, state, lambda unit: unit.enabled):
             self._do(f"enable {slot} at boot", lambda: self.systemd.enable(its["socket_unit"], its["service_unit"]))
         if read_link(self.paths["live_socket"]) != f"{slot}.sock":
@@ -273,16 +357,6 @@ class App:
             self._do(
                 f"point current at {release}",
                 lambda: replace_link(self.paths["current"], f"releases/{release}"),
-            )
-        if self._any(idle, state, lambda unit: unit.enabled):
-            self._do(
-                f"disable {other(slot)} at boot",
-                lambda: self.systemd.disable(idle["socket_unit"], idle["service_unit"]),
-            )
-        if not self._all(idle, state, lambda unit: unit.stopped):
-            # together: a connection that comes in between would start the service again
-            self._do(
-                f"drain and stop {other(slot)}", lambda: self.systemd.stop(idle["socket_unit"], idle["service_unit"])
             )
 
     def _settle_unit_files(self, its: dict, state: State) -> None:

@@ -68,6 +68,32 @@ options:
         description: Seconds after which the release is given up.
         type: float
         required: true
+  until:
+    description:
+      - How far to go.
+      - V(booted) leaves the release healthy in the idle slot, without traffic; a later V(live) goes on from there.
+    type: str
+    choices: [booted, live]
+    default: live
+  verify:
+    description:
+      - Where the proxy on this host serves the app. After the rename it is asked there, too; if it is not healthy, the
+        traffic goes back to the slot that had it.
+      - Left out as long as the host has no site for the app.
+    type: dict
+    suboptions:
+      host:
+        description: Server name of the site.
+        type: str
+        required: true
+      port:
+        description: HTTPS port of the site.
+        type: int
+        required: true
+  lock_timeout:
+    description: Seconds to wait when somebody else changes this app. With V(0), fail at once.
+    type: int
+    default: 0
   by:
     description: Who deploys, for the release log and for others who find the app locked.
     type: str
@@ -114,6 +140,14 @@ slot:
   type: str
   returned: success
   sample: green
+activated:
+  description: Whether another release or configuration was brought up, or would be in check mode.
+  type: bool
+  returned: success
+socket:
+  description: The socket of the slot that the release runs in.
+  type: str
+  returned: success
 previous:
   description: Id of the release that was live before; null if there was none.
   type: str
@@ -127,6 +161,7 @@ changes:
 
 import grp
 import json
+import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
@@ -136,10 +171,12 @@ from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
     render_environment,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
-from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe
+from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, ask_proxy, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import (
+    BOOTED,
     ENV_FILE,
+    LIVE,
     PROBE_FILE,
     ActivationError,
     App,
@@ -166,6 +203,12 @@ def main():
             # without a default, which would be a secret itself, and masked wherever it occurs
             "environment": {"type": "json", "no_log": True},
             "probe": {"type": "dict", "required": True, "options": PROBE_OPTIONS},
+            "until": {"type": "str", "choices": [BOOTED, LIVE], "default": LIVE},
+            "verify": {
+                "type": "dict",
+                "options": {"host": {"type": "str", "required": True}, "port": {"type": "int", "required": True}},
+            },
+            "lock_timeout": {"type": "int", "default": 0},
             "by": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
@@ -188,12 +231,12 @@ def main():
     files[PROBE_FILE] = json.dumps(module.params["probe"], sort_keys=True, indent=1) + "\n"
     probe = Probe.from_dict(module.params["probe"])
     try:
-        with app.lock():
+        with app.lock(module.params["lock_timeout"], why=f"activates {release}"):
             before = app.state()
             digest = app.store_config(files, gid=_gid(paths["group"], module))
             target = Pair(release, digest)
             diff = _diff(app, before.live_pair, target, files, environment)
-            slot = app.activate(target, before, probe)
+            slot = app.activate(target, before, probe, module.params["until"], _verification(module, paths, probe))
     except Locked as exc:
         module.fail_json(msg=str(exc))
     except SystemdError as exc:
@@ -211,6 +254,8 @@ def main():
         release=target.release,
         config=target.config,
         slot=slot,
+        socket=paths["slots"][slot]["socket"],
+        activated=app.activates,
         previous=before.live_pair.release if before.live_pair else None,
         diff=diff,
     )
@@ -223,6 +268,23 @@ def _gid(group, module):
         if module.check_mode:
             return -1
         module.fail_json(msg=f"there is no group {group!r} on this host: run the asgi_app role first")
+
+
+def _verification(module, paths, probe):
+    """Return what is asked after the flip: the live socket as nginx finds it, then nginx."""
+    site = module.params["verify"]
+
+    def verify():
+        fault = wait_healthy(paths["live_socket"], probe)
+        if not fault and site and os.path.exists(paths["nginx_site"]):
+            fault = wait_healthy(
+                f"https://{site['host']}:{site['port']}",
+                probe,
+                ask=lambda _url, probe: ask_proxy(site["host"], site["port"], probe),
+            )
+        return fault
+
+    return verify
 
 
 def _diff(app, live, target, files, environment):

@@ -166,6 +166,10 @@ directory:
   returned: success
   type: str
   sample: /srv/hello/releases/1.4.0-3f1c0a9b2e
+live:
+  description: Whether that release is live already.
+  returned: success
+  type: bool
 built:
   description: Whether it was built by this task, or would be in check mode.
   returned: success
@@ -354,6 +358,7 @@ def _proceed(home, recipe, keep, lock):
     release = recipe.release
     before = home.staged()
     result = {"changed": False, "release": release, "directory": str(home.releases / release), "built": False}
+    result["live"] = read_link(home.app["current"]) == f"releases/{release}"
     if before:
         result["staged_before"] = before
     diffs = []

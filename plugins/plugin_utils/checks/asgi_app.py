@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from ansible import constants as C
 from ansible_collections.asgi.deploy.plugins.module_utils.environment import check_environment
 from ansible_collections.asgi.deploy.plugins.module_utils.release import mask_urls
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.shared import hook_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
 from ansible_collections.asgi.deploy.plugins.plugin_utils.source import (
     SourceError,
@@ -42,6 +43,7 @@ def problems(context: Context) -> list[Problem]:
         *_index(options),
         *_build_environment(options),
         *_rest(options),
+        *hook_problems(context, "asgi_app_hook_staged"),
     ]
 
 

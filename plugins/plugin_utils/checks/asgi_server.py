@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.keepalive import keepalive_order
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.shared import hook_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
 
 AT_LEAST = {
@@ -25,6 +26,7 @@ AT_LEAST = {
     "asgi_server_probe_successes": 1,
     "asgi_server_probe_timeout": 1,
     "asgi_server_probe_deadline": 1,
+    "asgi_server_lock_timeout": 0,
     "asgi_server_tasks_max": 1,
 }
 
@@ -50,6 +52,8 @@ def problems(context: Context) -> list[Problem]:
     found += _probe(options)
     found += _unit(options)
     found += keepalive_order(options)
+    found += hook_problems(context, "asgi_server_hook_before")
+    found += hook_problems(context, "asgi_server_hook_after")
     return found
 
 

@@ -14,6 +14,15 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Contex
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
+def hook_problems(context: Context, variable: str) -> list[Problem]:
+    """Return the objection to the hook *variable*, if it is set and is no file to be found from everywhere."""
+    path = context.options.get(variable)
+    if path is None or (path.startswith("/") and context.find(path).is_file()):
+        return []
+    remedy = "give the absolute path of a file of tasks on the controller, such as {{ playbook_dir }}/hooks/migrate.yml"
+    return [Problem(variable, f"is {path!r}", remedy)]
+
+
 def problems(context: Context) -> list[Problem]:
     found = []
     options = context.options

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils import slots
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe
-from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
+from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, Pair
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import ActivationError, App, Locked
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import SystemdError, Unit
 
@@ -88,14 +89,14 @@ class Host:
     def app(self, dry=False):
         return App(self.paths, self.systemd, dry=dry, by="tester")
 
-    def deploy(self, release, conf="workers = 2", dry=False):
+    def deploy(self, release, conf="workers = 2", dry=False, **options):
         """Activate as the module does; return what changed."""
         self.release(release)
         app = self.app(dry)
         files = {"gunicorn.conf.py": conf, "service.conf": "[Service]\n", "env": "", "probe.json": json.dumps(PROBE)}
         with app.lock():
             target = Pair(release, app.store_config(files, gid=-1))
-            app.activate(target, app.state(), Probe.from_dict(PROBE))
+            app.activate(target, app.state(), Probe.from_dict(PROBE), **options)
         return app.changes
 
     @property
@@ -256,7 +257,91 @@ def test_an_interrupted_activation_is_finished_by_the_next_run(host, monkeypatch
 
     assert host.live == "green.sock"
     assert host.systemd.active == host.systemd.enabled == host.units("green")
+    assert host.results[-1] == ("r2", "live")
     assert host.deploy("r2") == []
+
+
+def test_what_fails_behind_the_proxy_gives_the_traffic_back(host):
+    host.deploy("r1")
+    seen = []
+
+    def verify():
+        seen.append((host.live, set(host.systemd.active)))
+        return "nginx answered 502"
+
+    with pytest.raises(ActivationError, match="502"):
+        host.deploy("r2", verify=verify)
+
+    assert seen == [("green.sock", host.units("blue") | host.units("green"))], "asked after the flip, both running"
+    assert host.live == "blue.sock"
+    assert host.systemd.active == host.systemd.enabled == host.units("blue")
+    assert os.readlink(host.paths["current"]) == "releases/r1"
+    assert host.results[-1] == ("r2", "bad")
+
+
+def test_a_first_release_that_fails_behind_the_proxy_is_not_live(host):
+    with pytest.raises(ActivationError):
+        host.deploy("r1", verify=lambda: "nginx answered 502")
+
+    assert host.app().state().live is None
+    assert host.systemd.active == host.systemd.enabled == set()
+
+
+def test_booted_first_and_live_later(host):
+    host.deploy("r1")
+
+    host.deploy("r2", until=slots.BOOTED)
+
+    assert host.live == "blue.sock"
+    assert host.systemd.active == host.units("blue") | host.units("green")
+
+    calls = len(host.systemd.calls)
+    host.deploy("r2")
+
+    assert host.live == "green.sock"
+    assert host.systemd.calls[calls:] == [("stop", "hello@blue.socket", "hello@blue.service")], "not booted again"
+
+
+def test_a_booted_one_that_is_another_now_boots_again(host):
+    host.deploy("r1")
+    host.deploy("r2", until=slots.BOOTED)
+
+    host.deploy("r3")
+
+    assert host.live == "green.sock"
+    assert host.results[-1] == ("r3", "live")
+
+
+@pytest.mark.parametrize("until", [slots.BOOTED, slots.LIVE])
+def test_abandoned_before_or_after_the_flip(host, until):
+    host.deploy("r1")
+    host.deploy("r2", until=until)
+    app = host.app()
+
+    app.abandon("green", "the smoke test failed", app.state())
+
+    assert host.live == "blue.sock"
+    assert host.systemd.active == host.systemd.enabled == host.units("blue")
+    assert app.log()[-1]["reason"] == "the smoke test failed"
+    assert host.results[-1] == ("r2", "bad")
+
+
+def test_the_only_release_is_not_abandoned(host):
+    host.deploy("r1")
+    app = host.app()
+
+    with pytest.raises(NoSuchRelease):
+        app.abandon("blue", "a hook failed", app.state())
+
+    assert host.systemd.active == host.units("blue")
+
+
+def test_a_second_deploy_waits_as_long_as_it_may(host):
+    with host.app().lock():
+        began = time.monotonic()
+        with pytest.raises(Locked), host.app().lock(wait=0.5):
+            pass
+        assert time.monotonic() - began >= 0.5
 
 
 def test_a_second_deploy_at_the_same_time_is_refused_by_name(host):
