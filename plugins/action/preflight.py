@@ -9,8 +9,9 @@ import importlib
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+from ansible_collections.asgi.deploy.plugins.plugin_utils.options import purpose, typed
+from ansible_collections.asgi.deploy.plugins.plugin_utils.paths import controller_path
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem, describe
 
 ROLES = ("asgi_app", "asgi_server", "asgi_proxy")
@@ -39,7 +40,7 @@ class ActionModule(ActionBase):
                 problems += its_problems
 
         if not problems:
-            context = Context(options=options, find=lambda path: self._find(path, task_vars))
+            context = Context(options=options, find=controller_path)
             for role in ("shared", *arguments["roles"]):
                 checks = importlib.import_module(f"ansible_collections.asgi.deploy.plugins.plugin_utils.checks.{role}")
                 problems += checks.problems(context)
@@ -54,42 +55,21 @@ class ActionModule(ActionBase):
     def _options(self, role, task_vars):
         """Return the templated and typed options of *role*, and what its specification objects to."""
         base = COLLECTION / "roles" / role
-        spec = self._loader.load_from_file(str(base / "meta" / "argument_specs.yml"))["argument_specs"]["main"][
-            "options"
-        ]
+        described = self._loader.load_from_file(str(base / "meta" / "argument_specs.yml"))
+        spec = described["argument_specs"]["main"]["options"]
         defaults = self._loader.load_from_file(str(base / "defaults" / "main.yml"), trusted_as_template=True) or {}
 
-        templar = self._templar.copy_with_new_env(available_variables={**defaults, **task_vars})
+        given = {**defaults, **task_vars}
+        templar = self._templar.copy_with_new_env(available_variables=given)
         values, problems = {}, []
         for name, option in spec.items():
-            raw = task_vars.get(name, defaults.get(name))
-            if raw is None:
+            if name not in given:
                 if option.get("required"):
-                    problems.append(Problem(name, "is not set", _purpose(option)))
+                    problems.append(Problem(name, "is not set", purpose(option)))
                 continue
             try:
-                values[name] = templar.template(raw)
+                values[name] = templar.template(given[name])
             except AnsibleError as exc:
-                problems.append(Problem(name, f"cannot be templated: {exc}", _purpose(option)))
-
-        valid = {name: {**option, "required": False} for name, option in spec.items() if name in values}
-        for name, option in valid.items():
-            outcome = ArgumentSpecValidator({name: option}).validate({name: values[name]})
-            if outcome.error_messages:
-                shown = "" if option.get("no_log") else f" is {values[name]!r}:"
-                problems.append(Problem(name, f"{shown.strip()} {'; '.join(outcome.error_messages)}", _purpose(option)))
-            else:
-                values[name] = outcome.validated_parameters[name]
-        return values, problems
-
-    def _find(self, path, task_vars):
-        """Return the controller's absolute path for *path*, searched from the playbook's directory as builtins do."""
-        found = Path(path).expanduser()
-        return found if found.is_absolute() else Path(self._loader.get_basedir()) / found
-
-
-def _purpose(option):
-    """Return the first sentence of an option's description: what a right value would be."""
-    text = option.get("description", "")
-    text = text[0] if isinstance(text, list) else text
-    return f"it is: {text.strip()}"
+                problems.append(Problem(name, f"cannot be templated: {exc}", purpose(option)))
+        good, mistyped = typed(spec, values)
+        return good, problems + mistyped

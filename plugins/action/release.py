@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.asgi.deploy.plugins.module_utils.release import ARGUMENTS, release_id
+from ansible_collections.asgi.deploy.plugins.plugin_utils.paths import controller_path
 from ansible_collections.asgi.deploy.plugins.plugin_utils.source import (
     SourceError,
     check_installer,
@@ -32,7 +31,7 @@ class ActionModule(ActionBase):
         arguments = _given(arguments) | {"source": _given(arguments["source"])}
 
         try:
-            source = normalise(arguments["source"], self._find)
+            source = normalise(arguments["source"], controller_path)
             resolved = resolve(source, arguments["exclude"], C.DEFAULT_LOCAL_TMP)
             check_installer(resolved, arguments["installer"])
         except SourceError as exc:
@@ -76,11 +75,6 @@ class ActionModule(ActionBase):
         self._transfer_file(archive, remote)
         self._fixup_perms2((self._connection._shell.tmpdir, remote))
         return remote
-
-    def _find(self, path):
-        """Return the controller's absolute path for *path*, as preflight sees it."""
-        found = Path(path).expanduser()
-        return found if found.is_absolute() else Path(self._loader.get_basedir()) / found
 
 
 def _given(arguments):

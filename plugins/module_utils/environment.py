@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+_VARIABLE = re.compile(r'^([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"$', re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # Shorter values are words like "1" or "true": hiding them would garble every message.
@@ -35,24 +36,40 @@ def render_environment(environment: dict[str, str]) -> str:
     Within double quotes systemd keeps everything, new lines included, but for the backslash before ``"``, a backslash,
     a backquote or ``$`` (systemd.exec(5), EnvironmentFile=).
     """
-    return "".join(f"{render_variable(name, value)}\n" for name, value in sorted(environment.items()))
-
-
-def render_variable(name: str, value: str) -> str:
-    quoted = re.sub(r'(["\\`$])', r"\\\1", value)
-    return f'{name}="{quoted}"'
-
-
-def describe_environment(environment: dict[str, str], before: str) -> str:
-    """Return the names in *environment*, each with the word "new" or "changed" if the text *before* had it otherwise."""
     lines = []
     for name, value in sorted(environment.items()):
-        if render_variable(name, value) in before:
-            lines.append(f"{name} (hidden)")
-        elif re.search(rf"^{name}=", before, re.MULTILINE):
-            lines.append(f"{name} (hidden, changed)")
-        else:
-            lines.append(f"{name} (hidden, new)")
+        quoted = re.sub(r'(["\\`$])', r"\\\1", value)
+        lines.append(f'{name}="{quoted}"\n')
+    return "".join(lines)
+
+
+def parse_environment(text: str) -> dict[str, str]:
+    """Return the environment that render_environment() made *text* of."""
+    return {name: re.sub(r'\\(["\\`$])', r"\1", value) for name, value in _VARIABLE.findall(text)}
+
+
+def app_environment(paths: dict, environment: dict[str, str]) -> dict[str, str]:
+    """Return what the app *paths* runs with: what every app gets, and the user's *environment* on top.
+
+    The unit adds ASGI_SLOT, the slot that this instance runs in.
+    """
+    return {
+        "ASGI_APP": paths["name"],
+        "ASGI_SHARED": paths["shared"],
+        "HOME": paths["shared"],
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        **environment,
+    }
+
+
+def describe_environment(environment: dict[str, str], before: dict[str, str]) -> str:
+    """Return the names in *environment*, each with the word "new" or "changed" if it is not as it was *before*."""
+    lines = []
+    for name, value in sorted(environment.items()):
+        known = before.get(name)
+        change = "" if known == value else ", new" if known is None else ", changed"
+        lines.append(f"{name} (hidden{change})")
     return "\n".join(lines)
 
 

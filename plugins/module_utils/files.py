@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import tempfile
+import time
 
 
 def read_link(path: str) -> str | None:
@@ -64,10 +65,34 @@ def write_text(path: str, text: str, mode: int = 0o644, gid: int = -1) -> bool:
     return True
 
 
+class Locked(Exception):
+    """Another process holds a lock; the message is what it has written there."""
+
+
 @contextlib.contextmanager
-def alone(path: str):
-    """Wait until no other process is in here with the same *path*; two apps of one host are deployed at once."""
+def locked(path: str, note: str, wait: float):
+    """Hold the lock *path* and leave *note* in it; raise Locked if another process holds it for *wait* seconds more.
+
+    The kernel lets go when this process ends, however it ends: a lock never goes stale. Only root may open the file, or
+    anybody could hold it.
+    """
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as file:
+        deadline = time.monotonic() + wait
+        while not _try_lock(file):
+            if time.monotonic() >= deadline:
+                raise Locked(file.read().strip())
+            time.sleep(0.2)
+        file.truncate(0)
+        file.write(f"{note}, process {os.getpid()}\n")
+        file.flush()
         yield
+        file.truncate(0)
+
+
+def _try_lock(file) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

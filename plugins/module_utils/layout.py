@@ -17,11 +17,16 @@ NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
 NAME_LIMIT = 32
 NAME_RULE = "1 to 32 characters: lower-case letters, digits, and single '-' or '_' between them, starting with a letter"
 
-# Accounts, or template units, of Debian's own: an app of that name would take them over.
+# Accounts, template units, and directories of /run and /srv of Debian's own or of well-known packages: an app of that
+# name would take them over.
 RESERVED_NAMES = frozenset(
-    "adm autovt backup bin certbot console daemon dbus games getty irc kmem list lp mail man messagebus modprobe "
-    "news nginx nobody operator polkitd proxy quotaon root sasl serial shadow shared ssh sshd staff sudo sync sys "
-    "syslog systemd tape user users utmp uucp uuidd video voice www-data".split()
+    "adm ansible apt asgi autovt backup bin boot certbot chrony console container-getty containers credentials cron "
+    "crond daemon dbus debian dev dhcpcd docker etc exim4 fsck games getty haproxy home initctl irc keepalived kmem "
+    "legacy libvirt list lock log lp lvm mail man media messagebus mnt modprobe mount mysqld netns network "
+    "NetworkManager news nginx nobody nologin operator opt podman polkitd postfix postgres postgresql proc proxy "
+    "quotaon redis resolvconf root rpcbind run sasl sbin sendsigs serial serial-getty shadow shared shm srv ssh sshd "
+    "staff sudo sync sys sysctl syslog systemd tape tmp tmpfiles tty udev udisks2 user user-runtime-dir users usr utmp "
+    "uucp uuidd var video voice wpa_supplicant www www-data x11".split()
 )
 
 
@@ -29,9 +34,18 @@ def check_name(name: object) -> str:
     """Return *name* if it can name an account, a directory and a systemd unit; raise ValueError if not."""
     if not isinstance(name, str) or len(name) > NAME_LIMIT or not NAME_PATTERN.fullmatch(name):
         raise ValueError(f"{name!r} cannot name an app: {NAME_RULE}")
-    if name in RESERVED_NAMES:
+    if name in RESERVED_NAMES or name.startswith("systemd-"):
         raise ValueError(f"{name!r} cannot name an app: the operating system uses that name; choose another")
     return name
+
+
+def is_name(name: object) -> bool:
+    """Return whether *name* can name an app."""
+    try:
+        check_name(name)
+    except ValueError:
+        return False
+    return True
 
 
 def layout(name: str) -> dict[str, object]:
@@ -57,7 +71,7 @@ def layout(name: str) -> dict[str, object]:
         "lock": f"{home}/.lock",
         "run": run,
         "live_socket": f"{run}/live.sock",
-        "tmpfiles": f"/etc/tmpfiles.d/{name}.conf",
+        "tmpfiles": f"/etc/tmpfiles.d/asgi-{name}.conf",
         "service_template": f"{units}/{name}@.service",
         "socket_template": f"{units}/{name}@.socket",
         "tls": f"/etc/asgi/{name}/tls",

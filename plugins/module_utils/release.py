@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from itertools import chain, count
 from typing import NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import pair_of
@@ -17,7 +18,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import pair
 RECIPE = 1
 
 LABEL_LIMIT = 40
-ID_PATTERN = re.compile(r"[A-Za-z0-9._]{1,40}-[0-9a-f]{10}")
+# The number is that of a copy; see where_to_be()
+ID_PATTERN = re.compile(r"[A-Za-z0-9._]{1,40}-[0-9a-f]{10}(?:\.[1-9][0-9]*)?")
 
 # What the action and the module of the name `release` both take.
 ARGUMENTS = {
@@ -83,6 +85,32 @@ def safe_label(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "_", text)[:LABEL_LIMIT].strip("._") or "src"
 
 
+def copy_number(found: str, release: str) -> int:
+    """Return 1 if the id *found* is *release*, N if it is ``<release>.N``, and 0 if it is another release's."""
+    match = re.fullmatch(rf"{re.escape(release)}(?:\.([1-9][0-9]*))?", found)
+    return int(match.group(1) or 1) if match else 0
+
+
+def where_to_be(release: str, whole: Iterable[str], used: Iterable[str]) -> str:
+    """Return under which id *release* is on a host, or is to be built there.
+
+    *whole* are the releases that are fit to run, *used* those that something runs from or is about to. One that is used
+    is never built anew in its place, be it damaged: what runs needs its files, and the build may fail.
+    """
+    there = [found for found in whole if copy_number(found, release)]
+    if there:
+        # the newest was built because the earlier ones were not whole
+        return max(there, key=lambda found: copy_number(found, release))
+    used = set(used)
+    ids = chain([release], (f"{release}.{number}" for number in count(2)))
+    return next(each for each in ids if each not in used)
+
+
+def same_python(recorded: object, found: str) -> bool:
+    """Return whether packages that were installed for the Python *recorded* are seen by the Python *found*."""
+    return isinstance(recorded, str) and recorded.split(".")[:2] == found.split(".")[:2]
+
+
 class Kept(NamedTuple):
     """A directory among the releases: when it was completed, None if it never was."""
 
@@ -116,9 +144,18 @@ def needed_by_log(log: Iterable[Mapping]) -> set[str]:
     return live | set(newest_first[:2])
 
 
+# To the last "@" before the path: a password may hold one, and quotes too.
+_CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^/\s]+@")
+
+
 def mask_urls(text: str) -> str:
     """Return *text* with the credentials of the URLs in it hidden."""
-    return re.sub(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@\"']+@", r"\1********@", text)
+    return _CREDENTIALS.sub(r"\1********@", text)
+
+
+def without_credentials(text: str) -> str:
+    """Return *text* with the credentials of the URLs in it taken out."""
+    return _CREDENTIALS.sub(r"\1", text)
 
 
 def last_lines(text: str, count: int = 15) -> str:

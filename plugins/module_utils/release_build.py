@@ -11,16 +11,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pwd
 import shutil
-import signal
 import subprocess
 import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
+from ansible_collections.asgi.deploy.plugins.module_utils.account import TimedOut, run_as
+from ansible_collections.asgi.deploy.plugins.module_utils.environment import app_environment
 from ansible_collections.asgi.deploy.plugins.module_utils.files import write_text
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.release import cause, last_lines
 from ansible_collections.asgi.deploy.plugins.module_utils.release_archive import UnsafeArchive, extract
 
@@ -255,43 +256,21 @@ class Build:
     def _try_import(self):
         """See that the application imports as its account does: in its directory, with its environment and no more."""
         recipe = self.recipe
-        account = pwd.getpwnam(recipe.user)
+        argv = [str(self.python), "-c", IMPORT_PROBE, recipe.module]
+        # as its unit does, but for ASGI_SLOT: no slot has been chosen
         environment = {
             "PATH": f"{self.venv}/bin:/usr/local/bin:/usr/bin:/bin",
-            "HOME": account.pw_dir,
-            "USER": recipe.user,
-            "LOGNAME": recipe.user,
-            "LANG": "C.UTF-8",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            **recipe.environment,
+            **app_environment(layout(recipe.app), recipe.environment),
         }
-        process = subprocess.Popen(
-            [str(self.python), "-c", IMPORT_PROBE, recipe.module],
-            cwd=self.code,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            user=account.pw_uid,
-            group=account.pw_gid,
-            extra_groups=[],
-            umask=0o027,
-            start_new_session=True,
-        )
         try:
-            stderr = process.communicate(timeout=IMPORT_SECONDS)[1]
-        except subprocess.TimeoutExpired:
+            status, said = run_as(recipe.user, argv, str(self.code), environment, IMPORT_SECONDS)
+        except TimedOut:
             raise BuildError(
                 f"asgi_module ({recipe.module}) was not imported within {IMPORT_SECONDS} s: "
                 f"its import must not wait for anything"
             ) from None
-        finally:
-            # what the import may have started belongs to nobody now
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if process.returncode:
-            said = last_lines(stderr.decode("utf-8", "replace")) or f"it ended with status {process.returncode}"
+        if status:
+            said = last_lines(said) or f"it ended with status {status}"
             raise BuildError(
                 f"asgi_module ({recipe.module}) does not import as the account {recipe.user}, with the environment "
                 f"of asgi_env and nothing else:\n{said}"

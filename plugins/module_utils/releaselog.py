@@ -4,7 +4,8 @@
 """The log of what was activated on a host, and what it allows: whom to roll back to, what may be removed.
 
 An entry is a dictionary with ``release``, ``config``, ``slot``, ``at`` (UTC, ISO 8601), ``by`` and ``result``: live,
-retired or bad; a bad one has a ``reason``. The newest entry is the last one.
+retired or bad; a bad one has a ``reason``, one that was rolled back from is ``withdrawn``, and one that a rollback made
+live has ``rollback``. The newest entry is the last one.
 """
 
 from __future__ import annotations
@@ -39,6 +40,18 @@ def with_live(log: list, entry: dict) -> list:
     return [*older, {**entry, "result": "live"}][-LIMIT:]
 
 
+def is_rolled_back(log: list, live: Pair | None, release: str | None) -> bool:
+    """Return whether *live* is what a rollback to *release*, or to whatever was before, would lead to."""
+    if release is not None:
+        return live is not None and live.release == release
+    return any(is_live(entry) and entry.get("rollback") and pair_of(entry) == live for entry in log)
+
+
+def withdrawn(log: list) -> list:
+    """Return *log* with the live entry marked as one that was rolled back from."""
+    return [{**entry, "withdrawn": True} if is_live(entry) else entry for entry in log]
+
+
 def with_bad(log: list, entry: dict, reason: str) -> list:
     """Return *log* with *entry* as a failed attempt."""
     return [*log, {**entry, "result": "bad", "reason": reason}][-LIMIT:]
@@ -53,7 +66,8 @@ def rollback_target(
 ) -> Pair:
     """Return what to roll back to: the newest good pair other than *live*, of *release* if that is given.
 
-    A pair is as good as its last activation. Raises NoSuchRelease with what could be chosen instead.
+    A pair is as good as its last activation; one that was rolled back from is no candidate unless it is named.
+    Raises NoSuchRelease with what could be chosen instead.
     """
     last = {}
     for entry in log:
@@ -65,7 +79,7 @@ def rollback_target(
         if pair != live and on_disk(pair) and (allow_bad or entry["result"] != "bad")
     ]
     for entry in candidates:
-        if release in (None, entry["release"]):
+        if entry["release"] == release or (release is None and not entry.get("withdrawn")):
             return pair_of(entry)
 
     ids = list(dict.fromkeys(entry["release"] for entry in candidates))

@@ -11,7 +11,6 @@ half-way state to the end.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -22,7 +21,15 @@ import time
 from datetime import datetime, timezone
 from typing import Callable, NamedTuple
 
+from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
+    app_environment,
+    describe_environment,
+    hide,
+    parse_environment,
+)
+from ansible_collections.asgi.deploy.plugins.module_utils.files import Locked as LockedFile
 from ansible_collections.asgi.deploy.plugins.module_utils.files import (
+    locked,
     read_link,
     read_text,
     replace_link,
@@ -37,6 +44,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import (
     rollback_target,
     with_bad,
     with_live,
+    withdrawn,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError, Unit
 
@@ -76,9 +84,9 @@ def other(slot: str | None) -> str:
     return SLOTS[0] if slot is None else SLOTS[1 - SLOTS.index(slot)]
 
 
-def config_digest(files: dict, service_template: str) -> str:
-    """Return the name of a configuration: the same files and the same unit give the same name."""
-    digest = hashlib.sha256(service_template.encode())
+def config_digest(files: dict) -> str:
+    """Return the name of a configuration: the same files give the same name."""
+    digest = hashlib.sha256()
     for name, text in sorted(files.items()):
         digest.update(f"\0{name}\0{len(text)}\0{text}".encode())
     return digest.hexdigest()[:12]
@@ -91,14 +99,6 @@ def tmpfiles_text(paths: dict, slot: str) -> str:
         f"d {paths['run']} 0755 root root -\n"
         f"L+ {paths['live_socket']} - - - - {slot}.sock\n"
     )
-
-
-def _try_lock(file) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def now() -> str:
@@ -157,14 +157,24 @@ class App:
         names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
         return {name: read_text(os.path.join(directory, name)) for name in names if name != ENV_FILE}
 
-    def environment_text(self, pair: Pair | None) -> str:
-        return read_text(os.path.join(self.paths["configs"], pair.config, ENV_FILE)) or "" if pair else ""
+    def environment(self, pair: Pair | None) -> dict[str, str]:
+        """Return the environment of a configuration."""
+        text = read_text(os.path.join(self.paths["configs"], pair.config, ENV_FILE)) if pair else ""
+        return parse_environment(text or "")
+
+    def hide(self, text: str, pair: Pair | None) -> str:
+        """Return *text* without what the user has put into the environment of *pair*."""
+        ours = app_environment(self.paths, {})
+        return hide(text, {name: value for name, value in self.environment(pair).items() if value != ours.get(name)})
 
     def serving(self) -> str:
         """Return a sentence on what takes traffic now."""
         state = self.state()
         if state.live_pair is None:
             return "nothing is live: this would have been the first release"
+        unit = state.units[self.paths["slots"][state.live]["service_unit"]]
+        if not unit.running:
+            return f"release {state.live_pair.release} has the traffic in slot {state.live}, but {unit.name} is {unit.active}"
         return f"release {state.live_pair.release} goes on serving in slot {state.live}"
 
     def describe(self, pair: Pair | None, files: dict, environment: str) -> str:
@@ -173,9 +183,22 @@ class App:
             return ""
         parts = [f"release: {pair.release}", *environment.splitlines()]
         for name, text in sorted(files.items()):
-            if not name.endswith("_worker.py") and not name.endswith("_logging.py"):
+            if not name.endswith(".py") or name == "gunicorn.conf.py":  # not our own code
                 parts += [f"--- {name}", text.rstrip()]
         return "\n".join(parts) + "\n"
+
+    def difference(self, live: Pair | None, target: Pair, files: dict, environment: dict[str, str]) -> dict:
+        """Return Ansible's diff from *live* to *target*, which has *files* and *environment*."""
+        if live == target:
+            return {"before": "", "after": ""}
+        before = self.environment(live)
+        shown = {name: text for name, text in files.items() if name != ENV_FILE}
+        return {
+            "before_header": "live",
+            "after_header": "to be live",
+            "before": self.describe(live, self.config_files(live), describe_environment(before, before)),
+            "after": self.describe(target, shown, describe_environment(environment, before)),
+        }
 
     def log(self) -> list:
         return json.loads(read_text(self.paths["log"]) or "[]")
@@ -184,35 +207,31 @@ class App:
         text = read_text(os.path.join(self.paths["configs"], pair.config, PROBE_FILE))
         return Probe.from_dict(json.loads(text or "{}"))
 
+    def reload_seconds(self, pair: Pair) -> int:
+        """Return how long the workers of a configuration may take to boot and to drain, by what systemd was told."""
+        settings = read_text(os.path.join(self.paths["configs"], pair.config, SERVICE_FILE)) or ""
+        return sum(map(int, re.findall(r"^Timeout(?:Start|Stop)Sec=(\d+)$", settings, re.MULTILINE)))
+
     # ---- one at a time
 
     @contextlib.contextmanager
     def lock(self, wait: float = 0, why: str = ""):
-        """Keep everybody else from changing this app; raise Locked if somebody does so for more than *wait* seconds.
-
-        The kernel lets go when this process ends, however it ends: a lock never goes stale.
-        """
+        """Keep everybody else from changing this app; raise Locked if somebody does for *wait* seconds more."""
         if self.dry:
             yield
             return
-        with open(self.paths["lock"], "a+", encoding="utf-8") as file:
-            deadline = time.monotonic() + wait
-            while not _try_lock(file):
-                if time.monotonic() >= deadline:
-                    file.seek(0)
-                    raise Locked(f"{self.paths['name']} is being changed {file.read().strip()}")
-                time.sleep(0.2)
-            file.truncate(0)
-            file.write(f"by {self.by or 'somebody'} since {now()}, process {os.getpid()}{why and ': '}{why}\n")
-            file.flush()
-            yield
-            file.truncate(0)
+        note = f"by {self.by or 'somebody'} since {now()}{why and ': '}{why}"
+        try:
+            with locked(self.paths["lock"], note, wait):
+                yield
+        except LockedFile as exc:
+            raise Locked(f"{self.paths['name']} is being changed {exc}") from exc
 
     # ---- changes
 
     def store_config(self, files: dict, gid: int) -> str:
         """Write a configuration, whole or not at all, unless it is there already; return its digest."""
-        digest = config_digest(files, read_text(self.paths["service_template"]) or "")
+        digest = config_digest(files)
         directory = os.path.join(self.paths["configs"], digest)
         if os.path.isdir(directory) or self.dry:
             return digest
@@ -226,12 +245,19 @@ class App:
         return digest
 
     def activate(
-        self, target: Pair, state: State, probe: Probe, until: str = LIVE, verify: Callable[[], str] = lambda: ""
+        self,
+        target: Pair,
+        state: State,
+        probe: Probe,
+        until: str = LIVE,
+        verify: Callable[[], str] = lambda: "",
+        rollback: bool = False,
     ) -> str:
         """Make *target* live, by way of the idle slot, and return that slot; if it is live already, mend what is amiss.
 
         With *until* BOOTED it boots in the idle slot and gets no traffic yet. *verify* is asked after the flip, while the
-        old slot still runs, and returns what is wrong with the new one; then the traffic goes back.
+        old slot still runs, and returns what is wrong with the new one; then the traffic goes back. A *rollback* is logged as
+        one.
         """
         if state.live_pair == target:
             self.settle(state.live, state, probe)
@@ -254,13 +280,14 @@ class App:
             self.flip(slot, self.state())
             fault = verify()
             if fault:
-                raise ActivationError(fault, self.systemd.journal(self.paths["slots"][slot]["service_unit"], began))
+                raise self._failure(slot, fault, began)
         except ActivationError as exc:
             self._give_up(slot, state.live)
             self._write_log(with_bad(self.log(), entry, str(exc)))
             raise
+        log = withdrawn(self.log()) if rollback else self.log()
+        self._write_log(with_live(log, {**entry, "rollback": True} if rollback else entry))
         self.settle(slot, self.state(), probe)
-        self._write_log(with_live(self.log(), entry))
         self._prune_configs()
         return slot
 
@@ -269,7 +296,7 @@ class App:
         pair = state.pairs[slot]
         if state.live == slot:
             before = rollback_target(self.log(), pair, self.on_disk)
-            self.activate(before, state, self.probe_of(before))
+            self.activate(before, state, self.probe_of(before), rollback=True)
         else:
             self._give_up(slot, state.live)
         self._write_log(with_bad(self.log(), self._entry(pair, slot), reason))
@@ -306,6 +333,9 @@ class App:
         settings = read_text(os.path.join(its["config"], SERVICE_FILE))
         if write_text(its["drop_in"], settings or "") or self._any(its, state, lambda unit: unit.needs_daemon_reload):
             self.systemd.daemon_reload()
+        misread = self.systemd.misread(its["service_unit"], its["drop_in"])
+        if misread:
+            raise ActivationError(f"systemd does not understand {its['drop_in']}: {misread}")
 
     def boot(self, slot: str, probe: Probe) -> None:
         """Start *slot* and wait until it serves and is healthy; raise ActivationError with what it said if not."""
@@ -317,7 +347,13 @@ class App:
         except SystemdError as exc:
             reason = f"{its['service_unit']} did not come to serve: {exc}".splitlines()[0]
         if reason:
-            raise ActivationError(reason, self.systemd.journal(its["service_unit"], began))
+            raise self._failure(slot, reason, began)
+
+    def _failure(self, slot: str, reason: str, began: float) -> ActivationError:
+        """Return the error for *slot*, with what its instance has said since *began* and without secrets."""
+        journal = self.systemd.journal(self.paths["slots"][slot]["service_unit"], began)
+        pair = self._pair(slot)
+        return ActivationError(self.hide(reason, pair), self.hide(journal, pair))
 
     def settle(self, slot: str, state: State, probe: Probe) -> None:
         """Make *slot* the one that takes traffic, now and after a reboot, and the other one idle; note what changed."""
@@ -382,7 +418,7 @@ class App:
         return any(test(unit) for unit in self._units(its, state))
 
     def _write_log(self, log: list) -> None:
-        write_text(self.paths["log"], json.dumps(log, indent=1) + "\n")
+        write_text(self.paths["log"], json.dumps(log, indent=1) + "\n", mode=0o600)
 
     def _prune_configs(self) -> None:
         """Remove the configurations that neither a slot nor a kept release needs any more."""
@@ -390,4 +426,7 @@ class App:
         kept |= {entry["config"] for entry in self.log() if self.on_disk(Pair(entry["release"], entry["config"]))}
         for name in os.listdir(self.paths["configs"]):
             if name not in kept:
-                shutil.rmtree(os.path.join(self.paths["configs"], name))
+                # renamed first: what a crash leaves of it is not taken for a whole one
+                leaving = os.path.join(self.paths["configs"], f".old-{name}")
+                os.replace(os.path.join(self.paths["configs"], name), leaving)
+                shutil.rmtree(leaving)

@@ -69,6 +69,11 @@ def readable_journal(text: str) -> str:
     return "\n".join(lines)
 
 
+def misread_lines(text: str, path: str) -> str:
+    """Return those lines of ``systemd-analyze verify`` that speak of the file *path*."""
+    return "; ".join(line.split(path, 1)[1].lstrip(":") for line in text.splitlines() if path in line)
+
+
 class Systemd:
     """systemctl and journalctl, run by *run_command* (AnsibleModule.run_command)."""
 
@@ -103,6 +108,14 @@ class Systemd:
 
     def daemon_reload(self) -> None:
         self._systemctl("daemon-reload")
+
+    def misread(self, unit: str, path: str) -> str:
+        """Return what systemd does not understand in the file *path* of *unit*, the empty string if it is fine.
+
+        At run time such lines are only warned of in the journal, and the setting is missing.
+        """
+        _status, out, err = self._run_command(["systemd-analyze", "--man=no", "verify", unit])
+        return misread_lines(out + err, path)
 
     def journal(self, unit: str, since: float, lines: int = 40) -> str:
         """Return the last *lines* messages of *unit* since the time *since* (seconds since the epoch)."""

@@ -21,13 +21,6 @@ def children(pid: int) -> set:
         return set()
 
 
-def environment_of(pid: int) -> dict:
-    """Return the environment that the process *pid* was started with."""
-    with open(f"/proc/{pid}/environ", "rb") as file:
-        entries = file.read().decode(errors="surrogateescape").split("\0")
-    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
-
-
 def wait_replaced(
     old: set,
     current: Callable[[], set],

@@ -26,7 +26,7 @@ options:
   release:
     description:
       - Id of the release to activate.
-      - By default the one that the C(asgi_app) role staged last.
+      - By default the one that the C(asgi_app) role staged last; in check mode that is the one before.
     type: str
   files:
     description:
@@ -165,9 +165,8 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
+    app_environment,
     check_environment,
-    describe_environment,
-    hide,
     render_environment,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
@@ -215,7 +214,7 @@ def main():
     )
     try:
         paths = layout(module.params["name"])
-        environment = check_environment(json.loads(module.params["environment"] or "{}"))
+        environment = app_environment(paths, check_environment(json.loads(module.params["environment"] or "{}")))
     except ValueError as exc:
         module.fail_json(msg=str(exc))
 
@@ -233,9 +232,8 @@ def main():
     try:
         with app.lock(module.params["lock_timeout"], why=f"activates {release}"):
             before = app.state()
-            digest = app.store_config(files, gid=_gid(paths["group"], module))
-            target = Pair(release, digest)
-            diff = _diff(app, before.live_pair, target, files, environment)
+            target = Pair(release, app.store_config(files, gid=_gid(paths["group"], module)))
+            diff = app.difference(before.live_pair, target, files, environment)
             slot = app.activate(target, before, probe, module.params["until"], _verification(module, paths, probe))
     except Locked as exc:
         module.fail_json(msg=str(exc))
@@ -244,7 +242,7 @@ def main():
     except ActivationError as exc:
         serving = app.serving()
         module.fail_json(
-            msg=hide(f"release {release} was not activated: {exc}\n{serving}\n{exc.journal}".rstrip(), environment),
+            msg=f"release {release} was not activated: {exc}\n{serving}\n{exc.journal}".rstrip(),
             release=release,
             serving=serving,
         )
@@ -285,18 +283,6 @@ def _verification(module, paths, probe):
         return fault
 
     return verify
-
-
-def _diff(app, live, target, files, environment):
-    if live == target:
-        return {"before": "", "after": ""}
-    shown = {name: text for name, text in files.items() if name != ENV_FILE}
-    return {
-        "before_header": "live",
-        "after_header": "to be live",
-        "before": app.describe(live, app.config_files(live), ""),
-        "after": app.describe(target, shown, describe_environment(environment, app.environment_text(live))),
-    }
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout, release_paths
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import is_name, layout, release_paths
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, rollback_target
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App, other
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
@@ -107,7 +107,7 @@ def main():
 
 def _names():
     """Return the apps on this host: those that have slots."""
-    return sorted(path.split("/")[2] for path in glob.glob("/srv/*/slots"))
+    return sorted(name for name in (path.split("/")[2] for path in glob.glob("/srv/*/slots")) if is_name(name))
 
 
 def _describe(module, paths):

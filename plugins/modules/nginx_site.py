@@ -102,12 +102,14 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils import nginx_site as decide
 from ansible_collections.asgi.deploy.plugins.module_utils.files import (
-    alone,
+    Locked,
+    locked,
     read_link,
     read_text,
     replace_link,
     write_text,
 )
+from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
 
 CONFIGURATION = Path("/etc/nginx")
 SITES = CONFIGURATION / "conf.d"
@@ -262,7 +264,7 @@ class Site:
 
     def reload(self) -> None:
         """Have nginx load what is on the disk; refuse, with the former files back, if it does not."""
-        workers = _children(self.service.main_pid)
+        workers = children(self.service.main_pid)
         said_before = _size(ERROR_LOG)
         asked = time.time()
         status, out, err = self.module.run_command(["systemctl", "reload", "nginx.service"])
@@ -274,7 +276,7 @@ class Site:
                 f"{decide.readable(err2 or out2, {})}"
             )
         # systemctl only passes the word on: nginx has taken the files when it has workers that were not there before
-        while not _children(self.service.main_pid) - workers:
+        while not children(self.service.main_pid) - workers:
             waited = time.time() - asked
             faults = re.findall(r".*\[(?:emerg|alert)\].*", _tail(ERROR_LOG, said_before))
             if waited > RELOAD_SECONDS or (faults and waited > FAULT_SECONDS):
@@ -353,20 +355,6 @@ def _processes():
     return (each for each in Path("/proc").iterdir() if each.name.isdigit())
 
 
-def _children(parent):
-    """Return the ids of the processes that *parent* started."""
-    found = set()
-    for process in _processes():
-        try:
-            # the name, in brackets, may hold anything
-            fields = (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == parent:
-            found.add(int(process.name))
-    return found
-
-
 def _holders(inodes):
     """Return the names, by process id, of the processes that hold one of the sockets *inodes*."""
     links = {f"socket:[{inode}]" for inode in inodes}
@@ -420,8 +408,10 @@ def main():
         supports_check_mode=True,
     )
     try:
-        with alone(LOCK):
+        with locked(LOCK, "nginx_site", wait=300):
             result = run(module)
+    except Locked as exc:
+        module.fail_json(msg=f"another task has been changing nginx's sites for 300 s: {exc}")
     except Refused as exc:
         module.fail_json(msg=str(exc))
     except OSError as exc:

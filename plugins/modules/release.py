@@ -17,6 +17,9 @@ description:
     host, and one that is there already is not built again.
   - A release is whole once it has a C(release.json). One that fails leaves nothing behind; one that was killed half-way
     is removed by the next run.
+  - A release is damaged if its record or its interpreter is gone, or if the interpreter is of another version than the
+    packages were installed for, as after an upgrade of the distribution. It is built again, and one that is in a slot,
+    live, or running as a copy beside it, C(<id>.2) and so on, so that what serves keeps its files.
   - Removes releases beyond the newest O(keep), never one that is staged, in a slot, live, or what a rollback goes to.
   - The code is readable by every account of the host, as the web server serves static files from it. Secrets belong
     in O(environment), not in the source.
@@ -50,10 +53,13 @@ options:
     required: true
     suboptions:
       path:
-        description: A directory on the controller.
+        description: >-
+          A directory on the controller. A relative path starts at the directory that C(ansible-playbook) was started in.
         type: str
       git:
-        description: URL of a git repository that the controller can read without being asked for a password.
+        description: >-
+          URL of a git repository that the controller can read without being asked for a password. Credentials belong in
+          a credential helper of git or in an ssh agent, as those in a URL are in the controller's list of processes.
         type: str
       ref:
         description: Branch, tag or full commit id in O(source.git).
@@ -139,7 +145,7 @@ EXAMPLES = r"""
     name: hello
     module: hello.main:app
     source:
-      path: ../hello
+      path: ./hello
     exclude: [.git, .venv, __pycache__]
     uv_version: 0.13.8
     server_requirements: [gunicorn, uvicorn, uvicorn-worker]
@@ -196,6 +202,7 @@ import os
 import pwd
 import shutil
 import stat
+import subprocess
 import time
 from pathlib import Path
 
@@ -207,14 +214,20 @@ from ansible_collections.asgi.deploy.plugins.module_utils.release import (
     ARGUMENTS,
     ID_PATTERN,
     Kept,
+    copy_number,
     describe_release,
     mask_urls,
     needed_by_log,
+    same_python,
     to_prune,
+    where_to_be,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.release_build import Build, BuildError, Recipe, now
 
 LOCK_SECONDS = 900
+PROCESSES = Path("/proc")
+
+PYTHON_VERSION = "import sys; print('%d.%d' % sys.version_info[:2], end='')"
 
 DECLARED = {"lock": "uv.lock", "requirements": "requirements.txt", "project": "the project", "list": "pyproject.toml"}
 
@@ -280,8 +293,34 @@ class Home:
         return found if isinstance(found, dict) else {}
 
     def is_whole(self, release):
-        # a Python that was upgraded away leaves a dangling link
-        return self.manifest(release).get("id") == release and Path(self.releases, release, ".venv/bin/python").exists()
+        manifest = self.manifest(release)
+        return manifest.get("id") == release and same_python(manifest.get("python"), self._python_of(release))
+
+    def _python_of(self, release):
+        """Return the version that the interpreter of *release* has now, which is the distribution's; empty for none."""
+        argv = [str(self.releases / release / ".venv/bin/python"), "-I", "-S", "-c", PYTHON_VERSION]
+        try:
+            return subprocess.run(argv, cwd="/", capture_output=True, text=True, timeout=30, check=False).stdout
+        except (OSError, subprocess.SubprocessError):
+            return ""
+
+    def place(self, release):
+        """Return the id under which *release* is here or is to be built."""
+        there = [name for name in self._names() if copy_number(name, release) and self.is_whole(name)]
+        return where_to_be(release, there, self.used())
+
+    def used(self):
+        """Return the ids of the releases that are in a slot or live, or that a process runs in."""
+        links = [self.app["current"], *(slot["release"] for slot in self.app["slots"].values())]
+        used = {Path(target).name for target in map(read_link, links) if target}
+        for process in PROCESSES.glob("[0-9]*"):
+            where = read_link(str(process / "cwd"))
+            if where and self.releases in Path(where).parents:
+                used.add(Path(where).relative_to(self.releases).parts[0])
+        return used
+
+    def _names(self):
+        return [path.name for path in self.releases.iterdir()] if self.releases.is_dir() else []
 
     def staged(self):
         target = read_link(self.app["staged"])
@@ -292,18 +331,16 @@ class Home:
 
     def prunable(self, release, keep):
         """Return the ids of the releases that may go once *release* is staged."""
-        links = [self.app["current"], *(slot["release"] for slot in self.app["slots"].values())]
-        protected = {release, *(Path(target).name for target in map(read_link, links) if target)}
+        protected = {release, *self.used()}
         try:
             protected |= needed_by_log(json.loads(read_text(self.app["log"]) or "[]"))
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
             raise BuildError(
                 f"{self.app['log']} cannot be understood, so nothing may be removed: correct or remove it ({exc!r})"
             ) from exc
-        there = [path.name for path in self.releases.iterdir()] if self.releases.is_dir() else []
         found = [
             Kept(name, self.manifest(name).get("built_at"))
-            for name in there
+            for name in self._names()
             if ID_PATTERN.fullmatch(name) and name != release
         ]
         # in check mode this one is not there yet, and is the newest all the same
@@ -355,7 +392,8 @@ def _planned(recipe):
 
 def _proceed(home, recipe, keep, lock):
     """Do what has to be done, or only tell if there is no *lock*; return the result."""
-    release = recipe.release
+    release = home.place(recipe.release)
+    recipe = recipe._replace(release=release)
     before = home.staged()
     result = {"changed": False, "release": release, "directory": str(home.releases / release), "built": False}
     result["live"] = read_link(home.app["current"]) == f"releases/{release}"

@@ -21,9 +21,10 @@ options:
     type: str
     required: true
   timeout:
-    description: Seconds to wait for the old workers; should exceed the drain time (C(asgi_server_graceful_timeout)).
+    description:
+      - Seconds to wait for the old workers.
+      - By default as long as the live configuration gives the new ones to boot and the old ones to drain.
     type: int
-    default: 120
 attributes:
   check_mode:
     description: Runs the check, sends no signal.
@@ -66,18 +67,21 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.asgi.deploy.plugins.module_utils.account import TimedOut, run_as
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout, release_paths
 from ansible_collections.asgi.deploy.plugins.module_utils.probe import wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App, Locked
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-from ansible_collections.asgi.deploy.plugins.module_utils.workers import children, environment_of, wait_replaced
+from ansible_collections.asgi.deploy.plugins.module_utils.workers import children, wait_replaced
+
+CHECK_SECONDS = 60
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "timeout": {"type": "int", "default": 120},
+            "timeout": {"type": "int"},
         },
         supports_check_mode=True,
     )
@@ -109,7 +113,7 @@ def _reload(module, app, systemd, paths):
     if not service.running or not service.main_pid:
         module.fail_json(msg=f"{its['service_unit']} is {service.active}: start it, or run site.yml, which does")
 
-    _check(module, paths, its, state.live_pair, service.main_pid)
+    _check(module, app, paths, its, state.live_pair)
     old = children(service.main_pid)
     result = {"release": state.live_pair.release, "slot": state.live, "replaced": sorted(old), "workers": []}
     if module.check_mode:
@@ -117,26 +121,27 @@ def _reload(module, app, systemd, paths):
 
     began = time.time()
     systemd.reload(its["service_unit"])
-    fault = wait_replaced(old, lambda: children(service.main_pid), module.params["timeout"])
+    timeout = module.params["timeout"] or app.reload_seconds(state.live_pair)
+    fault = wait_replaced(old, lambda: children(service.main_pid), timeout)
     fault = fault or wait_healthy(its["socket"], app.probe_of(state.live_pair))
     if fault:
-        journal = systemd.journal(its["service_unit"], began)
-        module.fail_json(msg=f"{its['service_unit']} was not reloaded: {fault}\n{journal}".rstrip())
+        said = app.hide(f"{fault}\n{systemd.journal(its['service_unit'], began)}", state.live_pair)
+        module.fail_json(msg=f"{its['service_unit']} was not reloaded: {said}".rstrip())
     return {**result, "workers": sorted(children(service.main_pid))}
 
 
-def _check(module, paths, its, pair, master):
+def _check(module, app, paths, its, pair):
     """Fail unless gunicorn can read its configuration and import the app, as the app's user, in its environment."""
     release = release_paths(paths["name"], pair.release)
     config = os.path.join(paths["configs"], pair.config, "gunicorn.conf.py")
-    python = [release["python"], "-m", "gunicorn", "--check-config", "--config", config]
-    status, out, err = module.run_command(
-        ["runuser", "--user", paths["user"], "--", *python],
-        cwd=release["code"],
-        environ_update=environment_of(master),
-    )
+    command = [release["python"], "-m", "gunicorn", "--check-config", "--config", config]
+    environment = {**app.environment(pair), "ASGI_SLOT": its["name"]}
+    try:
+        status, said = run_as(paths["user"], command, release["code"], environment, CHECK_SECONDS)
+    except TimedOut:
+        status, said = 1, f"its import took more than {CHECK_SECONDS} s"
     if status:
-        tail = "\n".join((err or out).strip().splitlines()[-15:])
+        tail = app.hide("\n".join(said.strip().splitlines()[-15:]), pair)
         module.fail_json(msg=f"{its['service_unit']} was not reloaded: what is on disk would not boot\n{tail}")
 
 

@@ -14,6 +14,8 @@ description:
   - Finds in the release log what was live before, and activates it as M(asgi.deploy.activate) does, configuration
     included. Nothing is built.
   - Never goes to a release whose last activation failed, unless O(allow_bad) says so.
+  - Where the named release is live already, or without a name a rollback was the last thing that happened, nothing changes;
+    so a run over many hosts that stopped half-way can be repeated. To go back further, name the release.
 options:
   name:
     description: Name of the app.
@@ -80,7 +82,11 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
-from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, rollback_target
+from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import (
+    NoSuchRelease,
+    is_rolled_back,
+    rollback_target,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import ActivationError, App, Locked
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
 
@@ -106,14 +112,15 @@ def main():
             before = app.state()
             if before.live is None:
                 module.fail_json(msg=f"{paths['name']} is not live on this host: there is nothing to roll back")
-            target = rollback_target(
-                app.log(), before.live_pair, app.on_disk, module.params["release"], module.params["allow_bad"]
-            )
-            diff = {
-                "before": app.describe(before.live_pair, app.config_files(before.live_pair), ""),
-                "after": app.describe(target, app.config_files(target), ""),
-            }
-            slot = app.activate(target, before, app.probe_of(target))
+            log = app.log()
+            if is_rolled_back(log, before.live_pair, module.params["release"]):
+                target = before.live_pair
+            else:
+                target = rollback_target(
+                    log, before.live_pair, app.on_disk, module.params["release"], module.params["allow_bad"]
+                )
+            diff = app.difference(before.live_pair, target, app.config_files(target), app.environment(target))
+            slot = app.activate(target, before, app.probe_of(target), rollback=True)
     except (Locked, NoSuchRelease) as exc:
         module.fail_json(msg=str(exc))
     except FileNotFoundError as exc:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ansible_collections.asgi.deploy.plugins.module_utils.release import mask_urls
+
 
 class Problem(NamedTuple):
     """One objection: which variable, what is wrong with its value, what would be right."""
@@ -31,8 +33,8 @@ class Context:
 
 
 def describe(host: str, problems: list[Problem]) -> str:
-    """Return the message for *problems*, one line each."""
+    """Return the message for *problems*, one line each. Values that it quotes lose the credentials of their URLs."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     lines = [f"{count} in the variables of {host}; nothing has been changed:"]
     lines += [f"  {p.variable} {p.fault.strip()} -> {p.remedy}" for p in problems]
-    return "\n".join(lines)
+    return mask_urls("\n".join(lines))

@@ -26,7 +26,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from ansible_collections.asgi.deploy.plugins.module_utils.release import last_lines, mask_urls, safe_label
+from ansible_collections.asgi.deploy.plugins.module_utils.release import (
+    last_lines,
+    mask_urls,
+    safe_label,
+    without_credentials,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils.release_archive import escapes
 
 VARIABLE = "asgi_app_source"
@@ -55,6 +60,7 @@ class SourceError(Exception):
     """The source cannot be used: which variable, what is wrong with its value, what would be right."""
 
     def __init__(self, variable: str, fault: str, remedy: str) -> None:
+        fault = mask_urls(fault)
         super().__init__(f"{variable} {fault} -> {remedy}")
         self.variable = variable
         self.fault = fault
@@ -168,7 +174,7 @@ def _from_git(url: str, ref: str, exclude: Sequence[str], place: Path) -> Resolv
     with tarfile.open(exported) as tar:
         tree = pack(archive_entries(tar, exclude), place / "source.tar.gz", GIT)
     exported.unlink()
-    details = {"url": re.sub(r"(://)[^/@]+@", r"\1", url), "ref": ref, "commit": commit}
+    details = {"url": without_credentials(url), "ref": ref, "commit": commit}
     return Resolved("git", commit[:10], tree.digest, str(place / "source.tar.gz"), tree.dependencies, details)
 
 

@@ -64,8 +64,37 @@ def test_reload_replaces_every_worker_in_place(hello, playbook):
     assert hello.ask("/health").status == 200
 
 
+@pytest.fixture
+def command_lines(one_hello):
+    """Record the command lines of all processes of the machine while the test runs; call it for the record."""
+    loop = (
+        "while sleep 0.02; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; echo; done >/var/tmp/command-lines"
+    )
+    one_hello.host.check_output("systemd-run --quiet --unit=watch sh -c %s", loop)
+    yield lambda: one_hello.host.file("/var/tmp/command-lines").content_string
+    one_hello.host.check_output("systemctl stop watch.service")
+
+
+def test_a_deploy_shows_no_secret(one_hello, playbook, command_lines):
+    secret = "s3cret-of-this-test"
+
+    status, said = playbook(
+        "deploy", *limit(one_hello), "--diff", "-vvv", asgi_env={"HELLO_TOKEN": secret, "STAGE": "live"}
+    )
+
+    assert status == 0, said
+    # the controller's own command line is the only place: this test has typed it
+    assert secret not in said.replace(f'"HELLO_TOKEN": "{secret}"', "")
+    assert "HELLO_TOKEN (hidden, new)" in said
+    assert "flip to" in said, "no word is masked because it is the value of some variable"
+    record = command_lines()
+    assert "gunicorn.conf.py" in record
+    assert secret not in record
+    assert secret not in one_hello.host.check_output("journalctl --no-pager --output=cat")
+
+
 def test_a_change_of_configuration_and_back(hello, playbook):
-    before = live(hello)
+    before, message = live(hello), hello.json("/")["message"]
 
     status, said = playbook("deploy", *limit(hello), asgi_env={"HELLO_GREETING": "Good evening"})
 
@@ -77,7 +106,12 @@ def test_a_change_of_configuration_and_back(hello, playbook):
 
     assert status == 0, said
     assert live(hello) == before
-    assert hello.json("/")["message"] == "Good day from FastAPI"
+    assert hello.json("/")["message"] == message
+
+    status, said = playbook("rollback", *limit(hello))
+
+    assert status == 0, said
+    assert live(hello) == before, "a rollback that is repeated does not go further, or forward again"
 
 
 def test_a_change_of_code_and_back_by_name(hello, playbook, tmp_path):
@@ -127,6 +161,23 @@ def test_a_bad_release_never_takes_traffic(one_hello, playbook, tmp_path, fault)
     assert not one_hello.host.service(one_hello.service(one_hello.idle)).is_running
     log = json.loads(one_hello.host.file("/srv/hello/releases.json").content)
     assert log[-1]["result"] == "bad"
+
+
+def test_a_site_that_nginx_refuses_takes_no_effect(one_hello, playbook):
+    """Somebody else's file is broken: nothing of ours may be written, nginx goes on with what it has."""
+    site = one_hello.host.file("/etc/nginx/conf.d/asgi-hello.conf")
+    before = site.content_string
+    one_hello.host.check_output("echo nonsense >/etc/nginx/conf.d/zz-broken.conf")
+    try:
+        status, said = playbook("site", *limit(one_hello), asgi_proxy_body_size="11m")
+    finally:
+        one_hello.host.check_output("rm /etc/nginx/conf.d/zz-broken.conf")
+
+    assert status != 0
+    assert "nginx refuses this" in said
+    assert "zz-broken.conf" in said
+    assert site.content_string == before
+    assert one_hello.ask("/health").status == 200
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import ssl
 
 import probe
 import pytest
+from cryptography import x509
 
 
 def test_the_app_answers_over_https(app):
@@ -25,6 +26,19 @@ def test_the_app_answers_on_the_machine_itself(app):
 def test_each_name_leads_to_its_own_app(hello, titiler):
     assert hello.json("/")["message"] == "Good day from FastAPI"
     assert titiler.json("/api")["info"]["title"] == "Tiles by Molecule"
+
+
+def test_each_site_has_the_certificate_of_its_provider(hello, titiler):
+    def names(app):
+        with probe.open_socket(app.server_name, app.port(443)) as connection:
+            found = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True))
+        alternatives = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return found.subject.rfc4514_string(), alternatives.get_values_for_type(x509.DNSName)
+
+    subject, alternatives = names(titiler)
+    assert "O=given by the user" in subject
+    assert alternatives == ["titiler.test"]
+    assert names(hello)[1] == ["hello.test"]
 
 
 def test_http_leads_to_https(app):

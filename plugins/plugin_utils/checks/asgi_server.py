@@ -32,6 +32,7 @@ AT_LEAST = {
 
 SIZE = re.compile(r"\d+[KMGT]?|infinity|\d+%")
 QUOTA = re.compile(r"[1-9]\d*%")
+PATH = re.compile(r"/[^\s\\\"'%$]*")
 SETTING = re.compile(r"[A-Z][A-Za-z0-9]+")
 
 # The slots, the socket and the drain depend on these.
@@ -93,14 +94,18 @@ def _unit(options):
     if quota is not None and not QUOTA.fullmatch(quota):
         yield Problem("asgi_server_cpu_quota", f"is {quota!r}", "give a percentage of one CPU, such as '150%'")
     for path in options["asgi_server_write_paths"]:
-        if not path.startswith("/") or ".." in path.split("/") or not path.isprintable():
-            yield Problem("asgi_server_write_paths", f"contains {path!r}", "give absolute paths without '..'")
+        if not PATH.fullmatch(path) or ".." in path.split("/"):
+            yield Problem(
+                "asgi_server_write_paths", f"contains {path!r}", "give absolute paths without '..' and spaces"
+            )
     for setting, value in options["asgi_server_unit_settings"].items():
         if not isinstance(setting, str) or not SETTING.fullmatch(setting):
             yield Problem("asgi_server_unit_settings", f"contains {setting!r}", "give names from systemd.exec(5)")
         elif setting in OWNED_SETTINGS:
             yield Problem("asgi_server_unit_settings", f"contains {setting}", "leave it out: the slots depend on it")
-        elif not isinstance(value, (str, int, float, list)) or not str(value).isprintable():
+        elif (
+            not isinstance(value, (str, int, float, list)) or not str(value).isprintable() or str(value).endswith("\\")
+        ):
             yield Problem(
                 "asgi_server_unit_settings", f"has {value!r} for {setting}", "give one line of text or a list"
             )

@@ -6,9 +6,11 @@ import re
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
+    app_environment,
     check_environment,
     describe_environment,
     hide,
+    parse_environment,
     render_environment,
 )
 from hypothesis import given
@@ -47,7 +49,10 @@ def test_rendered_values(value, rendered):
     )
 )
 def test_every_environment_survives_the_file(environment):
-    assert read_as_systemd_does(render_environment(environment)) == environment
+    text = render_environment(environment)
+
+    assert read_as_systemd_does(text) == environment
+    assert parse_environment(text) == environment
 
 
 def test_scalars_become_strings():
@@ -76,11 +81,23 @@ def test_what_no_process_could_be_given(environment, message):
 
 
 def test_a_diff_names_variables_and_hides_values():
-    before = render_environment({"KEPT": "same", "TOKEN": "old-secret"})
+    before = {"KEPT": "same", "TOKEN": "old-secret", "GONE": "x"}
 
     shown = describe_environment({"KEPT": "same", "TOKEN": "new-secret", "FRESH": "x"}, before)
 
     assert shown.splitlines() == ["FRESH (hidden, new)", "KEPT (hidden)", "TOKEN (hidden, changed)"]
+
+
+def test_the_users_environment_wins():
+    paths = {"name": "hello", "shared": "/srv/hello/shared"}
+
+    environment = app_environment(paths, {"HOME": "/elsewhere", "A": "x"})
+
+    assert (environment["ASGI_SHARED"], environment["HOME"], environment["A"]) == (
+        "/srv/hello/shared",
+        "/elsewhere",
+        "x",
+    )
 
 
 def test_messages_lose_secrets_but_not_words():

@@ -13,7 +13,10 @@ from ansible_collections.asgi.deploy.plugins.module_utils.release import (
     needed_by_log,
     release_id,
     safe_label,
+    same_python,
     to_prune,
+    where_to_be,
+    without_credentials,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,12 +141,15 @@ def test_a_rollback_always_has_somewhere_to_go(log, needed):
             "see https://token@a.example and ssh://git@b.example",
             "see https://********@a.example and ssh://********@b.example",
         ),
+        ("https://user:p@ss@a.example/x", "https://********@a.example/x"),
+        ("'https://user:it's@a.example/x'", "'https://********@a.example/x'"),
         ("https://index.example/a@b", "https://index.example/a@b"),
         ("mail me@example.org", "mail me@example.org"),
     ],
 )
 def test_urls_lose_their_credentials(text, masked):
     assert mask_urls(text) == masked
+    assert without_credentials(text) == masked.replace("********@", "")
 
 
 @pytest.mark.parametrize(
@@ -174,3 +180,60 @@ def test_the_last_lines_are_those_that_say_something():
 def test_a_diff_has_a_line_for_each_thing():
     facts = {"release": "r1", "requirements": [], "server_requirements": ["gunicorn"]}
     assert describe_release(facts) == "release: r1\nrequirements: []\nserver_requirements:\n  - gunicorn\n"
+
+
+ID = "src-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("whole", "used", "place"),
+    [
+        ([], [], ID),
+        ([ID], [], ID),
+        ([ID], [ID], ID),
+        ([], ["old-0000000000"], ID),
+        # damaged, and something runs from it: beside it, and there it stays
+        ([], [ID], f"{ID}.2"),
+        ([f"{ID}.2"], [ID], f"{ID}.2"),
+        ([f"{ID}.2"], [ID, f"{ID}.2"], f"{ID}.2"),
+        ([], [ID, f"{ID}.2"], f"{ID}.3"),
+        ([f"{ID}.10"], [ID], f"{ID}.10"),
+        ([f"{ID}.9", f"{ID}.10", ID], [], f"{ID}.10"),
+        # damaged, but nothing runs from it any more
+        ([], [f"{ID}.2"], ID),
+        # others
+        ([f"{ID}0", f"x{ID}", f"{ID}.02", f"{ID}.x"], [], ID),
+    ],
+)
+def test_what_runs_is_not_built_over(whole, used, place):
+    assert where_to_be(ID, whole, used) == place
+
+
+@given(
+    whole=st.sets(st.integers(1, 6)),
+    used=st.sets(st.integers(1, 6)),
+)
+def test_a_place_is_whole_or_unused_and_the_next_run_finds_it(whole, used):
+    def name(number):
+        return ID if number == 1 else f"{ID}.{number}"
+
+    whole, used = {name(n) for n in whole}, {name(n) for n in used}
+    place = where_to_be(ID, whole, used)
+    assert place in whole or place not in used
+    assert ID_PATTERN.fullmatch(place)
+    assert where_to_be(ID, whole | {place}, used | {place}) == place
+
+
+@pytest.mark.parametrize(
+    ("recorded", "found", "same"),
+    [
+        ("3.11.2", "3.11", True),
+        ("3.11.2", "3.13", False),
+        ("3.1.4", "3.11", False),
+        ("3.11.2", "", False),
+        (None, "3.11", False),
+        (None, "", False),
+    ],
+)
+def test_packages_are_for_one_version_of_python(recorded, found, same):
+    assert same_python(recorded, found) is same

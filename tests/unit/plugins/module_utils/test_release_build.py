@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils import release_build
+from ansible_collections.asgi.deploy.plugins.module_utils.account import TimedOut
+from ansible_collections.asgi.deploy.plugins.module_utils.environment import app_environment
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.release_build import Build, BuildError, Recipe
 
 RECIPE = Recipe(
@@ -142,3 +145,32 @@ def test_a_tool_s_failure_says_whose_it_is(tmp_path, monkeypatch):
             )
         with pytest.raises(BuildError, match="asgi_app_x cannot"):
             build._run([str(tmp_path / "nothing")], "asgi_app_x cannot")
+
+
+def test_the_import_is_tried_with_what_the_unit_gives(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(release_build, "run_as", lambda *arguments: calls.append(arguments) or (0, ""))
+    build = Recorded(tmp_path, environment={"STAGE": "first", "PYTHONUNBUFFERED": ""})
+
+    build._try_import()
+
+    ((user, argv, where, environment, _seconds),) = calls
+    assert (user, argv[0], argv[-1], where) == ("hello", str(build.python), "main:app", str(build.code))
+    unit = app_environment(layout("hello"), build.recipe.environment)
+    assert {key: environment[key] for key in unit} == unit
+    assert environment["ASGI_SHARED"] == environment["HOME"] == "/srv/hello/shared"
+    assert set(environment) - set(unit) == {"PATH"}
+
+
+def test_an_import_that_fails_or_hangs_is_told(tmp_path, monkeypatch):
+    build = Recorded(tmp_path)
+    monkeypatch.setattr(release_build, "run_as", lambda *_arguments: (1, "KeyError: 'X'\n"))
+    with pytest.raises(BuildError, match="(?s)asgi_module.*does not import as the account hello.*KeyError: 'X'"):
+        build._try_import()
+
+    def hang(*_arguments):
+        raise TimedOut
+
+    monkeypatch.setattr(release_build, "run_as", hang)
+    with pytest.raises(BuildError, match="was not imported within"):
+        build._try_import()

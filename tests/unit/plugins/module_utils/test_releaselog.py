@@ -7,9 +7,11 @@ from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import (
     LIMIT,
     NoSuchRelease,
     Pair,
+    is_rolled_back,
     rollback_target,
     with_bad,
     with_live,
+    withdrawn,
 )
 
 
@@ -80,3 +82,26 @@ def test_what_was_pruned_is_no_candidate():
     log = log_of("r1/c1", "r2/c1", "r3/c1")
 
     assert rollback_target(log, Pair("r3", "c1"), lambda pair: pair.release != "r2") == Pair("r1", "c1")
+
+
+def test_what_was_rolled_back_from_is_gone_to_only_by_name():
+    log = with_live(withdrawn(log_of("r1/c1", "r2/c1", "r3/c1")), {"release": "r2", "config": "c1", "rollback": True})
+
+    assert rollback_target(log, Pair("r2", "c1"), on_disk) == Pair("r1", "c1")
+    assert rollback_target(log, Pair("r2", "c1"), on_disk, "r3") == Pair("r3", "c1")
+
+
+@pytest.mark.parametrize(
+    ("live", "release", "done"),
+    [
+        (Pair("r1", "c1"), None, True),  # the rollback has been: a run over many hosts may be repeated
+        (Pair("r1", "c1"), "r1", True),
+        (Pair("r1", "c1"), "r0", False),
+        (Pair("r2", "c1"), None, False),  # something else is live by now
+        (None, None, False),
+    ],
+)
+def test_a_rollback_that_has_been(live, release, done):
+    log = with_live(withdrawn(log_of("r0/c1", "r1/c1", "r2/c1")), {"release": "r1", "config": "c1", "rollback": True})
+
+    assert is_rolled_back(log, live, release) is done

@@ -51,6 +51,9 @@ class FakeSystemd:
     def daemon_reload(self):
         self.calls.append(("daemon-reload",))
 
+    def misread(self, unit, path):
+        return "Unknown key" if "Mispelt" in Path(path).read_text() else ""
+
     def journal(self, unit, since, lines=40):
         return f"what {unit} said"
 
@@ -89,11 +92,11 @@ class Host:
     def app(self, dry=False):
         return App(self.paths, self.systemd, dry=dry, by="tester")
 
-    def deploy(self, release, conf="workers = 2", dry=False, **options):
+    def deploy(self, release, conf="workers = 2", dry=False, service="[Service]\n", env="", **options):
         """Activate as the module does; return what changed."""
         self.release(release)
         app = self.app(dry)
-        files = {"gunicorn.conf.py": conf, "service.conf": "[Service]\n", "env": "", "probe.json": json.dumps(PROBE)}
+        files = {"gunicorn.conf.py": conf, "service.conf": service, "env": env, "probe.json": json.dumps(PROBE)}
         with app.lock():
             target = Pair(release, app.store_config(files, gid=-1))
             app.activate(target, app.state(), Probe.from_dict(PROBE), **options)
@@ -359,3 +362,32 @@ def test_configurations_nobody_needs_are_removed(host):
     host.deploy("r3", conf="c")
 
     assert not first & set(os.listdir(host.paths["configs"]))
+
+
+def test_a_setting_that_systemd_does_not_know_is_no_activation(host):
+    host.deploy("r1")
+
+    with pytest.raises(ActivationError, match="Unknown key"):
+        host.deploy("r1", service="[Service]\nMispelt=1\n")
+
+    assert host.live == "blue.sock"
+
+
+def test_secrets_are_in_no_error_and_no_log(host):
+    host.deploy("r1")
+    host.unhealthy.add("r2")
+
+    with pytest.raises(ActivationError) as caught:
+        host.deploy("r2", env='A="answered 500"\nB="hello@green"\n')
+
+    said = f"{caught.value} {caught.value.journal} {Path(host.paths['log']).read_text()}"
+    assert "answered 500" not in said
+    assert "hello@green.service said" not in said
+    assert Path(host.paths["log"]).stat().st_mode & 0o077 == 0
+
+
+def test_a_live_slot_that_does_not_run_is_not_said_to_serve(host):
+    host.deploy("r1")
+    host.systemd.active.clear()
+
+    assert "has the traffic in slot blue, but hello@blue.service is inactive" in host.app().serving()

@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import (
     Systemd,
     SystemdError,
+    misread_lines,
     parse_show,
     readable_journal,
 )
@@ -52,6 +53,18 @@ def test_the_journal_is_readable():
     text = readable_journal(f"Starting hello\n{json.dumps(entry)}\n7\n")
 
     assert text.splitlines() == ["Starting hello", "[error] uvicorn.error: no", "Traceback", "KeyError", "7"]
+
+
+def test_what_systemd_does_not_understand_is_found():
+    text = (
+        "/etc/systemd/system/hello@blue.service.d/slot.conf:9: Unknown key name 'MemoryMaxx' in section 'Service', ignoring.\n"
+        "/lib/systemd/system/other.service:3: Unknown key name 'X' in section 'Unit', ignoring.\n"
+    )
+
+    assert misread_lines(text, "/etc/systemd/system/hello@blue.service.d/slot.conf") == (
+        "9: Unknown key name 'MemoryMaxx' in section 'Service', ignoring."
+    )
+    assert misread_lines(text, "/elsewhere") == ""
 
 
 def test_a_refusal_is_an_error_with_systemds_own_words():

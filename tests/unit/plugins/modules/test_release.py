@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+from pathlib import Path
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
@@ -39,15 +40,41 @@ def home(tmp_path, monkeypatch):
         return json.loads(text)
 
     monkeypatch.setattr(module, "layout", below_tmp_path)
+    monkeypatch.setattr(module, "PROCESSES", tmp_path / "proc")
     return module.Home("hello")
 
 
 def add(home, release, built_at="2026-01-01T00:00:00Z"):
-    python = home.releases / release / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.touch()
+    set_python(home, release, "3.11")
     if built_at:
-        (home.releases / release / "release.json").write_text(json.dumps({"id": release, "built_at": built_at}))
+        manifest = {"id": release, "built_at": built_at, "python": "3.11.2"}
+        (home.releases / release / "release.json").write_text(json.dumps(manifest))
+
+
+def set_python(home, release, version):
+    """Give *release* an interpreter that is of this *version*, as an upgrade of the distribution does."""
+    python = home.releases / release / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True, exist_ok=True)
+    python.write_text(f"#!/bin/sh\nprintf {version}\n")
+    python.chmod(0o755)
+
+
+def damage(home, release):
+    (home.releases / release / "release.json").unlink()
+
+
+@pytest.fixture
+def builds(home, monkeypatch):
+    """Builds that succeed at once; what was built, in order."""
+    made = []
+
+    def make(build):
+        made.append(build.recipe.release)
+        build.code.mkdir(parents=True)
+        add(home, build.recipe.release)
+
+    monkeypatch.setattr(module.Build, "make", make)
+    return made
 
 
 def test_a_release_is_whole_once_it_is_recorded(home):
@@ -157,3 +184,98 @@ def test_a_build_that_fails_leaves_nothing(home, monkeypatch):
 def test_a_secret_requirement_is_not_in_the_diff():
     recipe = RECIPE._replace(requirements=["x @ https://user:secret@files.example/x.whl"])
     assert "secret" not in module._planned(recipe)
+
+
+# -- a release that is damaged while it is used ----------------------------------------------------------------------
+
+
+def use_in_slot(home, release):
+    link = home.app["slots"]["blue"]["release"]
+    Path(link).parent.mkdir(parents=True)
+    Path(link).symlink_to(f"../../releases/{release}")
+
+
+def use_as_current(home, release):
+    Path(home.app["current"]).symlink_to(f"releases/{release}")
+
+
+def use_in_a_process(home, release):
+    process = module.PROCESSES / "4711"
+    process.mkdir(parents=True)
+    (process / "cwd").symlink_to(home.releases / release / "code")
+
+
+USES = [use_in_slot, use_as_current, use_in_a_process]
+
+
+def test_a_release_for_another_python_is_not_whole(home):
+    add(home, OLD)
+    set_python(home, OLD, "3.13")
+    assert not home.is_whole(OLD)
+
+
+def test_a_python_that_does_not_run_is_none(home):
+    add(home, OLD)
+    (home.releases / OLD / ".venv/bin/python").chmod(0o644)
+    assert not home.is_whole(OLD)
+
+
+@pytest.mark.parametrize("use", USES)
+def test_what_is_used_is_built_beside(home, builds, use):
+    add(home, OLD)
+    use(home, OLD)
+    set_python(home, OLD, "3.13")
+    recipe = RECIPE._replace(release=OLD)
+
+    result = module._proceed(home, recipe, keep=5, lock=3)
+
+    assert (result["release"], result["changed"], result["built"]) == (f"{OLD}.2", True, True)
+    assert result["directory"] == str(home.releases / f"{OLD}.2")
+    assert home.staged() == f"{OLD}.2"
+    assert (home.releases / OLD / "release.json").exists()
+    assert module._proceed(home, recipe, keep=5, lock=3)["changed"] is False
+    assert builds == [f"{OLD}.2"]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_build_that_fails_leaves_what_is_used(home, monkeypatch, use):
+    add(home, OLD)
+    use(home, OLD)
+    damage(home, OLD)
+    before = sorted(home.releases.rglob("*"))
+
+    def fail(build):
+        build.code.mkdir(parents=True)
+        raise BuildError("the index is unreachable")
+
+    monkeypatch.setattr(module.Build, "make", fail)
+    with pytest.raises(BuildError, match="unreachable"):
+        module._proceed(home, RECIPE._replace(release=OLD), keep=1, lock=3)
+    assert sorted(home.releases.rglob("*")) == before
+
+
+def test_a_slot_whose_release_is_gone_is_given_a_copy(home, builds):
+    use_in_slot(home, OLD)
+    assert module._proceed(home, RECIPE._replace(release=OLD), keep=5, lock=3)["release"] == f"{OLD}.2"
+
+
+def test_what_is_not_used_is_built_again_in_its_place(home, builds):
+    add(home, OLD)
+    damage(home, OLD)
+    assert module._proceed(home, RECIPE._replace(release=OLD), keep=5, lock=3)["release"] == OLD
+    assert builds == [OLD]
+
+
+def test_check_mode_names_the_copy(home):
+    add(home, OLD)
+    use_in_slot(home, OLD)
+    damage(home, OLD)
+    result = module._proceed(home, RECIPE._replace(release=OLD, archive=None), keep=5, lock=None)
+    assert (result["release"], result["built"]) == (f"{OLD}.2", True)
+    assert [path.name for path in home.releases.iterdir()] == [OLD]
+
+
+def test_what_a_process_runs_in_is_not_removed(home):
+    add(home, OLD)
+    use_in_a_process(home, OLD)
+    assert home.prunable(NEW, keep=1) == []

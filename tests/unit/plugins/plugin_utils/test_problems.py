@@ -17,3 +17,8 @@ def test_every_fault_has_a_line_with_its_remedy():
 
 def test_one_is_singular():
     assert describe("web1", [Problem("a", "b", "c")]).startswith("1 problem in the variables of web1;")
+
+
+def test_credentials_in_a_quoted_value_are_hidden():
+    text = describe("web1", [Problem("a", "is 'https://u:p@ss@git.example/x'", "see https://t@b.example")])
+    assert text.splitlines()[1] == "  a is 'https://********@git.example/x' -> see https://********@b.example"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils.release_archive import extract
+from ansible_collections.asgi.deploy.plugins.plugin_utils import source
 from ansible_collections.asgi.deploy.plugins.plugin_utils.source import (
     SourceError,
     check_installer,
@@ -342,10 +343,24 @@ def test_a_repository_that_is_none_is_refused(at, url):
     assert caught.value.variable == "asgi_app_source.git"
 
 
-def test_credentials_are_not_told(at):
+@pytest.mark.parametrize("password", ["secret", "p@secret", "it's@secret"])
+def test_credentials_are_not_told(at, password):
     with pytest.raises(SourceError) as caught:
-        at(git="https://user:secret@127.0.0.1:1/x.git", ref="main")
+        at(git=f"https://user:{password}@127.0.0.1:1/x.git", ref="main")
     assert "secret" not in str(caught.value)
+    assert "secret" not in caught.value.fault
+
+
+def test_credentials_are_not_recorded(at, monkeypatch):
+    monkeypatch.setattr(source._Git, "fetch", lambda _self: "0" * 40)
+
+    def export(_self, _commit, archive):
+        with tarfile.open(archive, "w") as tar:
+            tar.addfile(tarfile.TarInfo("main.py"))
+
+    monkeypatch.setattr(source._Git, "export", export)
+    resolved = at(git="https://user:p@secret@git.example/x.git", ref="main")
+    assert resolved.details["url"] == "https://git.example/x.git"
 
 
 def test_without_git_there_is_a_remedy(repository, at, monkeypatch):
@@ -386,7 +401,7 @@ def test_a_package_of_no_or_many_versions_is_refused(at, requirement):
 
 
 @pytest.mark.parametrize(
-    ("source", "normal"),
+    ("written", "normal"),
     [
         ({"path": "../app", "git": None, "ref": None, "package": None}, {"path": "/playbooks/../app"}),
         ({"git": "repo", "ref": "v1"}, {"git": "/playbooks/repo", "ref": "v1"}),
@@ -396,5 +411,5 @@ def test_a_package_of_no_or_many_versions_is_refused(at, requirement):
         ({"package": "a==1"}, {"package": "a==1"}),
     ],
 )
-def test_normalise(source, normal):
-    assert normalise(source, lambda path: Path("/playbooks") / path) == normal
+def test_normalise(written, normal):
+    assert normalise(written, lambda path: Path("/playbooks") / path) == normal

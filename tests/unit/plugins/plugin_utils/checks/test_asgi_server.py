@@ -61,10 +61,12 @@ def test_good_values(name, value):
         ("asgi_server_cpu_quota", "1.5"),
         ("asgi_server_write_paths", ["relative"]),
         ("asgi_server_write_paths", ["/srv/../etc"]),
+        ("asgi_server_write_paths", ["/var/lib/my files"]),
         ("asgi_server_unit_settings", {"limitnofile": 1}),
         ("asgi_server_unit_settings", {"ExecStart": "/bin/sh"}),
         ("asgi_server_unit_settings", {"LimitNOFILE": "1\nUser=root"}),
         ("asgi_server_unit_settings", {"LimitNOFILE": {"a": 1}}),
+        ("asgi_server_unit_settings", {"Environment": "A=b\\"}),
     ],
 )
 def test_bad_values(name, value):
