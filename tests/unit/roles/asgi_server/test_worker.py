@@ -1,4 +1,4 @@
-"""The drain worker's decisions; what it does to real traffic is for Molecule to see."""
+"""The drain worker's decisions; what it does to real processes is in tests/worker."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,65 +25,215 @@ def load(name):
 
 worker = load("asgi_deploy_worker")
 log = load("asgi_deploy_logging")
-State, Verdict = worker.State, worker.Verdict
-B, S, L, G = State.BOOTING, State.SERVING, State.LEAVING, State.GONE
+FREE, BOOTING, SERVING, GOING = worker.State
+
+
+class Arbiter:
+    """As much of gunicorn's as the hooks know."""
+
+    def __init__(self, workers):
+        self.num_workers = workers
+        self.cfg = SimpleNamespace(workers=workers)
+
+
+@pytest.fixture
+def roster(monkeypatch):
+    roster = worker.Roster()
+    monkeypatch.setattr(worker, "ROSTER", roster)
+    monkeypatch.setattr(worker, "_room", 0)
+    return roster
+
+
+def fill(roster, *generations):
+    """Give the roster these generations of workers, each as the states of its workers."""
+    for generation, states in enumerate(generations):
+        roster.generation = generation
+        for state in states:
+            roster.mark(roster.enlist(), state)
 
 
 @pytest.mark.parametrize(
-    ("replacements", "verdict"),
+    ("generations", "room"),
     [
-        ([B, B], Verdict.WAIT),
-        ([S, B], Verdict.WAIT),
-        ([G, B], Verdict.WAIT),  # one died, its successor boots
-        ([S, S], Verdict.LEAVE),
-        ([S, S, B], Verdict.LEAVE),
-        ([S], Verdict.LEAVE),  # fewer workers from now on
-        ([S, G], Verdict.LEAVE),
-        ([L, L], Verdict.LEAVE),  # the service stops
-        ([L, G], Verdict.LEAVE),
-        ([G, G], Verdict.STAY),  # the new release does not boot
-        ([], Verdict.STAY),
+        ([[SERVING, SERVING]], 0),
+        ([[SERVING, GOING]], 1),
+        ([[GOING, GOING]], 2),  # both are at their limit
+        ([[SERVING, GOING, BOOTING]], 1),
+        # a HUP: the old ones have to go, all of them
+        ([[GOING, GOING], [BOOTING, BOOTING]], 0),
+        ([[SERVING, GOING], [BOOTING, BOOTING]], 0),
+        ([[GOING, GOING], []], 0),  # the new ones did not boot
+        # the new ones do boot: what is missing of them has room
+        ([[GOING, GOING], [SERVING]], 2),
+        ([[GOING, GOING], [SERVING, SERVING]], 2),
+        ([[GOING], [GOING, SERVING]], 2),
+        # one HUP after another
+        ([[GOING, GOING], [GOING, BOOTING], [BOOTING, BOOTING]], 0),
     ],
 )
-def test_what_a_worker_does_that_is_asked_to_go(replacements, verdict):
-    assert worker.judge(replacements, wanted=2) is verdict
+def test_the_room_for_those_on_their_way_out(roster, generations, room):
+    fill(roster, *generations)
+
+    assert roster.room() == room
 
 
-def test_the_roster_knows_generations():
-    roster = worker.Roster()
-    roster.enlist(1)
-    roster.enlist(2)
-    roster.mark(1, S)
-    roster.begin_generation()
-    roster.enlist(3)
+@pytest.mark.parametrize(
+    ("states", "wanted", "enough"),
+    [
+        ([SERVING, GOING], 1, True),
+        ([SERVING, GOING], 2, False),
+        ([GOING, BOOTING], 1, False),
+        ([SERVING, SERVING, GOING], 2, True),
+        ([SERVING, SERVING, GOING], 1, True),  # fewer from now on
+    ],
+)
+def test_who_is_to_go_may_when_enough_others_serve(roster, states, wanted, enough):
+    fill(roster, states)
+    roster.wanted = wanted
 
-    assert roster.states(since=0) == [S, B, B]
-    assert roster.states(since=1) == [B]
-    assert roster.generation_of(2) == 0
-    assert roster.generation_of(3) == 1
-
-
-def test_the_roster_reuses_rows_and_never_marks_a_stranger():
-    roster = worker.Roster()
-    for age in range(1, roster.ROWS + 3):
-        roster.enlist(age)
-
-    roster.mark(2, G)  # its row belongs to the worker of age ROWS + 2 now
-
-    assert len(roster.states(since=0)) == roster.ROWS
-    assert G not in roster.states(since=0)
+    assert roster.enough_serve() is enough
 
 
-def test_the_roster_is_shared_with_forks():
-    roster = worker.Roster()
-    roster.enlist(1)
+def test_the_master_makes_room_and_takes_it_back(roster):
+    arbiter = Arbiter(workers=2)
+    fill(roster, [GOING, SERVING])
+
+    worker.make_room(arbiter)
+    assert (arbiter.num_workers, roster.wanted) == (3, 2)
+
+    worker.make_room(arbiter)
+    assert (arbiter.num_workers, roster.wanted) == (3, 2)
+
+    arbiter.num_workers += 1  # TTIN
+    worker.make_room(arbiter)
+    assert (arbiter.num_workers, roster.wanted) == (4, 3)
+
+    roster.mark(0, FREE)
+    worker.make_room(arbiter)
+    assert (arbiter.num_workers, roster.wanted) == (3, 3)
+
+
+def test_making_room_may_interrupt_itself(roster):
+    """Two workers tell at once that they go: the second signal is handled while the first is."""
+
+    class Interrupted(Arbiter):
+        def __setattr__(self, name, value):
+            if name == "num_workers" and roster.count(GOING) == 1:
+                roster.mark(1, GOING)
+                worker.make_room(self)
+            super().__setattr__(name, value)
+
+    arbiter = Interrupted(workers=2)
+    fill(roster, [GOING, SERVING])
+
+    worker.make_room(arbiter)
+
+    assert (arbiter.num_workers, roster.wanted) == (4, 2)
+
+
+def test_the_last_worker_is_not_scaled_away(roster):
+    arbiter = Arbiter(workers=1)
+    fill(roster, [GOING])
+    worker.make_room(arbiter)
+
+    arbiter.num_workers -= 1  # TTOU, which gunicorn takes as there are two
+    worker.make_room(arbiter)
+
+    assert roster.wanted == 1
+
+
+def test_a_reload_begins_a_generation_without_room(roster):
+    arbiter = Arbiter(workers=2)
+    fill(roster, [GOING, SERVING])
+    worker.make_room(arbiter)
+    arbiter.num_workers = arbiter.cfg.workers = 3  # gunicorn has read its configuration again
+    roster.boot_failed = True
+
+    worker.on_reload(arbiter)
+    worker.make_room(arbiter)
+
+    assert (arbiter.num_workers, roster.wanted, roster.boot_failed) == (3, 3, False)
+
+
+@pytest.mark.parametrize(("state", "failed"), [(BOOTING, True), (SERVING, False), (GOING, False)])
+def test_the_master_notes_who_died_of_booting(roster, state, failed):
+    fill(roster, [state])
+
+    worker.child_exit(Arbiter(workers=1), SimpleNamespace(row=0))
+
+    assert bool(roster.boot_failed) is failed
+    assert roster.state(0) is FREE
+
+
+def test_rows_of_the_dead_are_used_again(roster):
+    rows = [roster.enlist() for _time in range(3)]
+    roster.mark(rows[1], FREE)
+
+    assert roster.enlist() == rows[1]
+
+
+def test_the_roster_is_shared_with_forks(roster):
+    row = roster.enlist()
     pid = os.fork()
     if pid == 0:
-        roster.mark(1, S)
+        roster.mark(row, SERVING)
+        roster.stopping = True
         os._exit(0)
     os.waitpid(pid, 0)
 
-    assert roster.states(since=0) == [S]
+    assert roster.state(row) is SERVING
+    assert roster.stopping
+
+
+OLDEST = {"gunicorn": "23.0.0", "uvicorn": "0.34.0", "uvicorn-worker": "0.3.0"}
+NEWEST = {"gunicorn": "27.0.1", "uvicorn": "0.54.0", "uvicorn-worker": "0.4.0"}
+
+
+@pytest.mark.parametrize(
+    ("installed", "newer"),
+    [
+        (OLDEST, []),
+        (NEWEST, []),
+        (NEWEST | {"gunicorn": "28.0.0"}, ["gunicorn 28.0.0"]),
+        (NEWEST | {"uvicorn": "0.55.0rc1", "uvicorn-worker": "1.0"}, ["uvicorn 0.55.0rc1", "uvicorn-worker 1.0"]),
+    ],
+)
+def test_versions_that_may_work(installed, newer):
+    assert worker.check_versions(installed) == newer
+
+
+@pytest.mark.parametrize(
+    ("installed", "sentence"),
+    [
+        (OLDEST | {"gunicorn": "22.0.0"}, "gunicorn 22.0.0 is too old for asgi_deploy_worker: use 23.0 or newer"),
+        (OLDEST | {"uvicorn": "0.33.1"}, "uvicorn 0.33.1 is too old for asgi_deploy_worker: use 0.34 or newer"),
+        (OLDEST | {"uvicorn": "0.36.0"}, "uvicorn 0.36.0 needs uvicorn-worker 0.4, not 0.3.0"),
+    ],
+)
+def test_versions_that_cannot_work(installed, sentence):
+    with pytest.raises(ImportError, match=re.escape(sentence)):
+        worker.check_versions(installed)
+
+
+def test_a_uvicorn_that_has_changed_is_refused(monkeypatch):
+    monkeypatch.delattr(worker.Server, "on_tick")
+
+    with pytest.raises(ImportError, match="has no on_tick"):
+        worker.check_names()
+
+
+def test_a_handshake_announces_no_end():
+    state = worker.ServerState()
+    state.default_headers = [(b"server", b"uvicorn"), worker.CLOSE]
+
+    def connection(config, server_state, app_state):
+        return server_state
+
+    seen = worker.without_announcement(connection)(config=None, server_state=state, app_state={})
+
+    assert seen.default_headers == [(b"server", b"uvicorn")]
+    assert seen.connections is state.connections
+    assert worker.CLOSE in state.default_headers
 
 
 def test_systemds_address_is_kept_from_the_arbiter(monkeypatch):

@@ -1,0 +1,33 @@
+"""Every test here runs once in each corner of the matrix, unless it says which."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from worker.matrix import CORNERS
+from worker.service import Service
+
+
+def pytest_report_header():
+    return [f"corner {corner}" for corner in CORNERS]
+
+
+@pytest.fixture(params=CORNERS, ids=lambda corner: corner.name)
+def corner(request):
+    return request.param
+
+
+@pytest.fixture
+def start(corner, tmp_path):
+    """Return what starts a service with gunicorn settings of one's own; it is stopped at the end of the test."""
+    with contextlib.ExitStack() as stack:
+
+        def started(http="auto", ws="auto", stock=False, **settings):
+            return stack.enter_context(Service(corner, tmp_path, settings, http, ws, stock).running())
+
+        yield started
