@@ -6,6 +6,8 @@ TARBALL := asgi-deploy-$(shell sed -n 's/^version: //p' galaxy.yml).tar.gz
 comma := ,
 SHELL_SCRIPTS := .ci/run tools/*.sh tests/hosts/systemd-init
 SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
+# part of `make test`; the traffic scenario counts requests for minutes and is run on its own
+TESTED := $(filter-out traffic,$(SCENARIOS))
 # `make molecule SCENARIO=default` for one of them
 SCENARIO ?= $(SCENARIOS)
 
@@ -15,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity molecule build lock clean scenarios venv engine
+.PHONY: help demo demo-down test lint unit sanity worker molecule build lock clean scenarios venv engine
 
 help: ## Show this
 	@echo 'make TARGET, where TARGET is one of:'
@@ -27,8 +29,8 @@ demo: venv ## Deploy the example app to a disposable machine here and show it (D
 demo-down: venv ## Remove that machine
 	@$(BIN)/python tools/demo.py down
 
-test: venv ## Run lint, unit, sanity and every Molecule scenario
-	@tools/test.sh lint unit sanity $(SCENARIOS:%=molecule:%)
+test: venv ## Run lint, unit, sanity and the Molecule scenarios, but for those that are run on their own (worker, traffic)
+	@tools/test.sh lint unit sanity $(TESTED:%=molecule:%)
 
 lint: venv $(TARBALL) ## Check style, documentation, changelog, scripts and the package
 	ansible-lint
@@ -43,6 +45,9 @@ lint: venv $(TARBALL) ## Check style, documentation, changelog, scripts and the 
 
 unit: venv ## Test the Python code
 	pytest $(PYTEST_ARGS)
+
+worker: venv ## Test the drain worker as real processes, with the oldest and the newest versions it supports
+	pytest tests/worker $(PYTEST_ARGS)
 
 sanity: venv $(TARBALL) ## Run ansible-test sanity over the built collection
 	tools/sanity.sh $(TARBALL)
