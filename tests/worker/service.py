@@ -45,7 +45,9 @@ worker_class = Worker
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True
 keepalive = 5
-asgi_deploy_worker.CLOSING_SECONDS, asgi_deploy_worker.LINGER_SECONDS = {closing}, 1
+asgi_deploy_worker.CLOSING_SECONDS = {closing}
+asgi_deploy_worker.LINGER_SECONDS = 1
+asgi_deploy_worker.RETRY_SECONDS = 3
 loglevel = "info"
 for name, value in {settings!r}.items():
     globals()[name] = value

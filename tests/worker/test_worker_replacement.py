@@ -48,7 +48,7 @@ def test_recycling(start, workers):
     service = start(workers=workers, max_requests=300)
     service.release("slowly")
     with load(service.address) as counts:
-        wait_for("more than all of them to be replaced", lambda: service.said("This worker drains") > workers)
+        wait_for("as many replacements", lambda: service.said("This worker drains") >= max(2, workers))
 
     assert counts.lost == []
     assert service.fewest_serving() >= workers
@@ -95,7 +95,7 @@ def test_a_reload_to_a_release_that_does_not_boot(start, boots):
 
 
 def test_a_reload_after_one_that_hangs(start):
-    service = start(graceful_timeout=6)
+    service = start(graceful_timeout=5)
     old = service.workers()
     service.release("hangs")
     with load(service.address) as counts:
@@ -128,7 +128,7 @@ def test_reloads_that_overlap_each_other_and_recycling(start):
 
 
 def test_a_replacement_that_is_killed(start):
-    service = start(graceful_timeout=6)
+    service = start(graceful_timeout=5)
     old = service.workers()
     service.release("slowly")
     with load(service.address) as counts:

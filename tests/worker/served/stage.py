@@ -42,7 +42,7 @@ async def app(scope, receive, send):
             await stream(send, b"text/csv")
         case "http", "/background":
             await answer(send, b"accepted")
-            await asyncio.sleep(5)
+            await asyncio.sleep(3)
             DONE.write_text("done")
         case "http", "/gate":
             while not GATE.exists():
