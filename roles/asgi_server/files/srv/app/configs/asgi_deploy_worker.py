@@ -459,8 +459,9 @@ def without_announcement(ws_protocol_class):
 
 
 def notify_systemd(message: str) -> None:
-    """Send *message* to systemd, if it started us and on_starting() kept its address."""
+    """Send *message* to systemd, if it started us and on_starting() kept its address; a worker serves without, too."""
     address = os.environ.get("ASGI_DEPLOY_NOTIFY_SOCKET")
     if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        with notify, contextlib.suppress(OSError):
             notify.sendto(message.encode(), address.replace("@", "\0", 1) if address.startswith("@") else address)
