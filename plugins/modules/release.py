@@ -225,6 +225,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.release import (
 from ansible_collections.asgi.deploy.plugins.module_utils.release_build import Build, BuildError, Recipe, now
 
 LOCK_SECONDS = 900
+NICENESS = 10  # of everything that builds: what serves on this host goes first
 PROCESSES = Path("/proc")
 
 PYTHON_VERSION = "import sys; print('%d.%d' % sys.version_info[:2], end='')"
@@ -476,6 +477,7 @@ def main():
         module.fail_json(msg="a release belongs to root, so that the app cannot change itself: run with become: true")
 
     os.umask(0o022)
+    os.nice(NICENESS)
     home = Home(params["name"])
     try:
         laid_out = home.lay_out(change=not module.check_mode)

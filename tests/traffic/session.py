@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fileinput
 import json
 import subprocess
 import sys
@@ -76,8 +77,10 @@ def run(
     troubles: list[str] = []
     before = [nothing(WARM_UP, WARM_UP_SECONDS), nothing(QUIET, quiet_seconds)]
     with tempfile.TemporaryDirectory() as directory:
-        journal = Path(directory) / "journal"
-        with clients(site, shape, journal):
+        journals = [Path(directory) / kind for kind in ("askers", "long-lived")]
+        # programs of their own: when a drain ends, all that is long-lived connects again at once, and in the same
+        # program those handshakes would be measured as the answers' time
+        with clients(site, shape.of_askers, journals[0]), clients(site, shape.of_long_lived, journals[1]):
             for disturbance in chain(before, disturbances):
                 if time.monotonic() > deadline:
                     break
@@ -85,7 +88,7 @@ def run(
                 windows.append(window)
                 troubles.append(trouble)
                 say(site, window, trouble)
-        with journal.open(encoding="utf-8") as lines:
+        with fileinput.input(journals, encoding="utf-8") as lines:
             events = Events.of(json.loads(line) for line in lines)
 
     found = [
