@@ -10,7 +10,7 @@ import ssl
 from typing import NamedTuple
 
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-# certbot's timer tries twice a day from when a third of the lifetime is left. With less than this its attempts have failed.
+# of the lifetime; certbot's timer renews well before that, so its attempts have failed
 LATE = 1 / 5
 BUSY = "Another instance of Certbot is already running"
 HOOK_FAILED = "reported error code"
@@ -18,7 +18,7 @@ HOOK_FAILED = "reported error code"
 # What certbot says each time, whatever the matter is.
 _CHATTER = re.compile(
     r"Saving debug log to|Requesting a certificate|Renewing an existing certificate|Account registered|"
-    r"Ask for help or search for solutions|^[- ]*$|Some challenges have failed|Hint: The Certificate Authority failed to"
+    r"Ask for help or search for solutions|^[- ]*$|Some challenges have failed|Hint: The Certificate Authority"
 )
 
 DROP_IN = f"""\
