@@ -10,7 +10,7 @@ import ssl
 from typing import NamedTuple
 
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-# of the lifetime; certbot's timer renews well before that, so its attempts have failed
+# With less than this of its lifetime left, certbot's timer, which starts well before, has failed.
 LATE = 1 / 5
 BUSY = "Another instance of Certbot is already running"
 HOOK_FAILED = "reported error code"

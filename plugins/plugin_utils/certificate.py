@@ -25,8 +25,8 @@ EC_BITS = 256
 BROKEN_HASHES = ("md5", "sha1")
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
-# the border of something else, or a byte that is in no plain text
-_GARBAGE = re.compile(rb"-----|[\x00-\x08\x0e-\x1f\x7f-\xff]")
+# the border of something else, or a character that is in no plain text
+_GARBAGE = re.compile(r"-----|[\x00-\x08\x0e-\x1f\x7f\ufffd]")
 
 
 class Fault(NamedTuple):
@@ -81,7 +81,7 @@ def _read_chain(text: bytes) -> tuple[list[x509.Certificate], list[Fault]]:
         ]
     if b"PRIVATE KEY-----" in text:
         return [], [Fault("certificate", "holds a private key too", "give the certificates alone: the key has its own")]
-    if _GARBAGE.search(_CERTIFICATE.sub(b"", text)):
+    if _GARBAGE.search(_CERTIFICATE.sub(b"", text).decode(errors="replace")):
         # OpenSSL skips it, and with it a certificate that was meant to be there
         return [], [
             Fault(
