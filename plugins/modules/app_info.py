@@ -63,6 +63,10 @@ apps:
     workers:
       description: Number of worker processes.
       type: int
+    plan:
+      description: How many workers the live configuration has, and why; null if nothing is live.
+      type: str
+      sample: 5 = 4 CPUs + 1; memory would allow 30
     previous:
       description: Id of the release that a rollback would go to; null if there is none.
       type: str
@@ -88,6 +92,7 @@ import ssl
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.asgi.deploy.plugins.module_utils.capacity import live_plan
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import is_name, layout, release_paths
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, rollback_target
@@ -126,6 +131,7 @@ def _describe(module, paths):
         "state": service.active if service else "not deployed",
         "since": service.since if service else "",
         "workers": len(children(service.main_pid)) if service else 0,
+        "plan": live_plan(paths["name"])["reason"],
         "previous": _previous(app, pair),
         "idle_state": idle.active,
         "python": manifest.get("python"),
