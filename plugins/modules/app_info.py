@@ -86,9 +86,6 @@ apps:
 
 import glob
 import json
-import os
-import re
-import ssl
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -96,6 +93,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.capacity import live_p
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import is_name, layout, release_paths
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, rollback_target
+from ansible_collections.asgi.deploy.plugins.module_utils.site_certificate import certificate_path, read_certificate
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App, other
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
 from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
@@ -149,14 +147,8 @@ def _previous(app, pair):
 
 def _certificate_days(module, site):
     """Return the days until the certificate that nginx uses for *site* expires."""
-    found = re.search(r"^\s*ssl_certificate\s+\"?([^\s\";]+)", read_text(site) or "", re.MULTILINE)
-    if not found or not os.path.exists(found.group(1)):
-        return None
-    status, out, _err = module.run_command(["openssl", "x509", "-noout", "-enddate", "-in", found.group(1)])
-    if status:
-        return None
-    expires = ssl.cert_time_to_seconds(out.strip().split("=", 1)[1])
-    return int((expires - time.time()) // 86400)
+    found = read_certificate(module.run_command, certificate_path(read_text(site)), time.time())
+    return found["days"] if found else None
 
 
 if __name__ == "__main__":
