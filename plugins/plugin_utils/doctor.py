@@ -73,10 +73,6 @@ def verdicts(seen: dict[str, Any], expected: dict[str, Any] | None = None) -> li
     return found
 
 
-def worst(found: Iterable[Verdict]) -> str:
-    return max((each.verdict for each in found), key=LEVELS.index, default=OK)
-
-
 def rows(hosts: Iterable[str], found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return one row for each verdict on each host, from what the module doctor returned for each host."""
     return [
