@@ -146,7 +146,7 @@ FAULTS = [
     ("nginx -t", "nginx.warnings", ['conflicting server name "x"'], WARN, "conflicting server name"),
     ("certificate", "running.certificate.path", None, FAIL, "names no certificate"),
     ("certificate", "running.certificate.read", None, FAIL, "cannot be read"),
-    ("certificate", "running.certificate.read.days", -3, FAIL, "has expired 3 days ago"),
+    ("certificate", "running.certificate.read.days", -3, FAIL, "live.pem has expired"),
     ("certificate", "running.certificate.read.days", 13, WARN, "expires in 13 days"),
     ("certificate", "running.certificate.read.names", ["hello.example.org"], WARN, "not for a.tenants.example.org"),
     ("certificate", "running.certificate.mode.mode", "0644", FAIL, "chmod 0600"),
