@@ -75,11 +75,13 @@ def seconds(text: str) -> float | None:
     return sum(float(number) * SECONDS[unit] for number, unit in parts if unit in SECONDS) if parts else None
 
 
-def timers(name: str, directory: str = "/etc/systemd/system") -> list:
-    """Return the timers that belong to us or to the app *name*, and the one that keeps logs from growing for ever."""
+def timers(name: str, renews: bool, directory: str = "/etc/systemd/system") -> list:
+    """Return the timers that have to run: ours, those of the app *name*, logrotate's, and certbot's if it *renews*."""
     found = {path.name for pattern in (f"{name}-*.timer", "asgi-*.timer") for path in Path(directory).glob(pattern)}
     if os.path.exists("/usr/lib/systemd/system/logrotate.timer"):
         found.add("logrotate.timer")
+    if renews:
+        found.add("certbot.timer")
     return sorted(found)
 
 

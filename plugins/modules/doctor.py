@@ -169,7 +169,7 @@ class Patient:
             "capacity": capacity(self.paths["name"]),
         }
         names = [slot[unit] for slot in self.paths["slots"].values() for unit in ("service_unit", "socket_unit")]
-        timers = look.timers(self.paths["name"])
+        timers = look.timers(self.paths["name"], renews=os.path.exists(self.paths["acme"]["hook"]))
         found["timers"] = timers
         found["units"] = look.units(self.run, [*names, "nginx.service", *timers])
         if self.pair:

@@ -53,9 +53,10 @@ def test_timers_are_ours_or_the_apps(tmp_path):
     for name in ("asgi-renew.timer", "hello-report.timer", "other-report.timer", "hello@.service"):
         (tmp_path / name).touch()
 
-    found = set(look.timers("hello", str(tmp_path))) - {"logrotate.timer"}
+    ours = {"asgi-renew.timer", "hello-report.timer"}
 
-    assert found == {"asgi-renew.timer", "hello-report.timer"}
+    assert set(look.timers("hello", False, str(tmp_path))) - {"logrotate.timer"} == ours
+    assert set(look.timers("hello", True, str(tmp_path))) - {"logrotate.timer"} == {*ours, "certbot.timer"}
 
 
 @pytest.mark.parametrize(
