@@ -75,6 +75,8 @@ def layout(name: str) -> dict[str, object]:
         "service_template": f"{units}/{name}@.service",
         "socket_template": f"{units}/{name}@.socket",
         "tls": f"/etc/asgi/{name}/tls",
+        "htpasswd": f"/etc/asgi/{name}/htpasswd",
+        "maintenance_page": f"/etc/asgi/{name}/maintenance.html",
         "nginx_site": f"/etc/nginx/conf.d/asgi-{name}.conf",
         "slots": {slot: _slot(name, slot, home, run, units) for slot in SLOTS},
     }

@@ -161,7 +161,6 @@ changes:
 
 import grp
 import json
-import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
@@ -169,7 +168,9 @@ from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
     check_environment,
     render_environment,
 )
+from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils.nginx_site import speaks_proxy_protocol
 from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, ask_proxy, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import (
@@ -274,11 +275,14 @@ def _verification(module, paths, probe):
 
     def verify():
         fault = wait_healthy(paths["live_socket"], probe)
-        if not fault and site and os.path.exists(paths["nginx_site"]):
+        content = read_text(paths["nginx_site"])
+        if not fault and site and content is not None:
+            # what the site wants now, not what the inventory says: it may be about to change
+            proxy_protocol = speaks_proxy_protocol(content, site["port"])
             fault = wait_healthy(
                 f"https://{site['host']}:{site['port']}",
                 probe,
-                ask=lambda _url, probe: ask_proxy(site["host"], site["port"], probe),
+                ask=lambda _url, probe: ask_proxy(site["host"], site["port"], probe, proxy_protocol),
             )
         return fault
 
