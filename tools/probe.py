@@ -6,10 +6,11 @@ For the demo and for the tests. Certificates are verified where a CA is given: m
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import ssl
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from websockets.sync.client import connect
 
@@ -23,6 +24,9 @@ class Answer(NamedTuple):
     def text(self) -> str:
         return self.body.decode()
 
+    def json(self) -> Any:
+        return json.loads(self.body)
+
 
 def ask(
     name: str,
@@ -34,11 +38,12 @@ def ask(
     headers: dict[str, str] | None = None,
     tls: bool = True,
     ca: Path | None = None,
+    first: bytes = b"",
     timeout: float = 15,
 ) -> Answer:
     """Send one request on a connection of its own and return the answer. The path goes out exactly as it is given."""
     connection = http.client.HTTPConnection(name, timeout=timeout)
-    connection.sock = open_socket(name, port, tls=tls, ca=ca, timeout=timeout)
+    connection.sock = open_socket(name, port, tls=tls, ca=ca, first=first, timeout=timeout)
     try:
         connection.request(method, path, body, {"Connection": "close", **(headers or {})})
         answer = connection.getresponse()
@@ -56,10 +61,11 @@ def websocket_echo(name: str, port: int, path: str, text: str, *, ca: Path | Non
 
 
 def open_socket(
-    name: str, port: int, *, tls: bool = True, ca: Path | None = None, timeout: float = 15
+    name: str, port: int, *, tls: bool = True, ca: Path | None = None, first: bytes = b"", timeout: float = 15
 ) -> socket.socket:
-    """Connect to *port* of this machine; over TLS, ask for the site *name*."""
+    """Connect to *port* of this machine and send *first*; then over TLS, ask for the site *name*."""
     plain = socket.create_connection(("127.0.0.1", port), timeout)
+    plain.sendall(first)
     if not tls:
         return plain
     context = ssl.create_default_context(cafile=ca)

@@ -97,6 +97,12 @@ def listens_on(content: str, port: int) -> bool:
     return bool(re.search(rf"^\s*listen\s+(?:\S+:)?{port}[\s;]", content, re.MULTILINE))
 
 
+def serves(content: str, name: str, port: int) -> bool:
+    """Return whether a site with the text *content* answers for *name* on *port*."""
+    lines = re.findall(r"^\s*server_name\s+([^;]*);", content, re.MULTILINE)
+    return listens_on(content, port) and any(name in line.split() for line in lines)
+
+
 def disagreements(before: str, wanted: str) -> list[str]:
     """Return what all sites of a port would have to agree on anew, in words; nothing where *before* says nothing of it."""
     _port, old = agreement(before)

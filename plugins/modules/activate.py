@@ -170,7 +170,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
-from ansible_collections.asgi.deploy.plugins.module_utils.nginx_site import speaks_proxy_protocol
+from ansible_collections.asgi.deploy.plugins.module_utils.nginx_site import serves, speaks_proxy_protocol
 from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, ask_proxy, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import (
@@ -275,9 +275,9 @@ def _verification(module, paths, probe):
 
     def verify():
         fault = wait_healthy(paths["live_socket"], probe)
-        content = read_text(paths["nginx_site"])
-        if not fault and site and content is not None:
-            # what the site wants now, not what the inventory says: it may be about to change
+        # as the site is now: what the inventory says of it may come about only when asgi_proxy has its turn
+        content = read_text(paths["nginx_site"]) or ""
+        if not fault and site and serves(content, site["host"], site["port"]):
             proxy_protocol = speaks_proxy_protocol(content, site["port"])
             fault = wait_healthy(
                 f"https://{site['host']}:{site['port']}",

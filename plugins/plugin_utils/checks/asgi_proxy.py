@@ -41,7 +41,6 @@ AT_LEAST = {
     "asgi_proxy_read_timeout": 1,
     "asgi_proxy_send_timeout": 1,
     "asgi_proxy_websocket_timeout": 1,
-    "asgi_proxy_client_header_timeout": 1,
     "asgi_proxy_client_body_timeout": 1,
     "asgi_proxy_client_send_timeout": 1,
     "asgi_proxy_client_keepalive_timeout": 1,

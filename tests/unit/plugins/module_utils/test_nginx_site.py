@@ -179,3 +179,18 @@ def test_disagreements(before, expected):
 def test_who_listens_and_how(line, listens, proxied):
     assert decide.listens_on(f"server {{\n{line}\n}}", 443) is listens
     assert decide.speaks_proxy_protocol(f"server {{\n{line}\n}}", 443) is proxied
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "expected"),
+    [
+        ("a.test", 443, True),
+        ("b.test", 443, True),
+        ("c.test", 443, False),
+        ("a.test", 8443, False),
+        (".test", 443, False),
+    ],
+)
+def test_serves(name, port, expected):
+    assert decide.serves("server {\n    listen 443 ssl;\n    server_name b.test a.test;\n}\n", name, port) is expected
+    assert not decide.serves("", name, port)

@@ -116,7 +116,6 @@ def test_accepted(option, value):
         ("asgi_proxy_header_size", "0k", "is '0k'"),
         ("asgi_proxy_header_size", "65k", "is '65k'"),
         ("asgi_proxy_header_size", "8", "is '8'"),
-        ("asgi_proxy_client_header_timeout", 0, "is 0"),
         ("asgi_proxy_client_body_timeout", 0, "is 0"),
         ("asgi_proxy_client_send_timeout", 0, "is 0"),
         ("asgi_proxy_client_keepalive_timeout", 0, "is 0"),
