@@ -17,7 +17,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils import certificate as 
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.keepalive import keepalive_order
 from ansible_collections.asgi.deploy.plugins.plugin_utils.nginx import quote
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
-from ansible_collections.asgi.deploy.plugins.plugin_utils.site_plan import encloses, match, settings_of
+from ansible_collections.asgi.deploy.plugins.plugin_utils.site_plan import encloses, settings_of
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 SERVER_NAME = re.compile(rf"(?:\*\.{_LABEL}\.)?{_LABEL}(?:\.{_LABEL})*")
@@ -277,8 +277,7 @@ def _location_problems(options: dict[str, Any]) -> Iterator[Problem]:
                     f"application",
                     "take it out, or give those files another url",
                 )
-    for each in _repeated(match(entry) for entry in locations):
-        url = next(entry["url"] for entry in locations if match(entry) == each)
+    for url, _exact in _repeated((entry["url"], bool(entry.get("exact"))) for entry in locations):
         yield Problem(variable, f"has the url {url!r} more than once", "give each url one location")
 
 
@@ -445,5 +444,5 @@ def _read(context: Context, variable: str, secret: bool) -> tuple[bytes | None, 
     return text, []
 
 
-def _repeated(names: Iterable[str]) -> list[str]:
-    return [name for name, count in Counter(names).items() if count > 1]
+def _repeated(values: Iterable[Any]) -> list[Any]:
+    return [value for value, count in Counter(values).items() if count > 1]
