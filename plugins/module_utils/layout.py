@@ -84,6 +84,8 @@ def layout(name: str) -> dict[str, object]:
             "ca_bundle": f"/etc/asgi/{name}/acme-ca.pem",
             "drop_in": f"{units}/certbot.service.d/asgi-{name}.conf",
         },
+        "htpasswd": f"/etc/asgi/{name}/htpasswd",
+        "maintenance_page": f"/etc/asgi/{name}/maintenance.html",
         "nginx_site": f"/etc/nginx/conf.d/asgi-{name}.conf",
         "slots": {slot: _slot(name, slot, home, run, units) for slot in SLOTS},
     }

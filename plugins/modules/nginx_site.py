@@ -36,6 +36,14 @@ options:
     type: list
     elements: int
     default: []
+  change_port:
+    description:
+      - Whether what all sites of a port have to agree on may change although others listen on that port. A file says it
+        in a line such as C(# Agreed on port 443:) with names and values.
+      - The module fails if it may not.
+    type: bool
+    default: false
+    version_added: 0.2.0
   default_site:
     description:
       - What becomes of C(/etc/nginx/sites-enabled/default).
@@ -197,6 +205,28 @@ class Site:
                     f"stop that program, or choose another port"
                 )
 
+    def refuse_disagreement(self) -> None:
+        """Refuse to change what holds for a port while somebody else's site listens there."""
+        for path, text in self.changes.items():
+            differences = decide.disagreements(self.before[path] or "", text or "")
+            if not differences or self.module.params["change_port"]:
+                continue
+            port = decide.agreement(text)[0]
+            others = [
+                str(other)
+                for other in sorted(SITES.glob("*.conf"))
+                # "asgi-0..." are no sites but what they share
+                if other not in self.wanted
+                and not other.name.startswith("asgi-0")
+                and decide.listens_on(read_text(str(other)) or "", port)
+            ]
+            if others:
+                raise Refused(
+                    f"all sites of port {port} have to agree, and there, {' and '.join(differences)} "
+                    f"(asgi_proxy_{differences[0].split()[0]}), as {' and '.join(others)} wants it: give this one the same, or "
+                    f"another port, or change all of them, with -e '{{\"asgi_proxy_change_port\": true}}' this once"
+                )
+
     def refuse_what_nginx_refuses(self) -> None:
         """Have nginx test a copy of its configuration with the changes made; refuse if it does not like them."""
         # for root only: there may be keys below /etc/nginx
@@ -335,6 +365,7 @@ def run(module: AnsibleModule) -> dict:
 
     if site.changes_files or not site.service.running:
         site.refuse_held_ports()
+    site.refuse_disagreement()
     if site.changes_files and site.nginx and (watched or not module.check_mode):
         site.refuse_what_nginx_refuses()
     if not site.nginx and not module.check_mode:
@@ -361,6 +392,7 @@ def main():
             "files": {"type": "dict", "required": True},
             "watch": {"type": "list", "elements": "path", "default": []},
             "ports": {"type": "list", "elements": "int", "default": []},
+            "change_port": {"type": "bool", "default": False},
             "default_site": {"type": "str", "choices": ["remove_untouched", "remove", "keep"], "default": "keep"},
         },
         supports_check_mode=True,

@@ -237,7 +237,7 @@ def _name_faults(leaf: x509.Certificate, names: Iterable[str]) -> list[Fault]:
         Fault(
             "certificate",
             f"is for {', '.join(patterns) or 'no DNS name'} and not for {', '.join(missing)}",
-            "get one with every name of asgi_proxy_server_names, or take the name out of there",
+            "get one with every name of asgi_proxy_server_names and asgi_proxy_redirect_names, or take the name out there",
         )
     ]
 

@@ -58,12 +58,13 @@ class Host:
             }
         return self.answers.get(kind, (0, "", ""))
 
-    def run(self, check_mode=False, files=None, default_site="remove", watch=()):
+    def run(self, check_mode=False, files=None, default_site="remove", watch=(), change_port=False):
         (self.root / "tmp").mkdir(exist_ok=True)
         params = {
             "files": FILES if files is None else files,
             "watch": list(watch),
             "ports": [],
+            "change_port": change_port,
             "default_site": default_site,
         }
         return module.run(
@@ -213,3 +214,40 @@ def test_a_stopped_nginx_is_left_alone(host):
 def test_a_name_that_leads_elsewhere_is_refused(host, name):
     with pytest.raises(module.Refused, match="not a file name"):
         host.run(files={name: "x"})
+
+
+AGREED = "# Agreed on port 443: ipv6=true proxy_protocol={}\nserver {{\n    listen 443 ssl;\n}}\n"
+PORT_FILE = {"asgi-01-default-443.conf": AGREED.format("true")}
+
+
+@pytest.fixture
+def port(host):
+    """A port on which the proxy protocol is off, for this site, whose name is in PORT_FILE's company, and maybe others."""
+    (host.root / "etc/nginx/conf.d/asgi-01-default-443.conf").write_text(AGREED.format("false"))
+    return host
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_what_holds_for_a_port_is_not_changed_behind_anothers_back(port, check_mode):
+    (port.root / "etc/nginx/conf.d/asgi-b.conf").write_text("server {\n    listen [::]:443 ssl;\n}\n")
+    before = port.disk()
+    with pytest.raises(
+        module.Refused, match=r"proxy_protocol is false and not true.*asgi-b\.conf.*asgi_proxy_change_port"
+    ):
+        port.run(files=PORT_FILE, check_mode=check_mode)
+    assert port.disk() == before
+
+
+@pytest.mark.parametrize(
+    ("other", "change_port"),
+    [("listen 8443 ssl;", False), ("listen 4430;", False), ("# listen 443;", False), ("    listen 443 ssl;", True)],
+)
+def test_it_is_changed_where_nobody_else_is_or_all_are_meant(port, other, change_port):
+    (port.root / "etc/nginx/conf.d/asgi-b.conf").write_text(f"{other}\n")
+    port.run(files=PORT_FILE, change_port=change_port)
+    assert "proxy_protocol=true" in (port.root / "etc/nginx/conf.d/asgi-01-default-443.conf").read_text()
+
+
+def test_a_site_does_not_disagree_with_itself(port):
+    (port.root / "etc/nginx/conf.d/asgi-b.conf").write_text("    listen 443 ssl;\n")
+    assert port.run(files={**PORT_FILE, "asgi-b.conf": "    listen 443 ssl proxy_protocol;\n"})["changed"]
