@@ -84,6 +84,22 @@ def warnings(output: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def unneeded(contents: dict[str, str]) -> list[str]:
+    """Return which of the files *contents* of conf.d that apps share no app needs any more, in an order to remove them.
+
+    The default server of a port is there for the apps that listen on it, the rest for any app.
+    """
+    apps = [text for name, text in contents.items() if re.fullmatch(r"asgi-[a-z][\w-]*\.conf", name)]
+    ports = {port for text in apps for port in re.findall(r"^\s*listen\s+(?:\S*:)?(\d+)\b", text, re.MULTILINE)}
+    found = []
+    # what others build on goes last: nginx may be started between any two
+    for name in sorted(contents, reverse=True):
+        default = re.fullmatch(r"asgi-01-default-(\d+)\.conf", name)
+        if (default and default[1] not in ports) or (re.match(r"asgi-\d", name) and not apps):
+            found.append(name)
+    return found
+
+
 def listening_sockets(text: str) -> dict[int, set[str]]:
     """Return the inodes of the listening sockets by port, from the text of /proc/net/tcp or /proc/net/tcp6."""
     found: dict[int, set[str]] = {}

@@ -138,3 +138,22 @@ def test_removes_default(policy, present, is_link, untouched, expected):
     else:
         with pytest.raises(ValueError, match=expected):
             decide.removes_default(policy, present, is_link, untouched)
+
+
+SITE = "server {\n    listen 80;\n    listen [::]:80;\n}\nserver {\n    listen 8443 ssl;\n    listen [::]:8444 ssl http2;\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "gone"),
+    [
+        (["asgi-shop.conf", "asgi-00-shared.conf", "asgi-01-default-80.conf", "asgi-01-default-8443.conf"], []),
+        (["asgi-shop.conf", "asgi-01-default-8444.conf"], []),
+        (["asgi-shop.conf", "asgi-01-default-443.conf", "asgi-01-default-8.conf"], [2, 1]),
+        (["asgi-00-shared.conf", "asgi-01-default-80.conf"], [1, 0]),
+        # files of nobody's, or of somebody else's
+        (["asgi-shop.conf.bak", "default-80.conf", "zz.conf"], []),
+        ([], []),
+    ],
+)
+def test_what_no_app_needs(names, gone):
+    assert decide.unneeded(dict.fromkeys(names, SITE)) == [names[index] for index in gone]

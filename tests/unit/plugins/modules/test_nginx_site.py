@@ -58,13 +58,14 @@ class Host:
             }
         return self.answers.get(kind, (0, "", ""))
 
-    def run(self, check_mode=False, files=None, default_site="remove", watch=()):
+    def run(self, check_mode=False, files=None, default_site="remove", watch=(), prune=False):
         (self.root / "tmp").mkdir(exist_ok=True)
         params = {
             "files": FILES if files is None else files,
             "watch": list(watch),
             "ports": [],
             "default_site": default_site,
+            "prune": prune,
         }
         return module.run(
             SimpleNamespace(
@@ -213,3 +214,37 @@ def test_a_stopped_nginx_is_left_alone(host):
 def test_a_name_that_leads_elsewhere_is_refused(host, name):
     with pytest.raises(module.Refused, match="not a file name"):
         host.run(files={name: "x"})
+
+
+def test_what_no_app_needs_goes_with_the_site(host, monkeypatch):
+    """The site first and what it builds on last: nginx may be started between any two."""
+    sites = host.root / "etc/nginx/conf.d"
+    (sites / "asgi-a.conf").write_text("listen 443 ssl;\n")
+    (sites / "asgi-b.conf").write_text("listen 8443 ssl;\n")
+    (sites / "asgi-gone.conf").unlink()
+    for name in ("asgi-00-shared", "asgi-01-default-443", "asgi-01-default-8443", "zz-somebody"):
+        (sites / f"{name}.conf").write_text("shared\n")
+    written = []
+    put = module._put
+    monkeypatch.setattr(module, "_put", lambda path, text: (written.append(path), put(path, text)))
+
+    result = host.run(files={"asgi-a.conf": None}, default_site="keep", prune=True)
+
+    assert [path.name for path in written if path.parent == sites] == ["asgi-a.conf", "asgi-01-default-443.conf"]
+    assert (result["changed"], result["reloaded"]) == (True, True)
+
+    written.clear()
+    host.run(files={"asgi-b.conf": None}, default_site="keep", prune=True)
+
+    left = ["asgi-b.conf", "asgi-01-default-8443.conf", "asgi-00-shared.conf"]
+    assert [path.name for path in written if path.parent == sites] == left
+    assert [path.name for path in sites.iterdir()] == ["zz-somebody.conf"]
+    assert host.run(files={"asgi-b.conf": None}, default_site="keep", prune=True)["changed"] is False
+
+
+def test_a_site_is_removed_from_a_host_that_has_no_nginx_any_more(host):
+    run_command, host.run_command = (
+        host.run_command,
+        lambda argv: (1, "", "") if argv[0] == "systemctl" else run_command(argv),
+    )
+    assert host.run(files={"asgi-a.conf": None}, default_site="keep")["removed"]
