@@ -87,17 +87,18 @@ def warnings(output: str) -> list[str]:
 def unneeded(contents: dict[str, str]) -> list[str]:
     """Return which of the files *contents* of conf.d that apps share no app needs any more, in an order to remove them.
 
-    The default server of a port is there for the apps that listen on it, the rest for any app.
+    The default server of a port is there for the apps that listen on it (there is another one for HTTP/3), the rest for
+    any app.
     """
     apps = [text for name, text in contents.items() if re.fullmatch(r"asgi-[a-z][\w-]*\.conf", name)]
-    ports = {port for text in apps for port in re.findall(r"^\s*listen\s+(?:\S*:)?(\d+)\b", text, re.MULTILINE)}
-    found = []
+    listens = [found for text in apps for found in re.findall(r"^\s*listen\s+(?:\S*:)?(\d+)\b(.*)", text, re.MULTILINE)]
+    defaults = {f"asgi-01-default-{port}{'-quic' if ' quic' in flags else ''}.conf" for port, flags in listens}
     # what others build on goes last: nginx may be started between any two
-    for name in sorted(contents, reverse=True):
-        default = re.fullmatch(r"asgi-01-default-(\d+)\.conf", name)
-        if (default and default[1] not in ports) or (re.match(r"asgi-\d", name) and not apps):
-            found.append(name)
-    return found
+    return [
+        name
+        for name in sorted(contents, reverse=True)
+        if (name.startswith("asgi-01-default-") and name not in defaults) or (re.match(r"asgi-\d", name) and not apps)
+    ]
 
 
 def listening_sockets(text: str) -> dict[int, set[str]]:

@@ -140,14 +140,25 @@ def test_removes_default(policy, present, is_link, untouched, expected):
             decide.removes_default(policy, present, is_link, untouched)
 
 
-SITE = "server {\n    listen 80;\n    listen [::]:80;\n}\nserver {\n    listen 8443 ssl;\n    listen [::]:8444 ssl http2;\n}\n"
+SITE = """
+server {
+    listen 80;
+    listen [::]:80;
+}
+server {
+    listen 8443 ssl;
+    listen 192.0.2.1:8444 ssl http2 proxy_protocol;
+    listen [::]:8445 quic;
+}
+"""
 
 
 @pytest.mark.parametrize(
     ("names", "gone"),
     [
         (["asgi-shop.conf", "asgi-00-shared.conf", "asgi-01-default-80.conf", "asgi-01-default-8443.conf"], []),
-        (["asgi-shop.conf", "asgi-01-default-8444.conf"], []),
+        (["asgi-shop.conf", "asgi-01-default-8444.conf", "asgi-01-default-8445-quic.conf"], []),
+        (["asgi-shop.conf", "asgi-01-default-8445.conf", "asgi-01-default-8444-quic.conf"], [1, 2]),
         (["asgi-shop.conf", "asgi-01-default-443.conf", "asgi-01-default-8.conf"], [2, 1]),
         (["asgi-00-shared.conf", "asgi-01-default-80.conf"], [1, 0]),
         # files of nobody's, or of somebody else's
