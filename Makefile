@@ -6,8 +6,7 @@ TARBALL := asgi-deploy-$(shell sed -n 's/^version: //p' galaxy.yml).tar.gz
 comma := ,
 SHELL_SCRIPTS := .ci/run tools/*.sh tests/hosts/systemd-init
 SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
-# part of `make test`; the traffic scenario counts requests for minutes and is run on its own
-TESTED := $(filter-out traffic,$(SCENARIOS))
+MOLECULE := molecule --base-config molecule/config.yml
 # `make molecule SCENARIO=default` for one of them
 SCENARIO ?= $(SCENARIOS)
 
@@ -17,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity worker molecule build lock clean scenarios venv engine
+.PHONY: help demo demo-down test lint unit sanity worker molecule bench build lock clean scenarios venv engine
 
 help: ## Show this
 	@echo 'make TARGET, where TARGET is one of:'
@@ -29,8 +28,8 @@ demo: venv ## Deploy the example app to a disposable machine here and show it (D
 demo-down: venv ## Remove that machine
 	@$(BIN)/python tools/demo.py down
 
-test: venv ## Run lint, unit, sanity and the Molecule scenarios, but for those that are run on their own (worker, traffic)
-	@tools/test.sh lint unit sanity $(TESTED:%=molecule:%)
+test: venv ## Run all that continuous integration runs: lint, unit, sanity, worker and the Molecule scenarios
+	@tools/test.sh lint unit sanity worker $(SCENARIOS:%=molecule:%)
 
 lint: venv $(TARBALL) ## Check style, documentation, changelog, scripts and the package
 	ansible-lint
@@ -58,8 +57,18 @@ molecule: venv engine ## Test on Debian 12 and 13 machines (SCENARIO=name for on
 	@for scenario in $(SCENARIO); do \
 	  echo "==> molecule test: $$scenario"; \
 	  MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.cache/molecule/$$scenario \
-	    molecule --base-config molecule/config.yml test --no-command-borders --scenario-name $$scenario || exit 1; \
+	    $(MOLECULE) test --no-command-borders --scenario-name $$scenario || exit 1; \
 	done
+
+bench: export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/.cache/molecule/traffic
+bench: export ANSIBLE_CONFIG := $(MOLECULE_EPHEMERAL_DIRECTORY)/ansible.cfg
+bench: venv engine ## Count 1,000,000 requests in 200 disturbances, write docs/benchmarks; resumes (BENCH_ARGS='--minutes 90')
+	@tests/hosts/image.py 13
+	@for step in create prepare converge; do \
+	  env -u ANSIBLE_CONFIG $(MOLECULE) $$step --no-command-borders --scenario-name traffic || exit 1; \
+	done
+	PYTHONPATH=tests python -m traffic.bench $(BENCH_ARGS)
+	@env -u ANSIBLE_CONFIG $(MOLECULE) destroy --no-command-borders --scenario-name traffic
 
 build: venv $(TARBALL) ## Build the collection's tarball
 	@echo "$(TARBALL)"

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
-
-PROJECT = Path(__file__).parents[2]
-sys.path.insert(0, str(PROJECT / "tests"))
-
 from traffic import catalogue, session
-from traffic.load import Shape
+from traffic.catalogue import STOCK_SHAPE
 from traffic.playbooks import Operator
 from traffic.report import latency, table
 from traffic.session import Result
-from traffic.sites import Machine, OurSite, StockSite
+from traffic.sites import MACHINE, OURS, STOCK, OurSite
 
-MACHINE = Machine("asgi-traffic-debian13")
-OURS = OurSite("ours", MACHINE, "traffic.test", "/srv/traffic/shared", app="traffic")
-STOCK = StockSite("stock", MACHINE, "stock.test", "/srv/stock", unit="stock.service")
-RESULTS = Path(os.environ.get("TRAFFIC_RESULTS", PROJECT / ".cache" / "traffic" / "results.jsonl"))
+RESULTS = Path(os.environ.get("TRAFFIC_RESULTS", Path(__file__).parents[2] / ".cache" / "traffic" / "results.jsonl"))
 
-# Kind to the stock recipe: its reload waits for ever for WebSockets and streams, and then cuts them.
-STOCK_SHAPE = Shape(websockets=0, streams=0)
 STOCK_RELOADS = 4
 STOCK_SESSIONS = 5
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "mutation: a protection is switched off, and the harness notices")
 
 
 @pytest.fixture(scope="session")

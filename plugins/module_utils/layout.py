@@ -78,6 +78,15 @@ def layout(name: str) -> dict[str, object]:
         "service_template": f"{units}/{name}@.service",
         "socket_template": f"{units}/{name}@.socket",
         "tls": f"/etc/asgi/{name}/tls",
+        # chain and key in one file, replaced by one rename, whichever provider writes it: the site never has to change
+        "live_pem": f"/etc/asgi/{name}/tls/live.pem",
+        "acme": {
+            "lineage": f"asgi-{name}",
+            "webroot": f"/var/lib/asgi/{name}/acme",
+            "hook": f"/etc/asgi/{name}/acme_deploy.py",
+            "ca_bundle": f"/etc/asgi/{name}/acme-ca.pem",
+            "drop_in": f"{units}/certbot.service.d/asgi-{name}.conf",
+        },
         "nginx_site": f"/etc/nginx/conf.d/asgi-{name}.conf",
         "slots": {slot: _slot(name, slot, home, run, units) for slot in SLOTS},
     }

@@ -374,7 +374,8 @@ class App:
             self.systemd.start(its["socket_unit"], its["service_unit"])
             reason = wait_healthy(its["socket"], probe)
         except SystemdError as exc:
-            reason = f"{its['service_unit']} did not come to serve: {exc}".splitlines()[0]
+            limit = " within asgi_server_boot_timeout" if "timeout was exceeded" in str(exc) else ""
+            reason = f"{its['service_unit']} did not come to serve{limit}: {exc}".splitlines()[0]
         if reason:
             raise self._failure(slot, reason, began)
 

@@ -226,6 +226,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.release_build import B
 from ansible_collections.asgi.deploy.plugins.module_utils.removal import give_back
 
 LOCK_SECONDS = 900
+NICENESS = 10  # of everything that builds: what serves on this host goes first
 PROCESSES = Path("/proc")
 
 PYTHON_VERSION = "import sys; print('%d.%d' % sys.version_info[:2], end='')"
@@ -479,6 +480,7 @@ def main():
         module.fail_json(msg="a release belongs to root, so that the app cannot change itself: run with become: true")
 
     os.umask(0o022)
+    os.nice(NICENESS)
     home = Home(params["name"])
     try:
         laid_out = home.lay_out(change=not module.check_mode)

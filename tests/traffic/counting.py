@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 STALL_SECONDS = 1.0
+SLICE_SECONDS = 0.25
+LEAST_MILLISECONDS = 0.05
+BUCKET_GROWTH = 1.02
 # windows in which nothing is done: until all clients are there, and then to compare with
 WARM_UP = "warm-up"
 QUIET = "quiet"
@@ -18,7 +22,8 @@ QUIET = "quiet"
 class Window:
     """A disturbance: from *began*, through the end of its action at *done*, to *ended*, when its effects are over.
 
-    *before* and *after* are what served then; empty means that it does not matter.
+    *before* and *after* are what served then; empty means that it does not matter. *visited*: something else served
+    for a moment between.
     """
 
     name: str
@@ -27,10 +32,11 @@ class Window:
     ended: float
     before: str = ""
     after: str = ""
+    visited: bool = False
 
     def may_serve(self, serving: str, began: float) -> bool:
         """Whether *serving* may have answered what was asked at *began*: only the new one once the action is done."""
-        if not self.after:
+        if not self.after or self.visited:
             return True
         return serving == self.after or (serving == self.before and began <= self.done)
 
@@ -70,7 +76,10 @@ class Figures:
     p99: float = 0.0
     p999: float = 0.0
     worst: float = 0.0
-    quiet_p999: float = 0.0
+    # how many requests took how long, by bucket(); figures of several windows can be pooled with it
+    latencies: dict[int, int] = field(default_factory=dict)
+    # [slowest answer, lost requests] of each SLICE_SECONDS from the beginning
+    course: list[list[float]] = field(default_factory=list)
     # WebSockets: how many ended with which code, and echoes of the old release after the new one had answered a request
     closed: dict[str, int] = field(default_factory=dict)
     echoes_after_flip: int = 0
@@ -109,7 +118,7 @@ class Events:
 
 
 def count(windows: Sequence[Window], events: Events, executed: Mapping[str, int]) -> list[Figures]:
-    """Return the figures of each window. One that is named QUIET is what the later ones are compared with.
+    """Return the figures of each window.
 
     The windows follow one another without a gap. A request belongs to the one in which it ended: if it was cut, that
     is when its client learned of it.
@@ -120,11 +129,8 @@ def count(windows: Sequence[Window], events: Events, executed: Mapping[str, int]
         shares[max(bisect(begins, request.ended) - 1, 0)].append(request)
 
     found: list[Figures] = []
-    quiet_p999 = 0.0
     for window, share in zip(windows, shares, strict=True):
         figures = count_requests(share, executed, window)
-        quiet_p999 = figures.p999 if window.name == QUIET else quiet_p999
-        figures.quiet_p999 = quiet_p999
         _count_long_lived(figures, window, share, events)
         found.append(figures)
     return found
@@ -148,7 +154,19 @@ def count_requests(requests: Sequence[Request], executed: Mapping[str, int], win
         p99=quantile(milliseconds, 0.99),
         p999=quantile(milliseconds, 0.999),
         worst=quantile(milliseconds, 1),
+        latencies=dict(Counter(bucket(value) for value in milliseconds)),
+        course=_course(requests, window),
     )
+
+
+def _course(requests: Iterable[Request], window: Window) -> list[list[float]]:
+    slices = [[0.0, 0] for _number in range(int((window.ended - window.began) / SLICE_SECONDS) + 1)]
+    for request in requests:
+        # the last requests of a session may end after its last window
+        part = slices[min(max(int((request.ended - window.began) / SLICE_SECONDS), 0), len(slices) - 1)]
+        part[0] = max(part[0], round(max(request.seconds, 0) * 1000, 1))
+        part[1] += bool(request.fault)
+    return slices
 
 
 def _count_long_lived(figures: Figures, window: Window, share: Sequence[Request], events: Events) -> None:
@@ -168,6 +186,24 @@ def _count_long_lived(figures: Figures, window: Window, share: Sequence[Request]
 
 def _milliseconds(requests: Iterable[Request]) -> list[float]:
     return [max(request.seconds, 0) * 1000 for request in requests]
+
+
+def bucket(milliseconds: float) -> int:
+    """Return the number of the bucket that holds a latency; each is BUCKET_GROWTH times as wide as the one before."""
+    return max(round(math.log(milliseconds / LEAST_MILLISECONDS, BUCKET_GROWTH)), 0) if milliseconds > 0 else 0
+
+
+def pooled(tallies: Iterable[Mapping[int, int]], share: float) -> float:
+    """Return the latency in milliseconds that *share* of all requests do not exceed, to BUCKET_GROWTH; 0 if there is none."""
+    total: Counter[int] = Counter()
+    for tally in tallies:
+        total.update(tally)
+    left = int(total.total() * share)
+    for number, count in sorted(total.items()):
+        left -= count
+        if left < 0:
+            return round(LEAST_MILLISECONDS * BUCKET_GROWTH**number, 1)
+    return round(LEAST_MILLISECONDS * BUCKET_GROWTH ** max(total), 1) if total else 0.0
 
 
 def quantile(values: Iterable[float], share: float) -> float:

@@ -14,7 +14,7 @@ import signal
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import IO, Any, NamedTuple
 
@@ -25,6 +25,8 @@ ANSWER_SECONDS = 60
 ECHO_SECONDS = 0.1
 # after a failed connection, so that a closed loop does not multiply an outage
 RETRY_SECONDS = 0.2
+# mean, until what is long-lived connects again: each client after a time of its own, not all in the same instant
+RETURN_SECONDS = 0.5
 START_SECONDS = 1
 BURST_SPREAD = 0.004
 
@@ -48,6 +50,16 @@ class Shape:
     def askers(self) -> int:
         """Return how many requests can be under way at one time."""
         return self.clients + self.slow
+
+    @property
+    def of_askers(self) -> Shape:
+        """Return this shape without the clients whose connections are long-lived."""
+        return replace(self, websockets=0, streams=0)
+
+    @property
+    def of_long_lived(self) -> Shape:
+        """Return this shape without the clients that ask again and again."""
+        return replace(self, clients=0, slow=0)
 
 
 @dataclass(frozen=True)
@@ -204,7 +216,7 @@ async def keep_echoing(number: int, address: Address, journal: Journal) -> None:
         except (OSError, EOFError, InvalidHandshake, ValueError) as exc:
             facts["fault"] = type(exc).__name__
         journal.note("websocket", ended=time.monotonic(), **facts)
-        await asyncio.sleep(RETRY_SECONDS)
+        await asyncio.sleep(random.uniform(0, 2 * RETURN_SECONDS))
 
 
 async def _echoes(peer) -> AsyncIterator[str]:
@@ -244,7 +256,7 @@ async def keep_listening(number: int, address: Address, journal: Journal) -> Non
             if writer is not None:
                 writer.close()
         journal.note("stream", ended=time.monotonic(), fault=fault, **facts)
-        await asyncio.sleep(RETRY_SECONDS)
+        await asyncio.sleep(random.uniform(0, 2 * RETURN_SECONDS))
 
 
 def pauses(shape: Shape) -> Callable[[], float]:
@@ -269,7 +281,7 @@ async def run(address: Address, shape: Shape, run_id: str, journal: Journal) -> 
     asking = [asyncio.create_task(keep_asking(asker, pauses(shape), stop)) for asker in askers]
     others = [asyncio.create_task(keep_echoing(number, address, journal)) for number in range(shape.websockets)]
     others += [asyncio.create_task(keep_listening(number, address, journal)) for number in range(shape.streams)]
-    await asyncio.gather(*asking)
+    await asyncio.gather(stop.wait(), *asking)
     for task in others:
         task.cancel()
     outcomes = await asyncio.gather(*others, return_exceptions=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,12 +14,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from traffic.broken import Broken
 from traffic.load import tls
 from traffic.sites import OurSite, Site
 
 APP = Path(__file__).parent / "app"
 # what an upgrade of the dependencies brings, other than the newest that are there otherwise
 UPGRADED = {"fastapi": "0.163.2", "uvicorn": "0.53.0"}
+
+# what Ansible says of a task that fails, without its own words around it
+ERROR = re.compile(
+    r"^\[ERROR\]: (?:Task failed: )?(?:Module failed: |Action failed: )?(.*?)\n(?:Origin: |\n)",
+    re.DOTALL | re.MULTILINE,
+)
+# A controller is another computer, and takes no CPU time from the app. Where Linux shares that out by session first,
+# niceness counts within a session only, and the session has one of its own.
+POLITELY = ["sh", "-c", '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 19 "$@"', "sh"]
 
 
 class Operator:
@@ -43,25 +54,26 @@ class Operator:
         if changes:
             self._earlier, self.variables = self.variables, variables
 
-    def play_refused(self, playbook: str, *words: str, **changes: Any) -> None:
-        """Run a playbook that has to fail with these *words*."""
+    def play_refused(self, playbook: str, *words: str, **changes: Any) -> str:
+        """Run a playbook that has to fail with these *words*, and return what it says."""
         status, said = self.start(playbook, {**self.variables, **changes})()
         missing = [word for word in words if word not in said]
         if status == 0 or missing:
             raise AssertionError(f"{playbook} ended with {status} and did not say {missing}: {said[-2000:]}")
+        return ERROR.findall(said)[-1]
 
     def start(self, playbook: str, variables: dict[str, Any]) -> Callable[[], tuple[int, str]]:
         """Start a playbook; what is returned waits for it and gives its status and what it said."""
         self._count += 1
         settings = self.work / f"variables-{self._count}.json"
         settings.write_text(json.dumps(variables))
-        # politely: a controller is another computer, and does not take CPU time from the app
         process = subprocess.Popen(
-            ["nice", "ansible-playbook", "-i", self.inventory, f"asgi.deploy.{playbook}", "-e", f"@{settings}"],
+            [*POLITELY, "ansible-playbook", "-i", self.inventory, f"asgi.deploy.{playbook}", "-e", f"@{settings}"],
+            start_new_session=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
         )
 
         def wait() -> tuple[int, str]:
@@ -70,16 +82,21 @@ class Operator:
 
         return wait
 
+    def start_over(self) -> None:
+        """Bring the site to what the inventory says, whatever it was left with."""
+        self.variables, self._earlier = {}, {}
+        self.play("site")
+
     # ---- releases
 
-    def source(self, *, fastapi: str = "", **variant: Any) -> dict[str, str]:
-        """Return the source of a release that differs from all others by its *variant*, and maybe its FastAPI."""
+    def source(self, *, requirements: str = "", **variant: Any) -> dict[str, str]:
+        """Return the source of a release that differs from all others by its *variant*, and maybe its *requirements*."""
         self._count += 1
         directory = self.work / f"source-{self._count}"
         shutil.copytree(APP, directory, ignore=shutil.ignore_patterns("__pycache__"))
         (directory / "variant.json").write_text(json.dumps({"label": str(self._count), **variant}))
-        if fastapi:
-            (directory / "requirements.txt").write_text(f"fastapi=={fastapi}\n")
+        if requirements:
+            (directory / "requirements.txt").write_text(f"{requirements}\n")
         return {"path": str(directory)}
 
     def deploy(self, **variant: Any) -> None:
@@ -90,7 +107,7 @@ class Operator:
         server = ["gunicorn>=23,<28", f"uvicorn=={UPGRADED['uvicorn']}", "uvicorn-worker", "uvloop", "httptools"]
         self.play(
             "deploy",
-            asgi_app_source=self.source(fastapi=UPGRADED["fastapi"]),
+            asgi_app_source=self.source(requirements=f"fastapi=={UPGRADED['fastapi']}"),
             asgi_app_server_requirements=[*server, "websockets"],
         )
         packages = json.loads(self.site.machine.sh(f"cat /srv/{self.site.app}/current/release.json"))["packages"]
@@ -102,9 +119,10 @@ class Operator:
         self.play("rollback")
         self._earlier, self.variables = self.variables, self._earlier
 
-    def deploy_refused(self, fault: str, *words: str, **changes: Any) -> None:
-        """Deploy a release that cannot serve; it has to be refused with these *words*."""
-        self.play_refused("deploy", *words, asgi_app_source=self.source(fault=fault), **changes)
+    def deploy_refused(self, broken: Broken) -> str:
+        """Deploy a release that cannot serve, and return what the user is told."""
+        source = self.source(fault=broken.fault, requirements=broken.requirements)
+        return self.play_refused("deploy", *broken.words, asgi_app_source=source, **broken.variables)
 
     def deploy_twice_at_once(self) -> None:
         """Deploy two releases at the same time: one of them becomes live, and one is told who is in its way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from traffic.counting import QUIET
+from traffic.counting import QUIET, pooled
 from traffic.session import Result
 
 
@@ -23,13 +23,18 @@ def table(results: Sequence[Result]) -> str:
 
 
 def latency(results: Sequence[Result], names: Sequence[str]) -> str:
-    """Return how the disturbances *names* compare with the quiet time of the same run.
+    """Return how the disturbances *names* compare with the quiet times of the same run.
 
     For people, and no test: 0.1 % of some thousand requests is a handful, which whatever else this computer does decides.
     """
-    quiet = next(result.figures.p999 for result in results if result.name == QUIET)
-    times = [result.figures.p999 for result in results if result.name in names]
-    return f"p99.9: {quiet} ms in the quiet, {min(times)} to {max(times)} ms while a release replaces another"
+    quiet = [result.figures for result in results if result.name == QUIET]
+    busy = [result.figures for result in results if result.name in names]
+    times = [pooled((figures.latencies for figures in each), 0.999) for each in (quiet, busy)]
+    requests = [sum(figures.requests for figures in each) for each in (quiet, busy)]
+    return (
+        f"p99.9: {times[0]} ms of {requests[0]:,} requests in the quiet, "
+        f"{times[1]} ms of {requests[1]:,} while a release replaces another: {times[1] / times[0]:.1f} times"
+    )
 
 
 def _tally(counts: dict[str, int]) -> str:
@@ -57,7 +62,6 @@ COLUMNS: dict[str, Callable[[Result], object]] = {
     "p99": lambda result: result.figures.p99,
     "p99.9": lambda result: result.figures.p999,
     "worst ms": lambda result: result.figures.worst,
-    "quiet p99.9": lambda result: result.figures.quiet_p999 or "",
     "faults": lambda result: _tally(result.figures.faults),
     "WebSockets": lambda result: _tally(result.figures.closed),
     "streams": _streams,

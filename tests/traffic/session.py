@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fileinput
 import json
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from traffic import load
 from traffic.counting import QUIET, WARM_UP, Events, Figures, Window, count
@@ -28,11 +29,15 @@ STOP_SECONDS = load.ANSWER_SECONDS + 10
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Something that is done to a site under load. *replaces* says whether something else serves afterwards."""
+    """Something that is done to a site under load; what *action* returns, if anything, is what its user was told.
+
+    *replaces* says whether something else serves afterwards, *visits* whether something else serves for a moment only.
+    """
 
     name: str
-    action: Callable[[], Any]
+    action: Callable[[], str | None]
     replaces: bool = False
+    visits: bool = False
 
 
 @dataclass
@@ -45,6 +50,9 @@ class Result:
     figures: Figures
     askers: int
     trouble: str = ""
+    said: str = ""
+    before: str = ""
+    after: str = ""
     at: float = field(default_factory=time.time)
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,7 +60,32 @@ class Result:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Result:
-        return cls(**{**values, "figures": Figures(**values["figures"])})
+        figures = Figures(**values["figures"])
+        # JSON knows texts only as keys
+        figures.latencies = {int(number): count for number, count in figures.latencies.items()}
+        return cls(**{**values, "figures": figures})
+
+
+class Outcome(NamedTuple):
+    """What became of a disturbance, before its requests are counted."""
+
+    window: Window
+    trouble: str
+    said: str
+
+    def result(self, site: Site, shape: Shape, figures: Figures) -> Result:
+        window = self.window
+        return Result(
+            site=site.label,
+            name=window.name,
+            seconds=round(window.done - window.began, 1),
+            figures=figures,
+            askers=shape.askers,
+            trouble=self.trouble,
+            said=self.said,
+            before=window.before,
+            after=window.after,
+        )
 
 
 def run(
@@ -67,31 +100,29 @@ def run(
 ) -> list[Result]:
     """Do the *disturbances* one after the other while clients use *site*; return a result for each.
 
-    It begins with some seconds of warming up and *quiet_seconds* to compare with, and rests *rest_seconds* after each
-    disturbance, for the effects that come late. None begins after *deadline* (of the monotonic clock). The results are
-    appended to the file *results*, a line of JSON each.
+    It begins with some seconds of warming up, and both begins and ends with *quiet_seconds* to compare with. It rests
+    *rest_seconds* after each disturbance, for the effects that come late. None begins after *deadline* (of the monotonic
+    clock). The results are appended to the file *results*, a line of JSON each.
     """
     site.forget_executed()
-    windows: list[Window] = []
-    troubles: list[str] = []
-    before = [nothing(WARM_UP, WARM_UP_SECONDS), nothing(QUIET, quiet_seconds)]
+    outcomes: list[Outcome] = []
+    quiet = nothing(QUIET, quiet_seconds)
     with tempfile.TemporaryDirectory() as directory:
-        journal = Path(directory) / "journal"
-        with clients(site, shape, journal):
-            for disturbance in chain(before, disturbances):
+        journals = [Path(directory) / kind for kind in ("askers", "long-lived")]
+        # programs of their own: when a drain ends, all that is long-lived connects again at once, and in the same
+        # program those handshakes would be measured as the answers' time
+        with clients(site, shape.of_askers, journals[0]), clients(site, shape.of_long_lived, journals[1]):
+            for disturbance in chain([nothing(WARM_UP, WARM_UP_SECONDS), quiet], disturbances, [quiet]):
                 if time.monotonic() > deadline:
                     break
-                window, trouble = perform(disturbance, site, rest_seconds)
-                windows.append(window)
-                troubles.append(trouble)
-                say(site, window, trouble)
-        with journal.open(encoding="utf-8") as lines:
+                outcome = perform(disturbance, site, rest_seconds)
+                outcomes.append(outcome)
+                say(site, outcome)
+        with fileinput.input(journals, encoding="utf-8") as lines:
             events = Events.of(json.loads(line) for line in lines)
 
-    found = [
-        Result(site.label, window.name, round(window.done - window.began, 1), figures, shape.askers, trouble)
-        for window, figures, trouble in zip(windows, count(windows, events, site.executed()), troubles, strict=True)
-    ]
+    figures = count([outcome.window for outcome in outcomes], events, site.executed())
+    found = [outcome.result(site, shape, each) for outcome, each in zip(outcomes, figures, strict=True)]
     if results is not None:
         append(results, found)
     return found
@@ -102,19 +133,20 @@ def nothing(name: str, seconds: float) -> Disturbance:
     return Disturbance(name, lambda: time.sleep(seconds))
 
 
-def perform(disturbance: Disturbance, site: Site, rest_seconds: float) -> tuple[Window, str]:
-    """Do it, and return when it was and what did not go as it should."""
-    trouble = ""
+def perform(disturbance: Disturbance, site: Site, rest_seconds: float) -> Outcome:
+    """Do it, and return when it was, what its user was told and what did not go as it should."""
+    trouble, said = "", None
     began, before = time.monotonic(), site.serving()
     try:
-        disturbance.action()
+        said = disturbance.action()
     except (AssertionError, RuntimeError, OSError, subprocess.SubprocessError) as exc:
         trouble = f"{type(exc).__name__}: {exc}"
     done, after = time.monotonic(), site.serving()
     if not trouble and disturbance.replaces != (after != before):
         trouble = f"{before} served before, {after} serves now"
     time.sleep(rest_seconds)
-    return Window(disturbance.name, began, done, time.monotonic(), before, after), trouble
+    window = Window(disturbance.name, began, done, time.monotonic(), before, after, disturbance.visits)
+    return Outcome(window, trouble, said or "")
 
 
 @contextmanager
@@ -143,6 +175,7 @@ def read(path: Path) -> list[Result]:
     return [Result.from_dict(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def say(site: Site, window: Window, trouble: str) -> None:
+def say(site: Site, outcome: Outcome) -> None:
     """Tell whoever waits how far it is."""
-    print(f"{site.label}: {window.name}, {window.done - window.began:.1f} s {trouble}".rstrip(), flush=True)
+    window = outcome.window
+    print(f"{site.label}: {window.name}, {window.done - window.began:.1f} s {outcome.trouble}".rstrip(), flush=True)

@@ -101,3 +101,9 @@ class StockSite(Site):
     @property
     def service(self) -> str:
         return self.unit
+
+
+# what molecule/traffic sets up
+MACHINE = Machine("asgi-traffic-debian13")
+OURS = OurSite("ours", MACHINE, "traffic.test", "/srv/traffic/shared", app="traffic")
+STOCK = StockSite("stock", MACHINE, "stock.test", "/srv/stock", unit="stock.service")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from worker.matrix import CORNERS
 from worker.service import Service
 

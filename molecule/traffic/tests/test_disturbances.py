@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from traffic.broken import BROKEN
 from traffic.catalogue import CERTIFICATE, KILLED, LOSSLESS, NAMES, REPLACING
 from traffic.counting import QUIET, WARM_UP
 
@@ -57,6 +58,19 @@ def test_a_certificate_change_costs_idle_connections_and_no_more(result):
     assert not [fault for fault in result.figures.faults if fault.startswith("HTTP")]
     assert (result.figures.untrue, result.figures.wrong_release) == (0, 0)
     assert result.figures.lost <= result.askers
+
+
+def test_what_broken_releases_cost_and_say(ours):
+    """Printed, for the reader: that they were refused, and with which words, is what went as it should above."""
+    found = {result.name: result for result in ours}
+    for broken in BROKEN:
+        result = found[broken.name]
+        print(
+            f"\n{broken.name}: {result.figures.lost} lost, {result.after} serves. {result.said.splitlines()[0]}", end=""
+        )
+    print()
+    assert len(BROKEN) >= 10
+    assert all(result.said for result in found.values() if result.name in {broken.name for broken in BROKEN})
 
 
 def test_there_was_enough_to_lose(ours):

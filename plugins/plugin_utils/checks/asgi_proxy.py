@@ -23,6 +23,10 @@ SERVER_NAME_LIMIT = 253
 SIZE = re.compile(r"\d{1,9}[kKmMgG]?")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#%&'*+.^_`|~-]+")
 STATIC_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]*")
+DIRECTORY = re.compile(r"https://[A-Za-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~/-]*)?")
+MAIL = re.compile(r"[^\s@,]+@[^\s@,]+\.[^\s@,]+")
+EAB_KID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~+/=:-]*")
+BASE64URL = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 
 AT_LEAST = {
@@ -40,20 +44,30 @@ def problems(context: Context) -> list[Problem]:
     """Return every objection to the options of asgi_proxy."""
     options = context.options
     return [
-        *_server_name_problems(options["asgi_proxy_server_names"]),
+        *_server_name_problems("asgi_proxy_server_names", options["asgi_proxy_server_names"]),
         *_port_problems(options),
         *_number_problems(options),
         *keepalive_order(options),
         *_header_problems(options["asgi_proxy_headers"]),
         *_static_problems(options["asgi_proxy_static"]),
         *_tls_problems(context, datetime.now(UTC)),
+        *_acme_problems(context),
     ]
 
 
-def _server_name_problems(names: list[str]) -> Iterator[Problem]:
-    variable = "asgi_proxy_server_names"
+def certificate_names(options: dict[str, Any]) -> list[str]:
+    """Return the names that the certificate must cover, as ``__asgi_proxy_names`` of the role does."""
+    extra = options["asgi_proxy_acme_extra_names"] if options["asgi_proxy_tls_provider"] == "acme" else []
+    return [*options["asgi_proxy_server_names"], *extra]
+
+
+def _server_name_problems(variable: str, names: list[str]) -> Iterator[Problem]:
     if not names:
         yield Problem(variable, "is empty", "list the DNS names that clients use, such as app.example.org")
+    yield from _name_problems(variable, names)
+
+
+def _name_problems(variable: str, names: list[str]) -> Iterator[Problem]:
     for name in names:
         if not SERVER_NAME.fullmatch(name) or len(name) > SERVER_NAME_LIMIT:
             yield Problem(
@@ -181,8 +195,70 @@ def _tls_problems(context: Context, now: datetime) -> Iterator[Problem]:
             if read is not None:
                 texts[part] = read
     if len(texts) == 2:
-        for fault in certificates.faults(texts["certificate"], texts["key"], options["asgi_proxy_server_names"], now):
+        for fault in certificates.faults(texts["certificate"], texts["key"], certificate_names(options), now):
             yield Problem(given[fault.part][0], fault.fault, fault.remedy)
+
+
+def _acme_problems(context: Context) -> Iterator[Problem]:
+    options = context.options
+    provider, extra = options["asgi_proxy_tls_provider"], options["asgi_proxy_acme_extra_names"]
+    if provider != "acme":
+        if extra:
+            yield Problem(
+                "asgi_proxy_acme_extra_names",
+                f"is set, and asgi_proxy_tls_provider is {provider!r}, which ignores it",
+                "set asgi_proxy_tls_provider to 'acme', or take it out",
+            )
+        return
+
+    yield from _name_problems("asgi_proxy_acme_extra_names", extra)
+    for name in sorted(set(extra) & set(options["asgi_proxy_server_names"])):
+        yield Problem("asgi_proxy_acme_extra_names", f"holds {name!r}, as does asgi_proxy_server_names", "list it once")
+    for variable in ("asgi_proxy_server_names", "asgi_proxy_acme_extra_names"):
+        for name in options[variable]:
+            if name.startswith("*."):
+                yield Problem(
+                    variable,
+                    f"holds {name!r}, and no ACME server gives a certificate for a wildcard by http-01",
+                    "list the names themselves, or set asgi_proxy_tls_provider to 'provided'",
+                )
+    if not options["asgi_proxy_acme_agree_tos"]:
+        yield Problem(
+            "asgi_proxy_acme_agree_tos",
+            "is false",
+            f"read the terms of service that {options['asgi_proxy_acme_directory']} names, and set it to true if you agree",
+        )
+    if not DIRECTORY.fullmatch(options["asgi_proxy_acme_directory"]):
+        yield Problem(
+            "asgi_proxy_acme_directory",
+            f"is {options['asgi_proxy_acme_directory']!r}",
+            "give the https URL of an ACME directory, such as https://acme-v02.api.letsencrypt.org/directory",
+        )
+    mail = options.get("asgi_proxy_acme_mail")
+    if mail is not None and not MAIL.fullmatch(mail):
+        yield Problem("asgi_proxy_acme_mail", f"is {mail!r}", "give one mail address such as admin@example.org")
+    yield from _eab_problems(options)
+    if options.get("asgi_proxy_acme_ca_bundle") is not None:
+        text, objections = _read(context, "asgi_proxy_acme_ca_bundle", secret=False)
+        yield from objections
+        for fault in certificates.bundle_faults(text) if text is not None else ():
+            yield Problem("asgi_proxy_acme_ca_bundle", fault.fault, fault.remedy)
+
+
+def _eab_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    kid, key = "asgi_proxy_acme_eab_kid", "asgi_proxy_acme_eab_hmac_key"
+    for one, other in ((kid, key), (key, kid)):
+        if options.get(one) is not None and options.get(other) is None:
+            yield Problem(
+                other, f"is not set, and {one} is", "set both, as the operator of the server gave them, or none"
+            )
+    # both become a line of certbot's configuration file
+    if options.get(kid) is not None and not EAB_KID.fullmatch(options[kid]):
+        yield Problem(kid, f"is {options[kid]!r}", "give the identifier as the operator of the server did")
+    if options.get(key) is not None and not BASE64URL.fullmatch(options[key]):
+        yield Problem(
+            key, "is not base64url", "give the key as the operator of the server did: letters, digits, - and _"
+        )
 
 
 def _read(context: Context, variable: str, secret: bool) -> tuple[bytes | None, list[Problem]]:
@@ -196,14 +272,13 @@ def _read(context: Context, variable: str, secret: bool) -> tuple[bytes | None, 
             Problem(variable, f"is {str(path)!r}: {exc.strerror}", "name a file on the controller that you can read")
         ]
     if text.startswith(VAULT_HEADER):
-        return None, [
-            Problem(
-                variable,
-                f"is {str(path)!r}, which ansible-vault encrypted",
-                f"unset it and set {variable}_content to \"{{{{ lookup('ansible.builtin.file', '{path}') }}}}\", which "
-                f"decrypts it",
-            )
-        ]
+        remedy = (
+            f"unset it and set {variable}_content to \"{{{{ lookup('ansible.builtin.file', '{path}') }}}}\", which "
+            f"decrypts it"
+            if variable.startswith("asgi_proxy_tls_")
+            else f"ansible-vault decrypt {path}: authorities are no secret"
+        )
+        return None, [Problem(variable, f"is {str(path)!r}, which ansible-vault encrypted", remedy)]
     if secret and mode & stat.S_IROTH:
         return text, [
             Problem(variable, f"is {str(path)!r}, which everybody on the controller can read", f"chmod 600 {path}")

@@ -57,8 +57,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=lifespan)
 
 
-@app.get("/health")
+@app.get("/sick" if FAULT == "no health" else "/health")
 async def health() -> Response:
+    if FAULT == "silent":
+        await asyncio.Event().wait()
+    if FAULT == "dies":
+        os._exit(1)
     return PlainTextResponse("this release is not healthy", 500) if FAULT == "health" else PlainTextResponse("ok")
 
 
@@ -101,3 +105,7 @@ async def websocket_echo(websocket: WebSocket) -> None:
             await websocket.send_text(f"{await websocket.receive_text()} {SERVING}")
     except WebSocketDisconnect:
         pass
+
+
+if FAULT == "attribute":
+    del app

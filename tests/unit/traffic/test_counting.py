@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from traffic.counting import QUIET, Events, Request, Window, count, quantile
+from traffic.counting import BUCKET_GROWTH, QUIET, Events, Request, Window, bucket, count, pooled, quantile
 
 WINDOW = Window("deploy", began=10, done=20, ended=25, before="old", after="new")
 
@@ -70,12 +72,15 @@ def test_a_request_belongs_to_the_window_in_which_it_ended(began, ended, belongs
     assert [f.lost for f in figures] == [int(belongs == window.name) for window in windows]
 
 
-def test_each_window_is_compared_with_the_quiet_before():
-    windows = [Window(name, at, at + 1, at + 2) for at, name in enumerate([QUIET, "deploy", QUIET, "reload"])]
-    took = [0.01, 0.02, 0.03, 0.04]
-    requests = [request(str(at), began=at + 0.5, ended=at + 0.5 + seconds) for at, seconds in enumerate(took)]
-    figures = count(windows, Events(requests=requests), {})
-    assert [(f.p999, f.quiet_p999) for f in figures] == [(10, 10), (20, 10), (30, 30), (40, 30)]
+def test_the_course_of_a_disturbance():
+    window = Window("deploy", began=10, done=10.5, ended=11)
+    requests = [
+        request("a", began=9.9, ended=10.1),
+        request("b", began=10.1, ended=10.13),
+        request("c", began=10.6, ended=10.7, fault="HTTP 502"),
+        request("d", began=10.9, ended=12),
+    ]
+    assert counted(*requests, window=window).course == [[200, 0], [0, 0], [100, 1], [0, 0], [1100, 0]]
 
 
 def test_faults_are_told_apart():
@@ -133,3 +138,14 @@ def test_every_request_is_counted_once(requests, begins):
 )
 def test_quantile(values, share, expected):
     assert quantile(values, share) == expected
+
+
+@given(st.lists(st.floats(0.1, 60_000), min_size=1), st.sampled_from([0.5, 0.99, 0.999, 1]))
+def test_pooled_quantiles_are_those_of_all_requests_together(values, share):
+    tallies = [Counter(map(bucket, values[:3])), Counter(map(bucket, values[3:]))]
+    # quantile() rounds to a tenth, and so does pooled()
+    assert pooled(tallies, share) == pytest.approx(quantile(values, share), rel=BUCKET_GROWTH - 1, abs=0.1)
+
+
+def test_nothing_pooled():
+    assert pooled([{}, {}], 0.5) == 0

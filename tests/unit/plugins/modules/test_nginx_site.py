@@ -20,6 +20,7 @@ class Host:
 
     def __init__(self, root: Path, monkeypatch) -> None:
         self.root = root
+        self.nginx = "/usr/sbin/nginx"
         self.calls = []
         self.answers = {"test": (0, "", ""), "reload": (0, "", ""), "show": (0, RUNNING, "")}
         # a reload replaces the workers, unless a test says otherwise
@@ -72,7 +73,7 @@ class Host:
                 params=params,
                 check_mode=check_mode,
                 tmpdir=str(self.root / "tmp"),
-                get_bin_path=lambda *_names, **_options: "/usr/sbin/nginx",
+                get_bin_path=lambda *_names, **_options: self.nginx,
                 run_command=self.run_command,
                 warn=self.calls.append,
             )
@@ -225,8 +226,8 @@ def test_what_no_app_needs_goes_with_the_site(host, monkeypatch):
     for name in ("asgi-00-shared", "asgi-01-default-443", "asgi-01-default-8443", "zz-somebody"):
         (sites / f"{name}.conf").write_text("shared\n")
     written = []
-    put = module._put
-    monkeypatch.setattr(module, "_put", lambda path, text: (written.append(path), put(path, text)))
+    put = module.put
+    monkeypatch.setattr(module, "put", lambda path, text: (written.append(path), put(path, text)))
 
     result = host.run(files={"asgi-a.conf": None}, default_site="keep", prune=True)
 
@@ -243,8 +244,9 @@ def test_what_no_app_needs_goes_with_the_site(host, monkeypatch):
 
 
 def test_a_site_is_removed_from_a_host_that_has_no_nginx_any_more(host):
-    run_command, host.run_command = (
-        host.run_command,
-        lambda argv: (1, "", "") if argv[0] == "systemctl" else run_command(argv),
-    )
-    assert host.run(files={"asgi-a.conf": None}, default_site="keep")["removed"]
+    host.nginx, host.answers["show"] = None, (0, STOPPED, "")
+    assert host.run(files={"asgi-a.conf": None}, default_site="keep")["changed"] is True
+    assert not (host.root / "etc/nginx/conf.d/asgi-a.conf").exists()
+    assert host.calls == ["show"]
+    with pytest.raises(module.Refused, match="there is no nginx"):
+        host.run()

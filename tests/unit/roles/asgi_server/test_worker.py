@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 CONFIGS = Path(__file__).parents[4] / "roles/asgi_server/files/srv/app/configs"
 
@@ -280,3 +281,8 @@ def test_the_access_log_leaves_the_query_out():
 @pytest.mark.parametrize(("access_log", "handlers"), [(True, ["access"]), (False, [])])
 def test_the_access_log_is_a_switch(access_log, handlers):
     assert log.logging_config("info", access_log)["loggers"]["gunicorn.access"]["handlers"] == handlers
+
+
+def test_the_role_gives_the_worker_the_time_that_it_counts_on_for_closing():
+    variables = yaml.safe_load((CONFIGS.parents[3] / "vars/main.yml").read_text(encoding="utf-8"))
+    assert variables["__asgi_server_closing_seconds"] == worker.CLOSING_SECONDS

@@ -95,6 +95,7 @@ def test_accepted(option, value):
         ("asgi_proxy_static", [STATIC, STATIC], "more than once"),
         ("asgi_proxy_tls_certificate", "a.pem", "'selfsigned', which ignores it"),
         ("asgi_proxy_tls_key_content", "PEM", "'selfsigned', which ignores it"),
+        ("asgi_proxy_acme_extra_names", ["b.test"], "'selfsigned', which ignores it"),
     ],
 )
 def test_refused(option, value, fault):
@@ -178,3 +179,91 @@ def test_faults_name_the_variable_that_was_used(pair, monkeypatch):
     monkeypatch.setattr(certificates, "faults", lambda *_arguments: [fault])
     options = {"asgi_proxy_tls_certificate": "cert", "asgi_proxy_tls_key_content": "key"}
     assert provided(directory, **options) == [("asgi_proxy_tls_key_content", "is wrong", "give another")]
+
+
+ACME = {
+    "asgi_proxy_tls_provider": "acme",
+    "asgi_proxy_acme_agree_tos": True,
+    "asgi_proxy_server_names": ["hello.test"],
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"asgi_proxy_redirect": False},
+        {"asgi_proxy_acme_extra_names": ["mail.hello.test"]},
+        {"asgi_proxy_acme_directory": "https://ca.intranet:14000/acme/acme/directory"},
+        {"asgi_proxy_acme_mail": "admin+acme@example.org"},
+        {
+            "asgi_proxy_acme_eab_kid": "kid-1",
+            "asgi_proxy_acme_eab_hmac_key": "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG4",
+        },
+    ],
+)
+def test_acme(options):
+    assert problems(**ACME, **options) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "variable", "fault"),
+    [
+        ("agree_tos", False, "agree_tos", "is false"),
+        ("directory", "http://ca.test/dir", "directory", "is 'http://ca.test/dir'"),
+        ("directory", "letsencrypt", "directory", "is 'letsencrypt'"),
+        ("directory", "https://me:secret@ca.test/dir", "directory", "is 'https://me:secret@ca.test/dir'"),
+        ("directory", "https://ca.test/dir --dry-run", "directory", "--dry-run"),
+        ("mail", "admin", "mail", "is 'admin'"),
+        ("mail", "a@b.test,c@d.test", "mail", "is 'a@b.test,c@d.test'"),
+        ("extra_names", ["*.hello.test"], "extra_names", "wildcard"),
+        ("extra_names", ["https://b.test"], "extra_names", "not a DNS name"),
+        ("extra_names", ["b.test", "b.test"], "extra_names", "more than once"),
+        ("extra_names", ["hello.test"], "extra_names", "as does asgi_proxy_server_names"),
+        ("eab_kid", "kid", "eab_hmac_key", "is not set, and asgi_proxy_acme_eab_kid is"),
+        ("eab_hmac_key", "abc", "eab_kid", "is not set, and asgi_proxy_acme_eab_hmac_key is"),
+        ("ca_bundle", "none", "ca_bundle", "No such file"),
+        ("ca_bundle", "vault", "ca_bundle", "ansible-vault encrypted"),
+        ("ca_bundle", "text", "ca_bundle", "no readable PEM certificate"),
+    ],
+)
+def test_acme_refused(tmp_path, option, value, variable, fault):
+    (tmp_path / "vault").write_text("$ANSIBLE_VAULT;1.1;AES256\n00")
+    (tmp_path / "text").write_text("authority")
+    options = {**ACME, f"asgi_proxy_acme_{option}": value}
+    found = problems(find=lambda path: tmp_path / path, **options)
+    assert [(each.variable, fault in each.fault) for each in found] == [(f"asgi_proxy_acme_{variable}", True)]
+
+
+@pytest.mark.parametrize(
+    ("kid", "key", "variable"),
+    [("kid\nserver = x", "abc", "eab_kid"), ("[kid", "abc", "eab_kid"), ("kid", "a b\n", "eab_hmac_key")],
+)
+def test_an_account_binding_that_is_none(kid, key, variable):
+    found = problems(**ACME, asgi_proxy_acme_eab_kid=kid, asgi_proxy_acme_eab_hmac_key=key)
+    assert [each.variable for each in found] == [f"asgi_proxy_acme_{variable}"]
+    assert key not in str(found)
+
+
+def test_no_wildcard_by_http():
+    found = problems(**{**ACME, "asgi_proxy_server_names": ["hello.test", "*.hello.test"]})
+    assert [(each.variable, "wildcard" in each.fault) for each in found] == [("asgi_proxy_server_names", True)]
+
+
+def test_a_certificate_of_another_provider_is_no_matter_of_acme():
+    found = problems(**ACME, asgi_proxy_tls_certificate="a.pem")
+    assert [(each.variable, "'acme', which ignores it" in each.fault) for each in found] == [
+        ("asgi_proxy_tls_certificate", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"), [("acme", ["a.test", "b.test"]), ("selfsigned", ["a.test"]), ("provided", ["a.test"])]
+)
+def test_certificate_names(provider, expected):
+    options = {
+        "asgi_proxy_tls_provider": provider,
+        "asgi_proxy_server_names": ["a.test"],
+        "asgi_proxy_acme_extra_names": ["b.test"],
+    }
+    assert asgi_proxy.certificate_names(options) == expected

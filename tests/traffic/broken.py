@@ -1,0 +1,62 @@
+"""Ways to break a release: each has to be refused with words that tell the reason, while the one before goes on serving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+HOOK = str(Path(__file__).parent / "failing_hook.yml")
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+STILL = "goes on serving"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A release that cannot serve, by what is wrong with its code, its *requirements* or the *variables*.
+
+    *words* stand in what the user is told. *served* says whether it had the traffic for a moment.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    fault: str = ""
+    requirements: str = ""
+    variables: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    served: bool = False
+
+
+BROKEN = (
+    Broken("a dependency does not exist", ("no version of fastapi==999.0",), requirements="fastapi==999.0"),
+    Broken("does not import", ("RuntimeError: this release does not import",), fault="import"),
+    Broken("no such attribute", ("module 'main' has no attribute 'app'",), fault="attribute"),
+    Broken(
+        "the migration fails", ("this hook fails", "activated on no host"), variables={"asgi_app_hook_staged": HOOK}
+    ),
+    Broken(
+        "systemd does not know a setting",
+        ("NoSuchSetting", STILL),
+        variables={"asgi_server_unit_settings": {"NoSuchSetting": "1"}},
+    ),
+    Broken("does not import in its slot", ("this release does not import in its slot", STILL), "import in its slot"),
+    Broken("fails in lifespan", ("this release does not start", STILL), "lifespan"),
+    Broken(
+        "hangs at boot",
+        ("did not come to serve within asgi_server_boot_timeout", STILL),
+        "hang",
+        variables={"asgi_server_boot_timeout": 4},
+    ),
+    Broken("health is 500", ("answered 'HTTP 500: this release is not healthy', wanted 200", STILL), "health"),
+    Broken("health is 404", ("answered 'HTTP 404", "wanted 200", STILL), "no health"),
+    Broken("health does not answer", ("/health", STILL), "silent"),
+    Broken("dies when it is asked", ("/health", STILL), "dies"),
+    Broken("the smoke test fails", ("this hook fails", STILL), variables={"asgi_server_hook_before": HOOK}),
+    Broken(
+        "a task after the flip fails",
+        ("this hook fails", STILL),
+        variables={"asgi_server_hook_after": HOOK},
+        served=True,
+    ),
+)

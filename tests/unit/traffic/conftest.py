@@ -1,8 +1,0 @@
-"""The harness is beside the unit tests, not on pytest's path."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
