@@ -121,6 +121,12 @@ def one_hello() -> App:
 
 
 @pytest.fixture
+def everywhere() -> Callable[[str], list[App]]:
+    """The app of a name on all machines at once."""
+    return lambda name: [app for app in ALL_APPS if app.name == name]
+
+
+@pytest.fixture
 def playbook() -> Callable[..., tuple[int, str]]:
     """Run a shipped playbook as a user does, with variables; return its exit status and all it printed."""
 

@@ -117,6 +117,23 @@ def speaks_proxy_protocol(content: str, port: int) -> bool:
     return bool(re.search(rf"^\s*listen\s+(?:\S+:)?{port}\s[^;]*\bproxy_protocol\b", content, re.MULTILINE))
 
 
+def unneeded(contents: dict[str, str]) -> list[str]:
+    """Return which of the files *contents* of conf.d that apps share no app needs any more, in an order to remove them.
+
+    The default server of a port is there for the apps that listen on it (there is another one for HTTP/3), the rest for
+    any app.
+    """
+    apps = [text for name, text in contents.items() if re.fullmatch(r"asgi-[a-z][\w-]*\.conf", name)]
+    listens = [found for text in apps for found in re.findall(r"^\s*listen\s+(?:\S*:)?(\d+)\b(.*)", text, re.MULTILINE)]
+    defaults = {f"asgi-01-default-{port}{'-quic' if ' quic' in flags else ''}.conf" for port, flags in listens}
+    # what others build on goes last: nginx may be started between any two
+    return [
+        name
+        for name in sorted(contents, reverse=True)
+        if (name.startswith("asgi-01-default-") and name not in defaults) or (re.match(r"asgi-\d", name) and not apps)
+    ]
+
+
 def listening_sockets(text: str) -> dict[int, set[str]]:
     """Return the inodes of the listening sockets by port, from the text of /proc/net/tcp or /proc/net/tcp6."""
     found: dict[int, set[str]] = {}

@@ -52,6 +52,12 @@ options:
     type: str
     choices: [remove_untouched, remove, keep]
     default: keep
+  prune:
+    description:
+      - Whether files that the apps of this collection share are removed when no app needs them, such as the default
+        server of a port that none listens on any more.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode, without nginx on the host as well.
@@ -145,6 +151,7 @@ class Site:
         self.nginx = module.get_bin_path("nginx", opt_dirs=["/usr/sbin"])
         self.service = self._service()
         self.wanted = {SITES / name: text for name, text in module.params["files"].items()}
+        self.wanted.update(dict.fromkeys(self._unneeded()))
         self.before = {path: read_text(str(path)) for path in self.wanted}
         self.changes = {path: text for path, text in self.wanted.items() if text != self.before[path]}
         try:
@@ -173,6 +180,13 @@ class Site:
             ]
         )
         return decide.parse_service(out)
+
+    def _unneeded(self) -> list[Path]:
+        if not self.module.params["prune"]:
+            return []
+        there = {path: read_text(str(path)) for path in SITES.glob("asgi-*.conf")}
+        after = {path.name: text for path, text in {**there, **self.wanted}.items() if text is not None}
+        return [SITES / name for name in decide.unneeded(after)]
 
     def _default_untouched(self) -> bool:
         if self.module.params["default_site"] != "remove_untouched" or not DEFAULT_LINK.is_symlink():
@@ -368,7 +382,7 @@ def run(module: AnsibleModule) -> dict:
     site.refuse_disagreement()
     if site.changes_files and site.nginx and (watched or not module.check_mode):
         site.refuse_what_nginx_refuses()
-    if not site.nginx and not module.check_mode:
+    if not site.nginx and not module.check_mode and any(text is not None for text in site.wanted.values()):
         raise Refused("there is no nginx on this host: install Debian's nginx package first")
 
     if site.changes_files and not module.check_mode:
@@ -394,6 +408,7 @@ def main():
             "ports": {"type": "list", "elements": "int", "default": []},
             "change_port": {"type": "bool", "default": False},
             "default_site": {"type": "str", "choices": ["remove_untouched", "remove", "keep"], "default": "keep"},
+            "prune": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -22,6 +22,12 @@ options:
     elements: str
     choices: [asgi_app, asgi_server, asgi_proxy]
     default: [asgi_app, asgi_server, asgi_proxy]
+  entry_point:
+    description:
+      - Which of the roles' argument specifications, V(main) or V(uninstall).
+    type: str
+    choices: [main, uninstall]
+    default: main
 attributes:
   check_mode:
     description: Checks in any case.
@@ -36,6 +42,10 @@ author:
 EXAMPLES = r"""
 - name: Check the variables of all roles
   asgi.deploy.preflight:
+
+- name: Check what removing the app takes
+  asgi.deploy.preflight:
+    entry_point: uninstall
 
 - name: Check the variables of one role
   asgi.deploy.preflight:

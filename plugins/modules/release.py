@@ -223,6 +223,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.release import (
     where_to_be,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.release_build import Build, BuildError, Recipe, now
+from ansible_collections.asgi.deploy.plugins.module_utils.removal import give_back
 
 LOCK_SECONDS = 900
 NICENESS = 10  # of everything that builds: what serves on this host goes first
@@ -241,14 +242,16 @@ class Home:
         self.releases = Path(self.app["releases"])
 
     def lay_out(self, change):
-        """Return whether the app's directories had to be made or corrected, or would have to be."""
+        """Return whether the app's directories had to be made, corrected or given back, or would have to be."""
         try:
             account = pwd.getpwnam(self.app["user"])
         except KeyError:
             if change:
                 raise BuildError(f"there is no account {self.app['user']!r} on the host; asgi_app makes it") from None
             return True
-        changed = False
+        changed = os.path.exists(self.app["kept"])
+        if changed and change:
+            give_back(self.app, account.pw_uid, account.pw_gid)
         for name, uid, gid, mode in (
             ("home", 0, 0, 0o755),
             ("releases", 0, 0, 0o755),
@@ -273,7 +276,7 @@ class Home:
 
         Who inherits the file descriptor keeps the lock: it outlives a killed build until its children have ended.
         """
-        path = Path(self.app["home"], ".build.lock")
+        path = self.app["build_lock"]
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             deadline = time.monotonic() + LOCK_SECONDS

@@ -10,6 +10,7 @@ def test_everything_is_named_after_the_app():
     paths = layout("web-shop")
 
     assert paths["home"] == "/srv/web-shop"
+    assert paths["slots_directory"] == "/srv/web-shop/slots"
     assert paths["live_socket"] == "/run/web-shop/live.sock"
     assert paths["service_template"] == "/etc/systemd/system/web-shop@.service"
     assert paths["slots"]["green"]["service_unit"] == "web-shop@green.service"

@@ -194,3 +194,33 @@ def test_who_listens_and_how(line, listens, proxied):
 def test_serves(name, port, expected):
     assert decide.serves("server {\n    listen 443 ssl;\n    server_name b.test a.test;\n}\n", name, port) is expected
     assert not decide.serves("", name, port)
+
+
+SITE = """
+server {
+    listen 80;
+    listen [::]:80;
+}
+server {
+    listen 8443 ssl;
+    listen 192.0.2.1:8444 ssl http2 proxy_protocol;
+    listen [::]:8445 quic;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "gone"),
+    [
+        (["asgi-shop.conf", "asgi-00-shared.conf", "asgi-01-default-80.conf", "asgi-01-default-8443.conf"], []),
+        (["asgi-shop.conf", "asgi-01-default-8444.conf", "asgi-01-default-8445-quic.conf"], []),
+        (["asgi-shop.conf", "asgi-01-default-8445.conf", "asgi-01-default-8444-quic.conf"], [1, 2]),
+        (["asgi-shop.conf", "asgi-01-default-443.conf", "asgi-01-default-8.conf"], [2, 1]),
+        (["asgi-00-shared.conf", "asgi-01-default-80.conf"], [1, 0]),
+        # files of nobody's, or of somebody else's
+        (["asgi-shop.conf.bak", "default-80.conf", "zz.conf"], []),
+        ([], []),
+    ],
+)
+def test_what_no_app_needs(names, gone):
+    assert decide.unneeded(dict.fromkeys(names, SITE)) == [names[index] for index in gone]

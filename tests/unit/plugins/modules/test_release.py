@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
@@ -279,3 +281,21 @@ def test_what_a_process_runs_in_is_not_removed(home):
     add(home, OLD)
     use_in_a_process(home, OLD)
     assert home.prunable(NEW, keep=1) == []
+
+
+def test_data_that_an_uninstallation_left_is_given_back_before_its_home_is_opened(home, tmp_path, monkeypatch):
+    account = SimpleNamespace(pw_uid=901, pw_gid=902)
+    (tmp_path / ".kept").write_text('{"uid": 997, "gid": 997}')
+    tmp_path.chmod(0o700)
+    seen = []
+    monkeypatch.setattr(module.pwd, "getpwnam", lambda _name: account)
+    monkeypatch.setattr(module.os, "chown", lambda *_arguments: None)
+    monkeypatch.setattr(
+        module, "give_back", lambda *given: seen.append((*given, stat.S_IMODE(tmp_path.stat().st_mode)))
+    )
+
+    assert home.lay_out(change=False) is True
+    assert seen == []
+    assert home.lay_out(change=True) is True
+    assert seen == [(home.app, 901, 902, 0o700)]
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
