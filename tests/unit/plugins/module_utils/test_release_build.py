@@ -132,7 +132,7 @@ def test_no_python_is_ever_downloaded_and_none_of_the_caller_s_is_used(tmp_path,
 
 def test_a_python_that_is_not_there_is_named(tmp_path):
     with pytest.raises(BuildError, match="asgi_app_python is 'python9.9'"):
-        Recorded(tmp_path, python="python9.9")._find_python()
+        release_build.find_python("python9.9")
 
 
 def test_a_tool_s_failure_says_whose_it_is(tmp_path, monkeypatch):
