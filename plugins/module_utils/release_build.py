@@ -28,6 +28,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils.wheel_store import Whe
 
 CACHE = Path("/var/cache/asgi")
 HOMES = Path("/srv")
+# of what uv keeps and no release has: hard links to it are the releases'
+CACHE_BYTES = 2 << 30
 TOOLS = Path("/opt/asgi")
 SYSTEM_PYTHON = "/usr/bin/python3"
 IMPORT_SECONDS = 60
@@ -147,8 +149,7 @@ class Build:
         with self._timed("record"):
             shutil.rmtree(self.work)
             self._record()
-            if self.recipe.wheelhouse:
-                prune(self.store, list(HOMES.glob("*/releases/*/release.json")))
+            self._tidy(uv)
 
     @contextlib.contextmanager
     def _timed(self, step):
@@ -320,6 +321,14 @@ class Build:
         os.sync()
         write_text(str(self.directory / "release.json"), json.dumps(manifest, indent=2) + "\n")
 
+    def _tidy(self, uv):
+        """Remove what was kept for releases to come, and is too much or of no use to them."""
+        if self.recipe.wheelhouse:
+            prune(self.store, list(HOMES.glob("*/releases/*/release.json")))
+        if uv and kept_for_itself(CACHE / "uv") > CACHE_BYTES:
+            # uv does, as it waits until no other build of this host is using it
+            self._run([uv, "cache", "clean"], "the cache of uv cannot be emptied")
+
     def _environment(self):
         """Return the environment of the installers. Credentials go here, never into a command line."""
         recipe = self.recipe
@@ -393,6 +402,18 @@ def uv_of(version: str) -> Path:
 def now() -> str:
     """Return the time as release.json has it."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def kept_for_itself(directory: Path) -> int:
+    """Return how many bytes of *directory* are in files that are nowhere else."""
+    total = 0
+    for where, _directories, names in os.walk(directory):
+        for name in names:
+            # another build may be using it
+            with contextlib.suppress(OSError):
+                found = (Path(where) / name).lstat()
+                total += found.st_size if found.st_nlink == 1 else 0
+    return total
 
 
 def _pip(venv):
