@@ -137,7 +137,6 @@ options:
       - O(index_url), O(build_environment), and O(ca_bundle) are then those of the controller; the host gets none of them.
     type: bool
     default: false
-    version_added: 0.2.0
   resolved:
     description:
       - What O(source) was found to be on the controller. Filled in for every task; none may set it.

@@ -43,13 +43,13 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.wheels import (
     WheelError,
     check_built,
     choose,
+    describe_wheel,
     file_name,
     python_floor,
     raised_floor,
     read_pylock,
     resolved_digest,
 )
-from packaging.utils import parse_wheel_filename
 
 # Part of the names in the cache: raise it when the same question is to be answered in another way.
 FORMAT = 1
@@ -381,7 +381,7 @@ class _Wheelhouse:
     def _stored(self, item: Wanted) -> dict[str, str] | None:
         if item.build or not item.sha256:
             return None
-        wheel = _wheel(file_name(item.url), item.sha256)
+        wheel = describe_wheel(file_name(item.url), item.sha256)
         return wheel if self._have(wheel) else None
 
     def _download(self, wanted: Sequence[Wanted], target: Target) -> dict[str, dict[str, str]]:
@@ -447,7 +447,7 @@ class _Wheelhouse:
             temporary = directory / f".{os.getpid()}"
             shutil.copyfile(file, temporary)
             temporary.replace(directory / file.name)
-        return _wheel(file.name, sha256)
+        return describe_wheel(file.name, sha256)
 
     def _run(self, argv: Sequence[str], where: Path, blame: str, remedy: str = "") -> str:
         """Run a tool and return what it printed; raise WheelError with *blame* and what it said if it fails."""
@@ -483,11 +483,6 @@ def _remedy(said: str) -> str:
 def _write(path: Path, lines: Iterable[str]) -> str:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return str(path)
-
-
-def _wheel(file: str, sha256: str) -> dict[str, str]:
-    name, version, _build, _tags = parse_wheel_filename(file)
-    return {"name": name, "version": str(version), "file": file, "sha256": sha256}
 
 
 def _pip(environment: Path) -> list[str]:

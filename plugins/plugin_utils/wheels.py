@@ -19,10 +19,15 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.asgi.deploy.plugins.module_utils.release import without_credentials
 from ansible_collections.asgi.deploy.plugins.plugin_utils.source import SourceError
-from packaging.markers import Marker
-from packaging.specifiers import SpecifierSet
-from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+try:
+    from packaging.markers import Marker
+    from packaging.specifiers import SpecifierSet
+    from packaging.tags import Tag, compatible_tags, cpython_tags
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+except ImportError:
+    # ansible-core requires it; ansible-test imports plugins without
+    Marker = None
 
 VARIABLE = "asgi_app_wheelhouse"
 WITHOUT = f"set {VARIABLE} to false, if the hosts reach an index"
@@ -236,6 +241,12 @@ def missing(wheels: Mapping[str, Sequence[dict[str, str]]], stored: Iterable[str
     """Return which of a host's *wheels* have to be sent to it, as it has *stored* those with these digests."""
     found = {wheel["sha256"]: wheel for kind in wheels.values() for wheel in kind}
     return [found[digest] for digest in sorted(found.keys() - set(stored))]
+
+
+def describe_wheel(file: str, sha256: str) -> dict[str, str]:
+    """Return a wheel as hosts are told of it, by the name of its *file* and its digest."""
+    name, version, _build, _tags = parse_wheel_filename(file)
+    return {"name": name, "version": str(version), "file": file, "sha256": sha256}
 
 
 def file_name(url: str) -> str:
