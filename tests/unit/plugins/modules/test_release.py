@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import stat
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -169,6 +170,41 @@ def test_the_source_is_asked_for_only_where_it_is_needed(home):
     recipe = RECIPE._replace(release=NEW, archive=None)
     assert module._proceed(home, recipe, keep=1, lock=3) == {"changed": False, "archive_wanted": True}
     assert not home.releases.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "uv_is_there", "archive_wanted", "uv_wanted"),
+    [
+        ({}, False, True, True),
+        ({}, True, True, False),
+        ({"uv_path": "/opt/asgi/bin/uv"}, False, True, False),
+        ({"installer": "pip"}, False, True, False),
+        ({"source": {"kind": "package"}}, True, False, False),
+    ],
+)
+def test_wheels_are_asked_for_with_what_they_are_for(
+    home, monkeypatch, tmp_path, changes, uv_is_there, archive_wanted, uv_wanted
+):
+    monkeypatch.setattr(module, "CACHE", tmp_path)
+    (tmp_path / "wheels" / ("a" * 64)).mkdir(parents=True)
+    (tmp_path / "wheels" / "unpacking").mkdir()
+    monkeypatch.setattr(module, "uv_of", lambda version: tmp_path if uv_is_there else tmp_path / "no")
+    monkeypatch.setattr(module, "find_python", lambda _wanted: sys.executable)
+    recipe = RECIPE._replace(release=NEW, archive=None, wheelhouse=True, **changes)
+
+    answer = module._proceed(home, recipe, keep=1, lock=3)
+
+    wanted = answer.pop("wheels_wanted")
+    assert answer == {"changed": False, **({"archive_wanted": True} if archive_wanted else {})}
+    assert wanted["target"]["implementation"] == "cpython"
+    assert wanted["stored"] == ["a" * 64]
+    assert wanted["uv"] is uv_wanted
+    assert not home.releases.exists()
+
+
+def test_check_mode_asks_for_no_wheels(home):
+    result = module._proceed(home, RECIPE._replace(release=NEW, archive=None, wheelhouse=True), keep=1, lock=None)
+    assert (result["changed"], result["built"]) == (True, True)
 
 
 def test_a_build_that_fails_leaves_nothing(home, monkeypatch):
