@@ -150,6 +150,7 @@ def expose(play: Callable[..., tuple[int, str]]) -> Callable[..., tuple[int, str
     """Run the role asgi_proxy for the shops."""
 
     def run(*options: str, **variables: Any) -> tuple[int, str]:
+        # of several limits the last one counts
         return play(str(HERE / "expose.yml"), "--limit=shop", *options, **variables)
 
     return run
