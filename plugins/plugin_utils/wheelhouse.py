@@ -9,6 +9,7 @@ is downloaded. What comes from the index comes through uv and pip, with this acc
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -332,23 +333,29 @@ class _Wheelhouse:
         """Return a virtual environment of the controller with pip and the uv that the hosts have."""
         version = self.settings.uv_version
         tools = self.cache / "tools" / f"uv-{version}-py{sys.version_info[0]}.{sys.version_info[1]}"
-        if not (tools / "bin" / "python").exists():
-            self._provide_directory(tools.parent)
-            with tempfile.TemporaryDirectory(dir=tools.parent) as directory:
-                made = Path(directory) / "made"
-                remedy = "install it there, as the Debian package python3-venv does"
-                self._run(
-                    [sys.executable, "-m", "venv", str(made)],
-                    Path("/"),
-                    f"{VARIABLE} is true and needs a Python that can make virtual environments on the controller",
-                    remedy,
-                )
-                blame = f"asgi_app_uv_version ({version}) cannot be installed on the controller, as {VARIABLE} needs"
-                self._run([*_pip(made), "install", f"uv=={version}"], Path("/"), blame)
-                # both are found from where they are: bin/uv is a program, and pip is run as a module
-                shutil.rmtree(tools, ignore_errors=True)
-                made.rename(tools)
+        self._provide_directory(tools.parent)
+        # apps, and runs, that need it at once wait for the first one
+        with (tools.parent / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (tools / "bin" / "python").exists():
+                self._make_tools(tools)
         return tools
+
+    def _make_tools(self, tools: Path) -> None:
+        version = self.settings.uv_version
+        with tempfile.TemporaryDirectory(dir=tools.parent) as directory:
+            made = Path(directory) / "made"
+            self._run(
+                [sys.executable, "-m", "venv", str(made)],
+                Path("/"),
+                f"{VARIABLE} is true and needs a Python that can make virtual environments on the controller",
+                "install it there, as the Debian package python3-venv does",
+            )
+            blame = f"asgi_app_uv_version ({version}) cannot be installed on the controller, as {VARIABLE} needs"
+            self._run([*_pip(made), "install", f"uv=={version}"], Path("/"), blame)
+            # both are found from where they are: bin/uv is a program, and pip is run as a module
+            shutil.rmtree(tools, ignore_errors=True)
+            made.rename(tools)
 
     def _uv(self) -> dict[str, Any]:
         """Return the resolution of uv itself, for a host that has not got it."""
@@ -360,7 +367,8 @@ class _Wheelhouse:
                 wanted = _write(tree.parent / "requirements.txt", [f"uv=={self.settings.uv_version}"])
                 return self._compile([wanted], tree, "asgi_app_uv_version", "cannot be had")
 
-        key = _digest([FORMAT, self.settings.uv_version, without_credentials(self.settings.index_url or "")])
+        index = without_credentials(self.settings.index_url or "")
+        key = _digest([FORMAT, self.settings.uv_version, python_floor(self.settings.python), index])
         return self._kept("resolutions", key, answer)
 
     # Wheels

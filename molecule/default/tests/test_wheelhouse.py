@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
+from pathlib import Path
 
 import pytest
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "hello"
 
 # where nothing listens
 NOWHERE = "http://127.0.0.1:9"
@@ -28,7 +32,8 @@ def deploy(playbook):
 
     def run(*options, **variables):
         start = time.monotonic()
-        status, said = playbook("deploy", "--limit", "hello", *options, **variables)
+        # no deploy is to change anything by removing what the tests before have left
+        status, said = playbook("deploy", "--limit", "hello", *options, asgi_app_keep_releases=50, **variables)
         return status, said, time.monotonic() - start
 
     return run
@@ -50,26 +55,31 @@ def told(said, step):
 
 
 def test_hosts_without_an_index(hellos, as_found, deploy, request, tmp_path, monkeypatch, record_property):
-    # h11 is there anyway, so that the same is built
-    status, said, without = deploy("-v", asgi_app_requirements=["h11"])
+    # no machine has a release of it, however often the test is run
+    code = shutil.copytree(EXAMPLE, tmp_path / "hello")
+    (code / "made").write_text(str(time.time_ns()))
+    source = {"asgi_app_source": {"path": str(code)}}
+
+    status, said, took = deploy("-v", **source)
     assert status == 0, said
-    seconds = {"without": [without, told(said, "packages")]}
+    live = [app.json("/")["release"] for app in hellos]
+    seconds = {"without": [took, told(said, "packages")]}
 
     request.getfixturevalue("no_index")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     # what uv keeps on the machine would do for what it has seen
-    status, said, _seconds = deploy(
-        asgi_app_requirements=["h11", "six"], asgi_app_build_env={"UV_CACHE_DIR": "/tmp/none", "UV_HTTP_RETRIES": 0}
-    )
+    offline = {"UV_CACHE_DIR": "/tmp/none", "UV_HTTP_RETRIES": 0}
+    status, said, _seconds = deploy(**source, asgi_app_requirements=["six"], asgi_app_build_env=offline)
     assert status != 0
     assert "the host does not reach the index" in said
-    assert [app.json("/")["release"] for app in hellos] != as_found, "what was live before goes on serving"
+    assert [app.json("/")["release"] for app in hellos] == live, "what was live goes on serving"
 
-    wheelhouse = {"asgi_app_wheelhouse": True, "asgi_app_requirements": ["h11", "six"]}
+    wheelhouse = {**source, "asgi_app_wheelhouse": True, "asgi_app_requirements": ["six"]}
     status, said, took = deploy("-v", "--diff", **wheelhouse, asgi_app_build_env={"ANOTHER_TOKEN": SECRET})
     assert status == 0, said
     seconds["with"] = [took, told(said, "packages")]
+    assert len(seconds["with"][1]) == len(hellos), "it was built on every machine"
     releases = {app.json("/")["release"] for app in hellos}
     assert len(releases) == 1, "one release for all"
     found = [
@@ -86,7 +96,7 @@ def test_hosts_without_an_index(hellos, as_found, deploy, request, tmp_path, mon
         monkeypatch.setenv(name, NOWHERE)
     status, said, _seconds = deploy(**wheelhouse)
     assert status == 0, said
-    assert re.findall(r"changed=(\d+)", said) == ["0"] * len(hellos)
+    assert re.findall(r"changed=(\d+)", said) == ["0"] * len(hellos), said
     assert {app.json("/")["release"] for app in hellos} == releases
 
     for name, (whole, packages) in seconds.items():

@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,7 @@ def tools(tmp_path, monkeypatch):
         if recorded.refused and recorded.refused in argv:
             raise wheelhouse.WheelError(*blame.split(" ", 1), remedy or "something else")
         if "venv" in argv:
+            time.sleep(0.05)
             Path(argv[-1], "bin").mkdir(parents=True)
             Path(argv[-1], "bin", "python").touch()
         elif "download" in argv:
@@ -273,6 +275,23 @@ def test_a_host_that_lacks_uv_gets_it(tools, run):
     wheels = provide_wheels(PACKAGE, SETTINGS, resolution, TARGET, True, run())
     assert "uv==0.13.8\n" in tools.read
     assert len(wheels["tools"]) == 1
+
+
+def test_uv_is_resolved_for_each_oldest_python(tools, run):
+    for python in ("python3.13", "python3.11"):
+        settings = SETTINGS._replace(python=python)
+        resolution = resolve_wheels(PACKAGE, settings, run())
+        provide_wheels(PACKAGE, settings, resolution, TARGET._replace(python=f"{python[6:]}.2"), True, run())
+    assert tools.read.count("uv==0.13.8\n") == 2
+
+
+def test_two_apps_at_once_make_the_tools_once(tools, run):
+    directory = run()
+    with ThreadPoolExecutor() as pool:
+        for number in range(4):
+            source = Resolved("package", "1.0", f"d{number}", details={"requirement": "app==1.0"})
+            pool.submit(resolve_wheels, source, SETTINGS, directory)
+    assert (tools.count("venv"), tools.count("compile")) == (1, 4)
 
 
 def test_what_has_not_been_used_for_long_goes(tools, run, tmp_path):
