@@ -58,6 +58,18 @@ class App:
     def property_of(self, unit: str, name: str) -> str:
         return self.host.check_output(f"systemctl show --value --property={name} {unit}")
 
+    def fingerprint(self) -> tuple[str, str]:
+        """Everything that a deployment consists of, by path, time, size and link target.
+
+        Not by change time: releases share files with uv's cache, and another link to a file changes that.
+        """
+        find = (
+            f"find /etc /opt /srv /run/{self.name} /usr/local /var/lib/dpkg -type f,l,s ! -name '.*lock' "
+            "-printf '%p %T@ %s %l\\n'"
+        )
+        units = f"systemctl show --property=Id,ActiveState,MainPID '{self.name}@*' nginx.service"
+        return self.host.check_output(find), self.host.check_output(units)
+
     def ask(self, path: str, **options: Any) -> probe.Answer:
         """Ask from outside the machine, over HTTPS unless `tls=False`."""
         return probe.ask(self.server_name, self.port(443 if options.get("tls", True) else 80), path, **options)

@@ -10,7 +10,10 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   _input:
-    description: Facts of the host (C(ansible_facts)); the subset V(hardware) has what is needed.
+    description:
+      - Facts of the host, those that M(asgi.deploy.host_info) returns as C(capacity) or Ansible's own of the subset
+        V(hardware) (C(ansible_facts)).
+      - Ansible's know nothing of control groups and of other apps.
     type: dict
     required: true
   workers:
@@ -21,9 +24,10 @@ options:
     description:
       - Kind of the workers.
       - V(async) workers serve many requests at once, CPUs + 1 of them are run.
+      - V(threads) are processes with threads, of which each uses one CPU at a time; CPUs + 1 of them are run.
       - V(sync) workers serve one request at a time, 2 x CPUs + 1 of them are run (gunicorn's recommendation).
     type: str
-    choices: [async, sync]
+    choices: [async, sync, threads]
     default: async
   minimum:
     description: Never fewer workers than this; wins over the memory.
@@ -34,11 +38,31 @@ options:
     type: int
   worker_memory:
     description:
-      - Memory of one worker in MiB.
-      - When set, both slots together, as they run during a deploy, take no more than what the host has.
-    type: int
+      - Memory of one worker in MiB. When set, both slots together, as they run during a deploy, take no more than there is.
+      - V(measured) counts what the largest live worker of O(app) takes and a quarter more, at least 128 MiB and never less
+        than the live configuration counts.
+    type: raw
   reserved_memory:
     description: Memory in MiB that is left to the rest of the system.
     type: int
     default: 0
+  memory_share:
+    description:
+      - Percentage of the memory that O(app) may take.
+      - By default all apps of the host get the same share, however many workers they have. CPUs are not shared out, as
+        an idle worker takes none.
+    type: int
+  cpu_quota:
+    description: C(CPUQuota) of the unit, such as V(150%).
+    type: str
+  memory_max:
+    description: C(MemoryMax) of the unit, such as V(2G). Each slot has it for itself.
+    type: str
+  unit_settings:
+    description: Further settings of the unit, of which C(AllowedCPUs), C(CPUAffinity), C(CPUQuota), C(MemoryHigh) and
+      C(MemoryMax) count; they win over O(cpu_quota) and O(memory_max).
+    type: dict
+  app:
+    description: Name of the app, which is not counted among the others of the host.
+    type: str
 """

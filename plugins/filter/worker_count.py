@@ -18,6 +18,7 @@ extends_documentation_fragment:
 seealso:
   - plugin: asgi.deploy.worker_plan
     plugin_type: filter
+  - module: asgi.deploy.host_info
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """

@@ -12,6 +12,8 @@ version_added: 0.1.0
 description:
   - Computes the number of gunicorn workers from the facts gathered on the host, never from the controller, and says how
     it came about.
+  - The same facts give the same plan, and facts that differ by what another kernel takes for itself do as well: a plan is
+    part of the configuration, and another configuration is activated.
   - Fails when the facts hold no CPU count.
 positional: _input, workers
 extends_documentation_fragment:
@@ -19,6 +21,7 @@ extends_documentation_fragment:
 seealso:
   - plugin: asgi.deploy.worker_count
     plugin_type: filter
+  - module: asgi.deploy.host_info
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """
@@ -40,14 +43,20 @@ _value:
     reason:
       description: The number and how it came about, in words.
       type: str
+    kind:
+      description: Kind of the workers.
+      type: str
     cpus:
-      description: CPUs that processes on the host may use; 0 if the number was explicit.
+      description: CPUs that the workers can use at once; 0 if the number was explicit.
       type: int
     by_cpu:
       description: What the CPUs alone would give.
       type: int
     by_memory:
       description: What the memory alone would allow; null if it was not considered.
+      type: int
+    worker_memory:
+      description: Memory in MiB that was counted for a worker; null if it was not considered.
       type: int
 """
 

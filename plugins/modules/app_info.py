@@ -63,6 +63,10 @@ apps:
     workers:
       description: Number of worker processes.
       type: int
+    plan:
+      description: How many workers the live configuration has, and why; null if nothing is live.
+      type: str
+      sample: 5 = 4 CPUs + 1; memory would allow 30
     previous:
       description: Id of the release that a rollback would go to; null if there is none.
       type: str
@@ -82,15 +86,14 @@ apps:
 
 import glob
 import json
-import os
-import re
-import ssl
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.asgi.deploy.plugins.module_utils.capacity import live_plan
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import is_name, layout, release_paths
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, rollback_target
+from ansible_collections.asgi.deploy.plugins.module_utils.site_certificate import certificate_path, read_certificate
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App, other
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
 from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
@@ -126,6 +129,7 @@ def _describe(module, paths):
         "state": service.active if service else "not deployed",
         "since": service.since if service else "",
         "workers": len(children(service.main_pid)) if service else 0,
+        "plan": live_plan(paths["name"])["reason"],
         "previous": _previous(app, pair),
         "idle_state": idle.active,
         "python": manifest.get("python"),
@@ -143,14 +147,8 @@ def _previous(app, pair):
 
 def _certificate_days(module, site):
     """Return the days until the certificate that nginx uses for *site* expires."""
-    found = re.search(r"^\s*ssl_certificate\s+\"?([^\s\";]+)", read_text(site) or "", re.MULTILINE)
-    if not found or not os.path.exists(found.group(1)):
-        return None
-    status, out, _err = module.run_command(["openssl", "x509", "-noout", "-enddate", "-in", found.group(1)])
-    if status:
-        return None
-    expires = ssl.cert_time_to_seconds(out.strip().split("=", 1)[1])
-    return int((expires - time.time()) // 86400)
+    found = read_certificate(module.run_command, certificate_path(read_text(site)), time.time())
+    return found["days"] if found else None
 
 
 if __name__ == "__main__":

@@ -94,7 +94,6 @@ import contextlib
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -107,8 +106,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils.files import (
     read_link,
     read_text,
     replace_link,
-    write_text,
 )
+from ansible_collections.asgi.deploy.plugins.module_utils.nginx_copy import is_there, put, try_copy
 from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
 
 CONFIGURATION = Path("/etc/nginx")
@@ -143,7 +142,7 @@ class Site:
         try:
             self.drops_default = decide.removes_default(
                 module.params["default_site"],
-                present=_there(DEFAULT_LINK),
+                present=is_there(DEFAULT_LINK),
                 is_link=DEFAULT_LINK.is_symlink(),
                 untouched=self._default_untouched(),
             )
@@ -205,30 +204,8 @@ class Site:
             self._test_copy(Path(directory))
 
     def _test_copy(self, directory: Path) -> None:
-        copy, logs, pid = directory / "etc", directory / "log", directory / "nginx.pid"
-        # The test also creates log files and the pid file: those go into the copy as well.
-        moves = {
-            f"{CONFIGURATION}/": f"{copy}/",
-            f"{LOGS}/": f"{logs}/",
-            "/run/nginx.pid": str(pid),
-            "/var/run/nginx.pid": str(pid),
-        }
-
-        # A link that leads nowhere is left out; should nginx care, then the reload says so.
-        shutil.copytree(CONFIGURATION, copy, ignore_dangling_symlinks=True)
-        for each in [LOGS, *LOGS.rglob("*/")]:
-            if each.is_dir():
-                (logs / each.relative_to(LOGS)).mkdir(parents=True, exist_ok=True)
-        for each in copy.rglob("*"):
-            if each.is_file():
-                _relocate_file(each, moves)
-        for path, text in self.changes.items():
-            _put(copy / path.relative_to(CONFIGURATION), text and decide.relocate(text.encode(), moves).decode())
-        if self.drops_default:
-            _put(copy / DEFAULT_LINK.relative_to(CONFIGURATION), None)
-
-        status, out, err = self.module.run_command([self.nginx, "-t", "-c", str(copy / "nginx.conf")])
-        said = decide.readable(err or out, moves)
+        changes = {**self.changes, DEFAULT_LINK: None} if self.drops_default else self.changes
+        status, said = try_copy(self.module.run_command, self.nginx, directory, CONFIGURATION, LOGS, changes)
         if status:
             raise Refused(f"nginx refuses this, so nothing was changed: {said}")
         twice = decide.served_twice(said, [text for text in self.changes.values() if text])
@@ -248,12 +225,12 @@ class Site:
         if self.drops_default:
             DEFAULT_LINK.unlink()
         for path, text in self.changes.items():
-            _put(path, text)
+            put(path, text)
 
     def restore(self) -> None:
         _touch(CHANGED, time.time())
         for path in self.changes:
-            _put(path, self.before[path])
+            put(path, self.before[path])
         if self.drops_default:
             replace_link(str(DEFAULT_LINK), self.default_target)
 
@@ -295,25 +272,6 @@ class Site:
 
 def _difference(path, before, after):
     return {"before_header": str(path), "after_header": str(path), "before": before, "after": after}
-
-
-def _there(path):
-    """Return whether *path* is something, be it a link that leads nowhere."""
-    return path.is_symlink() or path.exists()
-
-
-def _put(path, text):
-    if text is not None:
-        write_text(str(path), text)
-    elif _there(path):
-        path.unlink()
-
-
-def _relocate_file(path, moves):
-    content = path.read_bytes()
-    moved = decide.relocate(content, moves)
-    if moved != content:
-        path.write_bytes(moved)
 
 
 def _touch(path, when):

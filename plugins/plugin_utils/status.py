@@ -8,7 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-COLUMNS = ("host", "app", "slot", "release", "state", "workers", "rollback to", "certificate", "since")
+COLUMNS = (
+    "host",
+    "app",
+    "slot",
+    "release",
+    "state",
+    "workers",
+    "rollback to",
+    "certificate",
+    "since",
+    "why so many workers",
+)
 
 
 def rows(hosts: Iterable[str], found: Iterable[dict]) -> list[dict]:
@@ -43,6 +54,7 @@ def _cells(row: dict) -> tuple[str, ...]:
         row.get("previous") or "-",
         "-" if days is None else f"{days} days",
         _minute(row.get("since")),
+        row.get("plan") or "-",
     )
 
 

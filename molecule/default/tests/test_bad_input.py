@@ -82,18 +82,6 @@ CASES = {
 }
 
 
-def fingerprint(app):
-    """Everything that a deployment consists of, by path, time, size and link target.
-
-    Not by change time: releases share files with uv's cache, and another link to a file changes that.
-    """
-    find = (
-        "find /etc /opt /srv /run/hello /usr/local /var/lib/dpkg -type f,l,s ! -name '.*lock' -printf '%p %T@ %s %l\\n'"
-    )
-    units = "systemctl show --property=Id,ActiveState,MainPID 'hello@*' nginx.service"
-    return app.host.check_output(find), app.host.check_output(units)
-
-
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory):
     """A git repository with one commit."""
@@ -117,11 +105,11 @@ def test_bad_input(one_hello, playbook, tmp_path, repository, changes, expected)
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(yaml.safe_dump({"asgi": {"hosts": {"machine": variables}}}))
     inventory.write_text(inventory.read_text().replace("{{ inventory_dir }}", str(SCENARIO / "inventory")))
-    before = fingerprint(one_hello)
+    before = one_hello.fingerprint()
 
     status, said = playbook("site", inventory=inventory)
 
     assert status != 0, said
     assert [words for words in expected if words not in said] == [], said
     assert "not-for-other-eyes" not in said
-    assert fingerprint(one_hello) == before
+    assert one_hello.fingerprint() == before

@@ -14,7 +14,6 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Contex
 AT_LEAST = {
     "asgi_server_workers_min": 1,
     "asgi_server_workers_max": 1,
-    "asgi_server_worker_memory": 1,
     "asgi_server_reserved_memory": 0,
     "asgi_server_keepalive": 1,
     "asgi_server_timeout": 1,
@@ -60,9 +59,16 @@ def problems(context: Context) -> list[Problem]:
 
 def _workers(options):
     workers = options["asgi_server_workers"]
-    whole = isinstance(workers, int) and not isinstance(workers, bool) or str(workers).isdecimal()
-    if workers != "auto" and not (whole and int(workers) >= 1):
+    if workers != "auto" and not _is_count(workers):
         yield Problem("asgi_server_workers", f"is {workers!r}", "give 'auto' or a number of at least 1")
+    memory = options["asgi_server_worker_memory"]
+    if memory != "measured" and not _is_count(memory):
+        yield Problem(
+            "asgi_server_worker_memory", f"is {memory!r}", "give a number of MiB of at least 1, or 'measured'"
+        )
+    share = options.get("asgi_server_memory_share")
+    if share is not None and not 1 <= share <= 100:
+        yield Problem("asgi_server_memory_share", f"is {share}", "give a percentage from 1 to 100")
     least, most = options["asgi_server_workers_min"], options.get("asgi_server_workers_max")
     if most is not None and most < least:
         yield Problem(
@@ -70,6 +76,12 @@ def _workers(options):
             f"is {most}, less than asgi_server_workers_min, which is {least}",
             "raise the one or lower the other",
         )
+
+
+def _is_count(value):
+    """Return whether *value* is a number of at least 1, or the text of one."""
+    whole = isinstance(value, int) and not isinstance(value, bool) or str(value).isdecimal()
+    return whole and int(value) >= 1
 
 
 def _probe(options):

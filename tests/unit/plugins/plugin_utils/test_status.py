@@ -12,6 +12,7 @@ APP = {
     "release": "src-1",
     "state": "active",
     "workers": 3,
+    "plan": "3 = 2 CPUs + 1; memory would allow 14",
     "previous": None,
     "certificate_days": 364,
     "since": "Sat 2026-11-21 00:46:28 UTC",
@@ -29,14 +30,14 @@ def test_the_table_is_aligned():
     lines = as_table(rows(["a-long-host-name"], [{"apps": [APP]}])).splitlines()
 
     assert lines[0].index("slot") == lines[1].index("green")
-    assert lines[1].endswith("364 days     2026-11-21 00:46")
+    assert lines[1].endswith("364 days     2026-11-21 00:46  3 = 2 CPUs + 1; memory would allow 14")
 
 
 def test_what_is_unknown_is_a_dash():
     empty = {"name": "hello", "slot": None, "release": None, "state": "not deployed"}
 
     assert as_table(rows(["web1"], [{"apps": [empty]}])).splitlines()[1].split() == (
-        ["web1", "hello", "-", "-", "not", "deployed", "0", "-", "-", "-"]
+        ["web1", "hello", "-", "-", "not", "deployed", "0", "-", "-", "-", "-"]
     )
 
 

@@ -8,33 +8,128 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
-def facts(cpus=4, memory=8192):
-    return {"processor_nproc": cpus, "memtotal_mb": memory}
+def facts(cpus=4, memory=8192, **others):
+    return {"processor_nproc": cpus, "memtotal_mb": memory, **others}
+
+
+def plan_of(cpus=4, memory=8192, others=None, **options):
+    return worker_plan(facts(cpus, memory, **(others or {})), **options)
 
 
 @pytest.mark.parametrize(
-    ("cpus", "memory", "options", "workers", "reason"),
+    ("cpus", "memory", "options", "reason"),
     [
-        (1, 1024, {}, 2, "2 = 1 CPUs + 1"),
-        (4, 8192, {}, 5, "5 = 4 CPUs + 1"),
-        (64, 8192, {}, 65, "65 = 64 CPUs + 1"),
-        (4, 8192, {"kind": "sync"}, 9, "9 = 2 x 4 CPUs + 1"),
-        (1, 1024, {"kind": "sync"}, 3, "3 = 2 x 1 CPUs + 1"),
-        (4, 8192, {"worker_memory": 128}, 5, "5 = 4 CPUs + 1; memory would allow 32"),
-        (8, 1024, {"worker_memory": 128}, 4, "4 = memory for 4 (8 CPUs + 1 would be 9); memory would allow 4"),
-        (8, 1024, {"worker_memory": 128, "reserved_memory": 512}, 2, "2 = memory for 2"),
-        (8, 512, {"worker_memory": 512, "minimum": 2}, 2, "2 = the minimum (memory for 0"),
-        (1, 1024, {"minimum": 3}, 3, "3 = the minimum (1 CPUs + 1 would be 2)"),
-        (32, 65536, {"maximum": 8}, 8, "8 = the maximum (32 CPUs + 1 would be 33)"),
-        (2, 4096, {"workers": 7}, 7, "7 = set explicitly"),
-        (2, 256, {"workers": "7", "worker_memory": 512, "maximum": 3}, 7, "7 = set explicitly"),
+        (1, 1024, {}, "2 = 1 CPU + 1"),
+        (4, 8192, {}, "5 = 4 CPUs + 1"),
+        (64, 8192, {}, "65 = 64 CPUs + 1"),
+        (4, 8192, {"kind": "sync"}, "9 = 2 x 4 CPUs + 1"),
+        (4, 8192, {"kind": "threads"}, "5 = 4 CPUs + 1"),
+        # 8192 MiB, two masters of 32 MiB and two slots
+        (4, 8192, {"worker_memory": 128}, "5 = 4 CPUs + 1; memory would allow 31"),
+        (4, 8192, {"worker_memory": "128"}, "5 = 4 CPUs + 1; memory would allow 31"),
+        (
+            8,
+            1024,
+            {"worker_memory": 128},
+            "3 = what memory allows (1024 MiB, 128 MiB a worker in two slots); 8 CPUs + 1 would be 9",
+        ),
+        (
+            8,
+            1024,
+            {"worker_memory": 128, "reserved_memory": 256},
+            "2 = what memory allows (1024 MiB less 256 for the system, 128 MiB a worker in two slots); 8 CPUs + 1 would be 9",
+        ),
+        (
+            8,
+            512,
+            {"worker_memory": 512, "minimum": 2},
+            "2 = the minimum; 8 CPUs + 1 would be 9; memory would allow 0",
+        ),
+        (1, 1024, {"minimum": 3}, "3 = the minimum; 1 CPU + 1 would be 2"),
+        (32, 65536, {"maximum": 8}, "8 = the maximum; 32 CPUs + 1 would be 33"),
+        (2, 4096, {"workers": 7}, "7 = set explicitly"),
+        (2, 256, {"workers": "7", "worker_memory": 512, "maximum": 3}, "7 = set explicitly"),
     ],
 )
-def test_plans(cpus, memory, options, workers, reason):
-    plan = worker_plan(facts(cpus, memory), **options)
+def test_plans(cpus, memory, options, reason):
+    plan = plan_of(cpus, memory, **options)
 
-    assert plan.workers == workers
-    assert plan.reason.startswith(reason)
+    assert plan.reason == reason
+    assert plan.workers == int(reason.split()[0])
+
+
+@pytest.mark.parametrize(
+    ("others", "options", "reason"),
+    [
+        ({"cgroup_cpus": 2.0}, {}, "3 = 2 of 8 CPUs (a control group's limit of 2) + 1"),
+        ({"cgroup_cpus": 1.5}, {"kind": "sync"}, "5 = 2 x 2 of 8 CPUs (a control group's limit of 1.5) + 1"),
+        ({"cgroup_cpus": 16.0}, {}, "9 = 8 CPUs + 1"),
+        ({}, {"cpu_quota": "150%"}, "3 = 2 of 8 CPUs (CPUQuota=150%) + 1"),
+        ({}, {"cpu_quota": "50"}, "2 = 1 of 8 CPUs (CPUQuota=50%) + 1"),
+        ({"cgroup_cpus": 2.0}, {"cpu_quota": "100%"}, "2 = 1 of 8 CPUs (CPUQuota=100%) + 1"),
+        ({}, {"cpu_quota": "300%", "unit_settings": {"CPUQuota": "100%"}}, "2 = 1 of 8 CPUs (CPUQuota=100%) + 1"),
+        ({}, {"unit_settings": {"CPUAffinity": "0-2 6"}}, "5 = 4 of 8 CPUs (CPUAffinity=0-2 6) + 1"),
+        ({}, {"unit_settings": {"AllowedCPUs": ["0", "1"]}}, "3 = 2 of 8 CPUs (AllowedCPUs=0 1) + 1"),
+        ({}, {"unit_settings": {"CPUAffinity": "numa"}}, "9 = 8 CPUs + 1"),
+    ],
+)
+def test_what_limits_the_cpus(others, options, reason):
+    assert plan_of(cpus=8, others=others, **options).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("others", "options", "allowed", "why"),
+    [
+        ({}, {}, 31, "8192 MiB,"),
+        ({"cgroup_memory_mb": 2048}, {}, 7, "2048 MiB,"),
+        ({"cgroup_memory_mb": 16384}, {}, 31, "8192 MiB,"),
+        ({"cgroup_app_memory_mb": 1024}, {}, 3, "1024 MiB in the app's control group"),
+        # a slot of its own: one master, one slot
+        ({}, {"memory_max": "1G"}, 7, "1024 MiB of the unit's own limit"),
+        ({}, {"memory_max": "524288K"}, 3, "512 MiB of the unit's own limit"),
+        ({}, {"memory_max": "536870912"}, 3, "512 MiB of the unit's own limit"),
+        ({}, {"memory_max": "10%"}, 6, "819 MiB of the unit's own limit"),
+        ({}, {"memory_max": "infinity"}, 31, "8192 MiB,"),
+        ({}, {"memory_max": "2G", "unit_settings": {"MemoryMax": "512M"}}, 3, "512 MiB of the unit's own limit"),
+        ({}, {"memory_max": "2G", "unit_settings": {"MemoryHigh": "1G"}}, 7, "1024 MiB of the unit's own limit"),
+        ({}, {"memory_share": 25}, 7, "25 % of 8192 MiB,"),
+        ({"apps": [{"name": "me"}]}, {}, 31, "8192 MiB,"),
+        ({"apps": [{"name": "me"}, {"name": "a"}, {"name": "b"}]}, {}, 10, "8192 MiB, shared by 3 apps,"),
+        ({"apps": [{"name": "a"}]}, {}, 15, "8192 MiB, shared by 2 apps,"),
+        ({"apps": [{"name": "a"}]}, {"memory_share": 100}, 31, "100 % of 8192 MiB,"),
+    ],
+)
+def test_what_limits_the_memory(others, options, allowed, why):
+    plan = plan_of(cpus=64, others=others, worker_memory=128, app="me", **options)
+
+    assert plan.by_memory == plan.workers == allowed
+    assert why in plan.reason
+
+
+@pytest.mark.parametrize(
+    ("measured", "remembered", "counted"),
+    [
+        (None, None, 128),
+        (40, None, 128),
+        (128, None, 128),
+        (129, None, 192),  # a quarter more, to the next 32
+        (300, None, 384),
+        (40, 384, 384),  # fresh workers of a new configuration
+        (384, 384, 384),
+        (385, 384, 512),
+    ],
+)
+def test_a_measured_worker_is_remembered(measured, remembered, counted):
+    others = {"measured_memory_mb": measured, "apps": [{"name": "me", "worker_memory": remembered}]}
+
+    assert plan_of(others=others, worker_memory="measured", app="me").worker_memory == counted
+    # the next run finds what this one has counted, and fresh or grown workers
+    others["apps"][0]["worker_memory"] = counted
+    assert plan_of(others=others, worker_memory="measured", app="me").worker_memory == counted
+
+
+def test_what_another_kernel_takes_is_no_other_plan():
+    assert plan_of(cpus=64, memory=7951, worker_memory=128) == plan_of(cpus=64, memory=7940, worker_memory=128)
 
 
 @pytest.mark.parametrize(
@@ -45,10 +140,13 @@ def test_plans(cpus, memory, options, workers, reason):
         ({"workers": 1.5}, "must be 'auto' or a number"),
         ({"workers": 0}, "at least one worker"),
         ({"workers": "-2"}, "must be 'auto' or a number"),
-        ({"kind": "gevent"}, "one of async, sync"),
+        ({"kind": "gevent"}, "one of async, sync, threads"),
         ({"minimum": 0}, "at least one worker"),
         ({"minimum": 4, "maximum": 3}, "less than the minimum"),
         ({"worker_memory": 0}, "at least 1 MiB"),
+        ({"worker_memory": "much"}, "or 'measured'"),
+        ({"memory_share": 0}, "percentage"),
+        ({"memory_share": 101}, "percentage"),
     ],
 )
 def test_values_that_make_no_sense(options, message):
@@ -78,24 +176,66 @@ def test_without_facts_nothing_is_guessed():
 MACHINES = {
     "cpus": st.integers(1, 512),
     "memory": st.integers(128, 1 << 20),
-    "worker_memory": st.integers(16, 4096),
-    "minimum": st.integers(1, 8),
-    "kind": st.sampled_from(["async", "sync"]),
+    "quota": st.none() | st.floats(0.1, 512),
+    "limit": st.none() | st.integers(64, 1 << 20),
+    "apps": st.integers(0, 5),
 }
+OPTIONS = {
+    "worker_memory": st.integers(16, 4096),
+    "reserved_memory": st.integers(0, 4096),
+    "minimum": st.integers(1, 8),
+    "maximum": st.none() | st.integers(8, 64),
+    "kind": st.sampled_from(["async", "sync", "threads"]),
+    "memory_max": st.none() | st.sampled_from(["256M", "2G", "50%", "infinity"]),
+    "cpu_quota": st.none() | st.sampled_from(["50%", "150%", "6400%"]),
+    "memory_share": st.none() | st.integers(1, 100),
+}
+MACHINE, LIMITS = st.fixed_dictionaries(MACHINES), st.fixed_dictionaries(OPTIONS)
 
 
-@given(**MACHINES)
-def test_bounds(cpus, memory, worker_memory, minimum, kind):
-    plan = worker_plan(facts(cpus, memory), kind=kind, minimum=minimum, worker_memory=worker_memory)
+def plan_on(machine, options):
+    others = {
+        "cgroup_cpus": machine["quota"],
+        "cgroup_memory_mb": machine["limit"],
+        "apps": [{"name": f"app{number}"} for number in range(machine["apps"])],
+    }
+    return plan_of(machine["cpus"], machine["memory"], others, app="me", **options)
 
-    assert plan.workers >= minimum
-    assert plan.workers == minimum or 2 * plan.workers * worker_memory <= memory
+
+@given(MACHINE, LIMITS)
+def test_bounds(machine, options):
+    plan = plan_on(machine, options)
+
+    assert plan.workers >= options["minimum"]
+    assert options["maximum"] is None or plan.workers <= options["maximum"]
+    assert plan.workers <= max(2 * machine["cpus"] + 1, options["minimum"])
+    # both slots and what is reserved fit into what there is, unless the user's minimum says otherwise
+    available = min(machine["memory"], machine["limit"] or machine["memory"]) - options["reserved_memory"]
+    assert plan.workers == options["minimum"] or 2 * plan.workers * options["worker_memory"] <= available
+    assert plan.workers == options["minimum"] or plan.workers <= plan.by_memory
 
 
-@given(**MACHINES)
-def test_a_larger_machine_never_gets_fewer_workers(cpus, memory, worker_memory, minimum, kind):
-    def workers(cpus, memory):
-        return worker_plan(facts(cpus, memory), kind=kind, minimum=minimum, worker_memory=worker_memory).workers
+@given(MACHINE, LIMITS, st.integers(1, 64), st.integers(1, 4096))
+def test_a_larger_machine_never_gets_fewer_workers(machine, options, cpus, memory):
+    workers = plan_on(machine, options).workers
 
-    assert workers(cpus, memory) <= workers(cpus + 1, memory)
-    assert workers(cpus, memory) <= workers(cpus, memory + 512)
+    assert workers <= plan_on({**machine, "cpus": machine["cpus"] + cpus}, options).workers
+    assert workers <= plan_on({**machine, "memory": machine["memory"] + memory}, options).workers
+    if machine["quota"]:
+        assert workers <= plan_on({**machine, "quota": machine["quota"] + cpus / 8}, options).workers
+    if machine["limit"]:
+        assert workers <= plan_on({**machine, "limit": machine["limit"] + memory}, options).workers
+
+
+@given(MACHINE, LIMITS)
+def test_another_app_never_brings_more_workers(machine, options):
+    assert plan_on({**machine, "apps": machine["apps"] + 1}, options).workers <= plan_on(machine, options).workers
+
+
+@given(MACHINE, LIMITS)
+def test_a_reason_begins_with_the_number_and_is_one_plain_line(machine, options):
+    plan = plan_on(machine, options)
+
+    assert plan.reason.startswith(f"{plan.workers} = ")
+    assert plan.reason.isascii()
+    assert plan.reason.isprintable()
