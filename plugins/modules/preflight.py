@@ -22,6 +22,10 @@ options:
     elements: str
     choices: [asgi_app, asgi_server, asgi_proxy]
     default: [asgi_app, asgi_server, asgi_proxy]
+  playbook:
+    description: Playbook of this collection whose own variables, such as C(asgi_deploy_batches), are checked, too.
+    type: str
+    choices: [deploy, reload, rollback, status]
 attributes:
   check_mode:
     description: Checks in any case.
