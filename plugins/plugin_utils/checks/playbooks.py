@@ -15,6 +15,7 @@ from ansible.module_utils.parsing.convert_bool import BOOLEANS
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.shared import hook_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import batch_sizes
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils.status import ASPECTS
 
 ON_FAILURE = ("rollback", "stop")
 FORMATS = ("table", "json")
@@ -25,7 +26,14 @@ VARIABLES = {
     "deploy": (*BATCHES, "asgi_deploy_on_failure", *HOOKS),
     "reload": ("asgi_name", *BATCHES, *HOOKS, "asgi_reload_timeout"),
     "rollback": ("asgi_name", *BATCHES, *HOOKS, "asgi_rollback_allow_bad"),
-    "status": ("asgi_status_format", "asgi_status_file", "asgi_status_json", "asgi_status_html", "asgi_status_strict"),
+    "status": (
+        "asgi_status_format",
+        "asgi_status_file",
+        "asgi_status_json",
+        "asgi_status_html",
+        "asgi_status_ignore",
+        "asgi_status_strict",
+    ),
 }
 REQUIRED = {"asgi_name": "it is: the name of the app"}
 
@@ -95,6 +103,17 @@ def _path(name: str, value: Any) -> Iterator[Problem]:
         yield Problem(name, f"is {value!r}", "give the path of a file on the controller")
 
 
+def _aspects(name: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, (list, tuple)):
+        yield Problem(
+            name, f"is {value!r}", f'give a list; on the command line as JSON: -e \'{{"{name}": ["workers"]}}\''
+        )
+        return
+    for aspect in value:
+        if aspect not in ASPECTS:
+            yield Problem(name, f"contains {aspect!r}", f"give some of {', '.join(ASPECTS)}")
+
+
 CHECKS: dict[str, Callable[[str, Any], Iterator[Problem]]] = {
     "asgi_deploy_batches": _batches,
     "asgi_deploy_max_failures": _number(0),
@@ -105,5 +124,6 @@ CHECKS: dict[str, Callable[[str, Any], Iterator[Problem]]] = {
     "asgi_status_file": _path,
     "asgi_status_json": _path,
     "asgi_status_html": _path,
+    "asgi_status_ignore": _aspects,
     "asgi_status_strict": _switch,
 }
