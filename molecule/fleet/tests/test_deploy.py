@@ -143,7 +143,7 @@ def test_a_controller_that_dies_between_batches(fleet, start, playbook, release,
 
     def die():
         controller = start("deploy", asgi_deploy_batches=1, **variables)
-        wait_for(lambda: fleet["app1"].release != before, "the first host")
+        wait_for(lambda: fleet["app1"].release != before, "the first host", seconds=300)
         kill(controller)
 
     found = under_traffic(die)
