@@ -87,7 +87,7 @@ lock: venv ## Resolve requirements-dev.in into requirements-dev.txt, for every s
 
 clean: ## Remove what the targets above left here, the test images included
 	rm -rf .venv .cache .ansible .pytest_cache .ruff_cache .hypothesis tests/output asgi-deploy-*.tar.gz
-	-@docker image rm asgi-target:12 asgi-target:13 asgi-base:12 asgi-base:13 >/dev/null 2>&1
+	-@docker image rm asgi-judge asgi-target:12 asgi-target:13 asgi-base:12 asgi-base:13 >/dev/null 2>&1
 
 venv:
 	@tools/venv.sh

@@ -1,14 +1,16 @@
 """Ask a deployed site over HTTPS and WebSocket, by server name, on any port of this machine.
 
-For the demo and for the tests. Certificates are not verified: the machines that these ask sign their own.
+For the demo and for the tests. Certificates are verified where a CA is given: most machines that these ask sign their own.
 """
 
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import ssl
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from websockets.sync.client import connect
 
@@ -22,6 +24,9 @@ class Answer(NamedTuple):
     def text(self) -> str:
         return self.body.decode()
 
+    def json(self) -> Any:
+        return json.loads(self.body)
+
 
 def ask(
     name: str,
@@ -32,11 +37,13 @@ def ask(
     body: bytes | None = None,
     headers: dict[str, str] | None = None,
     tls: bool = True,
+    ca: Path | None = None,
+    first: bytes = b"",
     timeout: float = 15,
 ) -> Answer:
     """Send one request on a connection of its own and return the answer. The path goes out exactly as it is given."""
     connection = http.client.HTTPConnection(name, timeout=timeout)
-    connection.sock = open_socket(name, port, tls=tls, timeout=timeout)
+    connection.sock = open_socket(name, port, tls=tls, ca=ca, first=first, timeout=timeout)
     try:
         connection.request(method, path, body, {"Connection": "close", **(headers or {})})
         answer = connection.getresponse()
@@ -45,20 +52,24 @@ def ask(
         connection.close()
 
 
-def websocket_echo(name: str, port: int, path: str, text: str, *, timeout: float = 15) -> str:
+def websocket_echo(name: str, port: int, path: str, text: str, *, ca: Path | None = None, timeout: float = 15) -> str:
     """Send *text* over a WebSocket and return what comes back."""
-    encrypted = open_socket(name, port, timeout=timeout)
+    encrypted = open_socket(name, port, ca=ca, timeout=timeout)
     with connect(f"ws://{name}{path}", sock=encrypted, proxy=None, open_timeout=timeout) as peer:
         peer.send(text)
         return peer.recv(timeout=timeout)
 
 
-def open_socket(name: str, port: int, *, tls: bool = True, timeout: float = 15) -> socket.socket:
-    """Connect to *port* of this machine; over TLS, ask for the site *name*."""
+def open_socket(
+    name: str, port: int, *, tls: bool = True, ca: Path | None = None, first: bytes = b"", timeout: float = 15
+) -> socket.socket:
+    """Connect to *port* of this machine and send *first*; then over TLS, ask for the site *name*."""
     plain = socket.create_connection(("127.0.0.1", port), timeout)
+    plain.sendall(first)
     if not tls:
         return plain
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = ssl.create_default_context(cafile=ca)
+    if ca is None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     return context.wrap_socket(plain, server_hostname=name)

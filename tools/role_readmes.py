@@ -55,18 +55,24 @@ def entries(options: dict, depth: int = 0) -> list[str]:
 
 
 def readme(role: Path) -> str:
-    spec = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]
+    specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
     lines = [
         f"<!-- Made from meta/argument_specs.yml by tools/{Path(__file__).name}; change that instead. -->",
         f"# {role.name}",
         "",
-        f"{spec['short_description']}.",
-        "",
+        *described(specs.pop("main")),
     ]
+    for name, spec in specs.items():
+        lines += ["", f"# {role.name}, `tasks_from: {name}`", "", *described(spec)]
+    return "\n".join(lines) + "\n"
+
+
+def described(spec: dict) -> list[str]:
+    """Return what an entry point does and takes."""
+    lines = [f"{spec['short_description']}.", ""]
     for paragraph in paragraphs(spec["description"]):
         lines += [paragraph, ""]
-    lines += ["## Variables", "", *entries(spec["options"])]
-    return "\n".join(lines) + "\n"
+    return [*lines, "## Variables", "", *entries(spec["options"])]
 
 
 def main() -> int:

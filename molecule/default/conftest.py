@@ -115,9 +115,21 @@ def titiler(request: pytest.FixtureRequest) -> App:
 
 
 @pytest.fixture
+def hellos() -> list[App]:
+    """The bundled app on every machine, for what is done to all machines at once."""
+    return [app for app in ALL_APPS if app.name == "hello"]
+
+
+@pytest.fixture
 def one_hello() -> App:
     """The bundled app on one machine, where the others would only say the same."""
     return next(app for app in ALL_APPS if app.name == "hello")
+
+
+@pytest.fixture
+def everywhere() -> Callable[[str], list[App]]:
+    """The app of a name on all machines at once."""
+    return lambda name: [app for app in ALL_APPS if app.name == name]
 
 
 @pytest.fixture

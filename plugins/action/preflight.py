@@ -16,6 +16,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.paths import controlle
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem, describe
 
 ROLES = ("asgi_app", "asgi_server", "asgi_proxy")
+ENTRY_POINTS = ("main", "uninstall")
 COLLECTION = Path(__file__).resolve().parents[2]
 
 
@@ -32,13 +33,15 @@ class ActionModule(ActionBase):
             argument_spec={
                 "roles": {"type": "list", "elements": "str", "choices": list(ROLES), "default": list(ROLES)},
                 "playbook": {"type": "str", "choices": list(playbooks.VARIABLES)},
+                "entry_point": {"type": "str", "choices": list(ENTRY_POINTS), "default": ENTRY_POINTS[0]},
             }
         )
+        entry_point = arguments["entry_point"]
 
         options, problems = {}, []
         # every role's options, whichever roles are asked about: cross-variable checks need the neighbours' defaults
-        for role in ROLES:
-            found, its_problems = self._options(role, task_vars)
+        for role in ROLES if arguments["roles"] else ():
+            found, its_problems = self._options(role, entry_point, task_vars)
             options.update(found)
             if role in arguments["roles"]:
                 problems += its_problems
@@ -47,7 +50,8 @@ class ActionModule(ActionBase):
             problems += self._playbook_problems(arguments["playbook"], task_vars)
         if not problems:
             context = Context(options=options, find=controller_path)
-            for role in ("shared", *arguments["roles"]):
+            # what the roles check is about their main entry points
+            for role in ("shared", *(arguments["roles"] if entry_point == "main" else [])):
                 checks = importlib.import_module(f"ansible_collections.asgi.deploy.plugins.plugin_utils.checks.{role}")
                 problems += checks.problems(context)
 
@@ -72,11 +76,11 @@ class ActionModule(ActionBase):
         of_the_play = {name: first[name] for name in playbooks.OF_THE_PLAY & set(names) if name in first}
         return problems or playbooks.problems(Context(options=values, find=controller_path), playbook, of_the_play)
 
-    def _options(self, role, task_vars):
-        """Return the templated and typed options of *role*, and what its specification objects to."""
+    def _options(self, role, entry_point, task_vars):
+        """Return the templated and typed options of an entry point of *role*, and what its specification objects to."""
         base = COLLECTION / "roles" / role
         described = self._loader.load_from_file(str(base / "meta" / "argument_specs.yml"))
-        spec = described["argument_specs"]["main"]["options"]
+        spec = described["argument_specs"][entry_point]["options"]
         defaults = self._loader.load_from_file(str(base / "defaults" / "main.yml"), trusted_as_template=True) or {}
 
         given = {**defaults, **task_vars}

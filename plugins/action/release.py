@@ -1,14 +1,21 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Give the module release its source: resolved once in a run, sent to the hosts that have no such release yet."""
+"""Give the module release its source, and its wheels: resolved once in a run, sent to the hosts that lack them."""
 
 from __future__ import annotations
+
+import json
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.asgi.deploy.plugins.module_utils.release import ARGUMENTS, release_id
+from ansible_collections.asgi.deploy.plugins.module_utils.environment import check_environment
+from ansible_collections.asgi.deploy.plugins.module_utils.release import (
+    ARGUMENTS,
+    release_id,
+    without_credentials,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils.paths import controller_path
 from ansible_collections.asgi.deploy.plugins.plugin_utils.source import (
     SourceError,
@@ -16,6 +23,13 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.source import (
     normalise,
     resolve,
 )
+from ansible_collections.asgi.deploy.plugins.plugin_utils.wheelhouse import (
+    Settings,
+    pack_wheels,
+    provide_wheels,
+    resolve_wheels,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils.wheels import Target, missing
 
 MODULE = "asgi.deploy.release"
 
@@ -34,6 +48,10 @@ class ActionModule(ActionBase):
             source = normalise(arguments["source"], controller_path)
             resolved = resolve(source, arguments["exclude"], C.DEFAULT_LOCAL_TMP)
             check_installer(resolved, arguments["installer"])
+            settings = resolution = None
+            if arguments["wheelhouse"]:
+                settings, arguments = _split(arguments)
+                resolution = resolve_wheels(resolved, settings, C.DEFAULT_LOCAL_TMP)
         except SourceError as exc:
             raise AnsibleActionFail(str(exc)) from exc
 
@@ -46,6 +64,7 @@ class ActionModule(ActionBase):
                 module=arguments["module"],
                 requirements=arguments["requirements"],
                 server_requirements=arguments["server_requirements"],
+                wheels=resolution and resolution["digest"],
             ),
             "source": {
                 "kind": resolved.kind,
@@ -58,23 +77,59 @@ class ActionModule(ActionBase):
 
         # most runs find the release in place: ask first, send afterwards
         answer = self._ask({**arguments, "resolved": release}, task_vars)
-        if answer.pop("archive_wanted", False):
-            release["archive"] = self._send(resolved.archive)
+        archive_wanted = answer.pop("archive_wanted", False)
+        wheels_wanted = answer.pop("wheels_wanted", None)
+        if archive_wanted:
+            release["archive"] = self._send(resolved.archive, "source.tar.gz")
+        if wheels_wanted:
+            release.update(self._wheels(resolved, settings, resolution, wheels_wanted))
+        if archive_wanted or wheels_wanted:
             answer = self._ask({**arguments, "resolved": release}, task_vars)
         result.update(answer)
         return result
 
+    def _wheels(self, resolved, settings, resolution, wanted):
+        """Return which wheels the host is to install, with the path there of an archive of those that it lacks."""
+        try:
+            target = Target(**wanted["target"])
+            wheels = provide_wheels(resolved, settings, resolution, target, wanted["uv"], C.DEFAULT_LOCAL_TMP)
+        except SourceError as exc:
+            raise AnsibleActionFail(str(exc)) from exc
+        lacking = missing(wheels, wanted["stored"])
+        if not lacking:
+            return {"wheels": wheels}
+        archive = pack_wheels(lacking, C.DEFAULT_LOCAL_TMP)
+        return {"wheels": wheels, "wheels_archive": self._send(archive, "wheels.tar")}
+
     def _ask(self, arguments, task_vars):
         return self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
 
-    def _send(self, archive):
+    def _send(self, archive, name):
         """Return the path on the host that *archive* of the controller has been copied to."""
         if not self._connection._shell.tmpdir:
             self._make_tmp_path()
-        remote = self._connection._shell.join_path(self._connection._shell.tmpdir, "source.tar.gz")
+        remote = self._connection._shell.join_path(self._connection._shell.tmpdir, name)
         self._transfer_file(archive, remote)
         self._fixup_perms2((self._connection._shell.tmpdir, remote))
         return remote
+
+
+def _split(arguments):
+    """Return what wheels are fetched with on the controller, and the arguments without what the hosts need not know."""
+    if not arguments.get("uv_version"):
+        raise SourceError("uv_version", "is not set", "name the version of uv that the requirements are resolved with")
+    settings = Settings(
+        python=arguments["python"],
+        requirements=arguments["requirements"],
+        server_requirements=arguments["server_requirements"],
+        uv_version=arguments["uv_version"],
+        index_url=arguments.get("index_url"),
+        ca_bundle=arguments["ca_bundle"],
+        build_environment=check_environment(json.loads(arguments.get("build_environment") or "{}")),
+    )
+    left = {key: value for key, value in arguments.items() if key not in ("index_url", "build_environment")}
+    left["requirements"] = [without_credentials(requirement) for requirement in left["requirements"]]
+    return settings, left
 
 
 def _given(arguments):

@@ -12,8 +12,8 @@ version_added: 0.1.0
 description:
   - Computes the number of gunicorn workers from the facts gathered on the host, never from the controller, and says how
     it came about.
-  - The same facts give the same plan, and facts that differ by what another kernel takes for itself do as well: a plan is
-    part of the configuration, and another configuration is activated.
+  - The same facts give the same plan, and so do facts that differ by what another kernel takes for itself, because a
+    plan is part of the configuration, and another configuration is activated.
   - Fails when the facts hold no CPU count.
 positional: _input, workers
 extends_documentation_fragment:

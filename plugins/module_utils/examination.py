@@ -75,11 +75,13 @@ def seconds(text: str) -> float | None:
     return sum(float(number) * SECONDS[unit] for number, unit in parts if unit in SECONDS) if parts else None
 
 
-def timers(name: str, directory: str = "/etc/systemd/system") -> list:
-    """Return the timers that belong to us or to the app *name*, and the one that keeps logs from growing for ever."""
+def timers(name: str, renews: bool, directory: str = "/etc/systemd/system") -> list:
+    """Return the timers that have to run: ours, those of the app *name*, logrotate's, and certbot's if it *renews*."""
     found = {path.name for pattern in (f"{name}-*.timer", "asgi-*.timer") for path in Path(directory).glob(pattern)}
     if os.path.exists("/usr/lib/systemd/system/logrotate.timer"):
         found.add("logrotate.timer")
+    if renews:
+        found.add("certbot.timer")
     return sorted(found)
 
 
@@ -233,16 +235,8 @@ def clock_synchronised() -> bool | None:
     return not asked.status & UNSYNCHRONISED
 
 
-def queue(run_command: Callable, path: str) -> dict | None:
-    """Return how many connections wait at the listening socket *path*, and how many may."""
-    try:
-        _status, out, _err = run_command(["ss", "--no-header", "--unix", "--listening", "--numeric"])
-    except OSError:
-        return None
-    return parse_queue(out, path)
-
-
-def parse_queue(text: str, path: str) -> dict | None:
+def queue(text: str, path: str) -> dict | None:
+    """Return how many connections wait at the listening socket *path*, and how many may, by what ss(8) says."""
     for line in text.splitlines():
         words = line.split()
         if len(words) > 4 and words[4] == path:

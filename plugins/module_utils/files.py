@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import tempfile
 import time
 
@@ -65,6 +66,23 @@ def write_text(path: str, text: str, mode: int = 0o644, gid: int = -1) -> bool:
     return True
 
 
+def remove(path: str) -> bool:
+    """Remove whatever *path* is, with all below it; return whether there was anything.
+
+    What a symlink leads to stays. A mount point is emptied and stays.
+    """
+    if not os.path.lexists(path):
+        return False
+    if os.path.islink(path) or not os.path.isdir(path):
+        os.unlink(path)
+    elif not os.path.ismount(path):
+        shutil.rmtree(path)
+    else:
+        for name in os.listdir(path):
+            remove(os.path.join(path, name))
+    return True
+
+
 class Locked(Exception):
     """Another process holds a lock; the message is what it has written there."""
 
@@ -90,9 +108,18 @@ def locked(path: str, note: str, wait: float):
         file.truncate(0)
 
 
-def _try_lock(file) -> bool:
+def holder(path: str) -> str | None:
+    """Return what the process that holds the lock *path* has written there, None if nobody holds it."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with open(path, encoding="utf-8") as file:
+            return None if _try_lock(file, fcntl.LOCK_SH) else file.read().strip()
+    except FileNotFoundError:
+        return None
+
+
+def _try_lock(file, kind: int = fcntl.LOCK_EX) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

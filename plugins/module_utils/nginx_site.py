@@ -84,6 +84,56 @@ def warnings(output: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def agreement(text: str) -> tuple[int, dict[str, str]]:
+    """Return the port for which *text* says what all its sites agree on, and that; port 0 if it says nothing."""
+    found = re.search(r"^# Agreed on port (\d+): (.*)$", text, re.MULTILINE)
+    if not found:
+        return 0, {}
+    return int(found[1]), dict(word.split("=", 1) for word in found[2].split() if "=" in word)
+
+
+def listens_on(content: str, port: int) -> bool:
+    """Return whether a site with the text *content* listens on *port*."""
+    return bool(re.search(rf"^\s*listen\s+(?:\S+:)?{port}[\s;]", content, re.MULTILINE))
+
+
+def serves(content: str, name: str, port: int) -> bool:
+    """Return whether a site with the text *content* answers for *name* on *port*."""
+    lines = re.findall(r"^\s*server_name\s+([^;]*);", content, re.MULTILINE)
+    return listens_on(content, port) and any(name in line.split() for line in lines)
+
+
+def disagreements(before: str, wanted: str) -> list[str]:
+    """Return what all sites of a port would have to agree on anew, in words; nothing where *before* says nothing of it."""
+    _port, old = agreement(before)
+    _port, new = agreement(wanted)
+    return [
+        f"{name} is {old[name]} and not {new[name]}" for name in sorted(old) if name in new and old[name] != new[name]
+    ]
+
+
+def speaks_proxy_protocol(content: str, port: int) -> bool:
+    """Return whether a site with the text *content* wants the proxy protocol on *port*."""
+    return bool(re.search(rf"^\s*listen\s+(?:\S+:)?{port}\s[^;]*\bproxy_protocol\b", content, re.MULTILINE))
+
+
+def unneeded(contents: dict[str, str]) -> list[str]:
+    """Return which of the files *contents* of conf.d that apps share no app needs any more, in an order to remove them.
+
+    The default server of a port is there for the apps that listen on it (there is another one for HTTP/3), the rest for
+    any app.
+    """
+    apps = [text for name, text in contents.items() if re.fullmatch(r"asgi-[a-z][\w-]*\.conf", name)]
+    listens = [found for text in apps for found in re.findall(r"^\s*listen\s+(?:\S*:)?(\d+)\b(.*)", text, re.MULTILINE)]
+    defaults = {f"asgi-01-default-{port}{'-quic' if ' quic' in flags else ''}.conf" for port, flags in listens}
+    # what others build on goes last: nginx may be started between any two
+    return [
+        name
+        for name in sorted(contents, reverse=True)
+        if (name.startswith("asgi-01-default-") and name not in defaults) or (re.match(r"asgi-\d", name) and not apps)
+    ]
+
+
 def listening_sockets(text: str) -> dict[int, set[str]]:
     """Return the inodes of the listening sockets by port, from the text of /proc/net/tcp or /proc/net/tcp6."""
     found: dict[int, set[str]] = {}

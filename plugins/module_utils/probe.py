@@ -45,17 +45,23 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class LocalTLSConnection(http.client.HTTPSConnection):
-    """HTTPS to *port* of this very machine, whatever the name *host* resolves to; the certificate is not checked."""
+    """HTTPS to *port* of this very machine, whatever the name *host* resolves to; the certificate is not checked.
 
-    def __init__(self, host: str, port: int, timeout: float) -> None:
+    Where a load balancer's ``proxy_protocol`` is wanted, this machine says that it asks for itself.
+    """
+
+    def __init__(self, host: str, port: int, timeout: float, proxy_protocol: bool) -> None:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         super().__init__(host, port, timeout=timeout, context=context)
         self._tls = context
+        self._proxy_protocol = proxy_protocol
 
     def connect(self) -> None:
         plain = socket.create_connection(("127.0.0.1", self.port), self.timeout)
+        if self._proxy_protocol:
+            plain.sendall(f"PROXY TCP4 127.0.0.1 127.0.0.1 {plain.getsockname()[1]} {self.port}\r\n".encode())
         self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
 
 
@@ -64,9 +70,9 @@ def ask(path: str, probe: Probe) -> tuple:
     return _ask(UnixConnection(path, probe.host, probe.timeout), probe)
 
 
-def ask_proxy(host: str, port: int, probe: Probe) -> tuple:
+def ask_proxy(host: str, port: int, probe: Probe, proxy_protocol: bool = False) -> tuple:
     """Return what :func:`ask` does, by way of the proxy on this machine that serves *host* on *port*."""
-    return _ask(LocalTLSConnection(host, port, probe.timeout), probe)
+    return _ask(LocalTLSConnection(host, port, probe.timeout, proxy_protocol), probe)
 
 
 def _ask(connection: http.client.HTTPConnection, probe: Probe) -> tuple:

@@ -51,6 +51,7 @@ ARGUMENTS = {
     "environment": {"type": "json", "no_log": True},
     "ca_bundle": {"type": "path", "default": "/etc/ssl/certs/ca-certificates.crt"},
     "keep": {"type": "int", "default": 5},
+    "wheelhouse": {"type": "bool", "default": False},
 }
 
 
@@ -62,10 +63,12 @@ def release_id(
     module: str,
     requirements: Iterable[str],
     server_requirements: Iterable[str],
+    wheels: str | None = None,
 ) -> str:
     """Return the id of the release that this input gives: a label for people, a digest of all of it.
 
-    What differs between hosts (their Python's patch level, the time) and what is secret is no part of it.
+    What differs between hosts (their Python's patch level, the time) and what is secret is no part of it. *wheels* is
+    the digest of what the requirements were resolved to, if that was done for all hosts at once.
     """
     everything = {
         "recipe": RECIPE,
@@ -76,6 +79,8 @@ def release_id(
         "requirements": sorted(requirements),
         "server_requirements": sorted(server_requirements),
     }
+    if wheels is not None:
+        everything["wheels"] = wheels
     digest = hashlib.sha256(json.dumps(everything, sort_keys=True).encode("utf-8")).hexdigest()
     return f"{safe_label(label)}-{digest[:10]}"
 

@@ -24,8 +24,12 @@ from ansible_collections.asgi.deploy.plugins.module_utils.files import write_tex
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.release import cause, last_lines
 from ansible_collections.asgi.deploy.plugins.module_utils.release_archive import UnsafeArchive, extract
+from ansible_collections.asgi.deploy.plugins.module_utils.wheel_store import WheelStoreError, prune, receive, touch
 
 CACHE = Path("/var/cache/asgi")
+HOMES = Path("/srv")
+# of what uv keeps and no release has: hard links to it are the releases'
+CACHE_BYTES = 2 << 30
 TOOLS = Path("/opt/asgi")
 SYSTEM_PYTHON = "/usr/bin/python3"
 IMPORT_SECONDS = 60
@@ -100,6 +104,10 @@ class Recipe(NamedTuple):
     ca_bundle: str
     environment: dict
     build_environment: dict
+    # the host does without an index: what the controller chose for it, and an archive of what was not here
+    wheelhouse: bool = False
+    wheels: dict | None = None
+    wheels_archive: str | None = None
 
 
 class Build:
@@ -117,15 +125,18 @@ class Build:
         self.tree = self.work / "tree"
         self.lock = lock
         self.seconds = {}
+        self.store = CACHE / "wheels"
 
     def make(self) -> None:
         self.code.mkdir(parents=True)
         self.work.mkdir()
         CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
-        python = self._find_python()
-        self._check_ca_bundle()
+        python = find_python(self.recipe.python)
+        if not self.recipe.wheelhouse:
+            self._check_ca_bundle()
         with self._timed("source"):
             self._unpack()
+            self._receive_wheels()
         with self._timed("tools"):
             uv = self._provide_uv() if self.recipe.installer == "uv" else None
         with self._timed("venv"):
@@ -138,22 +149,13 @@ class Build:
         with self._timed("record"):
             shutil.rmtree(self.work)
             self._record()
+            self._tidy(uv)
 
     @contextlib.contextmanager
     def _timed(self, step):
         start = time.monotonic()
         yield
         self.seconds[step] = round(time.monotonic() - start, 2)
-
-    def _find_python(self):
-        wanted = self.recipe.python
-        found = shutil.which(wanted, path=SEARCH_PATH)
-        if not found:
-            raise BuildError(
-                f"asgi_app_python is {wanted!r}, which is not on the host: install it there first "
-                f"(asgi_app_packages takes Debian packages), or name one that is"
-            )
-        return found
 
     def _check_ca_bundle(self):
         path = self.recipe.ca_bundle
@@ -165,10 +167,19 @@ class Build:
             return
         try:
             extract(self.recipe.archive, str(self.code))
-            if self.recipe.dependencies["by"] in ("project", "lock"):
+            if self.recipe.dependencies["by"] in ("project", "lock") and not self.recipe.wheelhouse:
                 extract(self.recipe.archive, str(self.tree))
         except UnsafeArchive as exc:
             raise BuildError(f"asgi_app_source: {exc}") from exc
+
+    def _receive_wheels(self):
+        if self.recipe.wheels_archive:
+            try:
+                receive(self.recipe.wheels_archive, self.store)
+            except (UnsafeArchive, WheelStoreError) as exc:
+                raise BuildError(f"the wheels from the controller: {exc}") from exc
+        if self.recipe.wheels:
+            touch(self.store, [wheel["sha256"] for wheels in self.recipe.wheels.values() for wheel in wheels])
 
     def _provide_uv(self):
         """Return the path of uv on the host, installed from the index if that version is not there."""
@@ -179,13 +190,16 @@ class Build:
         version = self.recipe.uv_version
         if not version:
             raise BuildError("asgi_app_uv_version is not set: give the version of uv to install")
-        uv = TOOLS / f"uv-{version}" / "uv"
+        uv = uv_of(version)
         if not uv.exists():
             scratch = self.work / "uv"
             blame = "the distribution's Python cannot make a virtual environment"
             self._run([SYSTEM_PYTHON, "-m", "venv", str(scratch)], blame)
+            what = [f"uv=={version}"]
+            if self.recipe.wheelhouse:
+                what = self._from_wheels("tools")
             self._run(
-                [*_pip(scratch), "install", f"uv=={version}"],
+                [*_pip(scratch), "install", *what],
                 "asgi_app_uv_version cannot be installed; asgi_app_uv_binary takes uv from the controller instead",
             )
             # the binary needs nothing beside it; one rename, as another app's build may be here too
@@ -206,6 +220,10 @@ class Build:
         installer = [uv, "pip", "install"] if uv else [*_pip(self.venv), "install"]
         declared = recipe.dependencies["by"]
         options, where = [], self.code
+        if recipe.wheelhouse:
+            blame = "the wheels from the controller cannot be installed, see asgi_app_wheelhouse"
+            self._run([*installer, "--no-deps", *self._from_wheels("release")], blame)
+            return
         lines = [*recipe.requirements, *recipe.server_requirements]
         ours = "asgi_app_requirements and asgi_app_server_requirements"
         together = f"cannot be installed, alone or together with {ours}"
@@ -231,6 +249,13 @@ class Build:
             blame = f"the pyproject.toml of asgi_app_source names what {together}"
         options += ["--requirement", self._write("requirements.txt", lines)]
         self._run([*installer, *options], blame, where=where)
+
+    def _from_wheels(self, kind):
+        """Return the options that install these wheels from the controller, and nothing from anywhere else."""
+        wheels = self.recipe.wheels[kind]
+        lines = [f"{wheel['name']}=={wheel['version']} --hash=sha256:{wheel['sha256']}" for wheel in wheels]
+        options = ["--no-index", "--require-hashes", "--requirement", self._write(f"{kind}.txt", lines)]
+        return [*options, *(f"--find-links={self.store / wheel['sha256']}" for wheel in wheels)]
 
     def _sync(self, uv):
         """Install what uv.lock says, and return it as constraints for what is installed besides."""
@@ -291,8 +316,18 @@ class Build:
             "packages": dict(sorted(found["packages"].items(), key=lambda item: item[0].lower())),
             "built_at": now(),
         }
+        if recipe.wheelhouse:
+            manifest["wheels"] = sorted(wheel["sha256"] for wheel in recipe.wheels["release"])
         os.sync()
         write_text(str(self.directory / "release.json"), json.dumps(manifest, indent=2) + "\n")
+
+    def _tidy(self, uv):
+        """Remove what was kept for releases to come, and is too much or of no use to them."""
+        if self.recipe.wheelhouse:
+            prune(self.store, list(HOMES.glob("*/releases/*/release.json")))
+        if uv and kept_for_itself(CACHE / "uv") > CACHE_BYTES:
+            # uv does, as it waits until no other build of this host is using it
+            self._run([uv, "cache", "clean"], "the cache of uv cannot be emptied")
 
     def _environment(self):
         """Return the environment of the installers. Credentials go here, never into a command line."""
@@ -316,6 +351,9 @@ class Build:
             # Releases share their packages' files with the cache where they can. Only root could write to either.
             "UV_LINK_MODE": "hardlink" if _device(cache) == _device(self.directory) else "copy",
         }
+        if recipe.wheelhouse:
+            # whatever the host is configured for
+            environment |= {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1", "UV_OFFLINE": "1"}
         if recipe.index_url:
             environment["UV_DEFAULT_INDEX"] = environment["PIP_INDEX_URL"] = recipe.index_url
         return {**environment, **recipe.build_environment}
@@ -345,9 +383,37 @@ class Build:
         return done.stdout
 
 
+def find_python(wanted: str) -> str:
+    """Return the path of the Python that releases are to have."""
+    found = shutil.which(wanted, path=SEARCH_PATH)
+    if not found:
+        raise BuildError(
+            f"asgi_app_python is {wanted!r}, which is not on the host: install it there first "
+            f"(asgi_app_packages takes Debian packages), or name one that is"
+        )
+    return found
+
+
+def uv_of(version: str) -> Path:
+    """Return where the uv of that *version* is, or will be, on the host."""
+    return TOOLS / f"uv-{version}" / "uv"
+
+
 def now() -> str:
     """Return the time as release.json has it."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def kept_for_itself(directory: Path) -> int:
+    """Return how many bytes of *directory* are in files that are nowhere else."""
+    total = 0
+    for where, _directories, names in os.walk(directory):
+        for name in names:
+            # another build may be using it
+            with contextlib.suppress(OSError):
+                found = (Path(where) / name).lstat()
+                total += found.st_size if found.st_nlink == 1 else 0
+    return total
 
 
 def _pip(venv):

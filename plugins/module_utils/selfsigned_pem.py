@@ -68,14 +68,22 @@ def why_new(found: Certificate | None, lasts: bool, public_key: str, names: list
 
     *lasts*: it is valid for *days* more; *public_key*: that of the key beside it.
     """
-    if found is None:
-        return "there is none"
+    unusable = why_placeholder(found, public_key)
+    if unusable:
+        return unusable
     if found.subject != found.issuer:
         return "the one that is there is not self-signed"
-    if not found.public_key or found.public_key != public_key.strip():
-        return "the one that is there does not fit its key"
     if found.names != frozenset(names):
         return "the names have changed"
     if not lasts:
         return f"fewer than {days} days are left"
+    return ""
+
+
+def why_placeholder(found: Certificate | None, public_key: str) -> str:
+    """Return why nginx cannot use *found*, whoever signed it, with the key of *public_key*; empty if it can."""
+    if found is None:
+        return "there is none"
+    if not found.public_key or found.public_key != public_key.strip():
+        return "the one that is there does not fit its key"
     return ""

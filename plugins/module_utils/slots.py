@@ -32,6 +32,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.files import (
     locked,
     read_link,
     read_text,
+    remove,
     replace_link,
     write_text,
 )
@@ -305,6 +306,34 @@ class App:
         else:
             self._give_up(slot, state.live)
         self._write_log(with_bad(self.log(), self._entry(pair, slot), reason))
+
+    def remove(self) -> None:
+        """Stop both slots and take away what was put on the host for them, the slots' directory last.
+
+        As long as that is there an app has not been removed: whatever interrupts this, the next run goes on.
+        """
+        state = self.state()
+        enabled = [unit.name for unit in state.units.values() if unit.enabled]
+        if enabled:
+            self._do(f"disable {' and '.join(enabled)} at boot", lambda: self.systemd.disable(*enabled))
+        awake = [unit.name for unit in state.units.values() if not unit.stopped]
+        if awake:
+            # together: a connection that comes in between would start a service again
+            self._do(f"drain and stop {' and '.join(awake)}", lambda: self.systemd.stop(*awake))
+        its = [slot["drop_in"] for slot in self.paths["slots"].values()]
+        its += [self.paths[name] for name in ("service_template", "socket_template", "tmpfiles", "run")]
+        its += [self.paths[name] for name in ("current", "configs", "log")]
+        for path in filter(os.path.lexists, its):
+            self._do(f"remove {path}", lambda path=path: remove(path))
+        for slot in self.paths["slots"].values():
+            with contextlib.suppress(OSError):  # somebody else's drop-ins stay, and so does their directory
+                if not self.dry:
+                    os.rmdir(os.path.dirname(slot["drop_in"]))
+        slots = self.paths["slots_directory"]
+        if self.changes or os.path.lexists(slots):
+            self._do("reload systemd's unit files", self.systemd.daemon_reload)
+        if os.path.lexists(slots):
+            self._do(f"remove {slots}", lambda: remove(slots))
 
     def _entry(self, pair: Pair, slot: str) -> dict:
         return {"release": pair.release, "config": pair.config, "slot": slot, "at": now(), "by": self.by}

@@ -161,7 +161,6 @@ changes:
 
 import grp
 import json
-import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
@@ -169,7 +168,9 @@ from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
     check_environment,
     render_environment,
 )
+from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils.nginx_site import serves, speaks_proxy_protocol
 from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, ask_proxy, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import (
@@ -274,11 +275,14 @@ def _verification(module, paths, probe):
 
     def verify():
         fault = wait_healthy(paths["live_socket"], probe)
-        if not fault and site and os.path.exists(paths["nginx_site"]):
+        # as the site is now: what the inventory says of it may come about only when asgi_proxy has its turn
+        content = read_text(paths["nginx_site"]) or ""
+        if not fault and site and serves(content, site["host"], site["port"]):
+            proxy_protocol = speaks_proxy_protocol(content, site["port"])
             fault = wait_healthy(
                 f"https://{site['host']}:{site['port']}",
                 probe,
-                ask=lambda _url, probe: ask_proxy(site["host"], site["port"], probe),
+                ask=lambda _url, probe: ask_proxy(site["host"], site["port"], probe, proxy_protocol),
             )
         return fault
 

@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - Reads units, sockets, files, certificate, disk, clock, queues, workers, release log and locks of an app, asks the app
     and its site for their health, and has nginx test a private copy of its configuration. Changes nothing.
-  - Does not fail because something is amiss: C(doctor.yml) does.
+  - Does not fail because something is amiss. C(doctor.yml) does.
 options:
   name:
     description: Name of the app.
@@ -169,7 +169,7 @@ class Patient:
             "capacity": capacity(self.paths["name"]),
         }
         names = [slot[unit] for slot in self.paths["slots"].values() for unit in ("service_unit", "socket_unit")]
-        timers = look.timers(self.paths["name"])
+        timers = look.timers(self.paths["name"], renews=os.path.exists(self.paths["acme"]["hook"]))
         found["timers"] = timers
         found["units"] = look.units(self.run, [*names, "nginx.service", *timers])
         if self.pair:
@@ -190,11 +190,11 @@ class Patient:
             "misread": self.systemd.misread(self.its["service_unit"], self.its["drop_in"]),
             "plan": live_plan(self.paths["name"]),
             "workers": self._workers(units[self.its["service_unit"]]["main_pid"], gunicorn.get("workers")),
-            "queue": look.queue(self.run, self.its["socket"]),
+            "queue": self._queue(),
             "somaxconn": int(read_text("/proc/sys/net/core/somaxconn") or 0),
             "tcp": look.tcp_drops(read_text("/proc/net/netstat"), read_text("/proc/net/snmp")),
             "queue_full": look.queue_full(str(LOGS / f"{self.paths['name']}.error.log")),
-            "health": self._health(),
+            "health": self._health(units[self.its["service_unit"]]["active"] == "active"),
             "python": look.pythons(release),
             "disk": look.disk(self.paths["home"], release["directory"]),
             "modes": {path: look.mode(path) for path in self._guarded()},
@@ -228,8 +228,20 @@ class Patient:
             workers = children(master)
         return {"running": len(workers), "memory_mb": measured_memory(workers)}
 
-    def _health(self) -> dict:
-        """Return what is wrong with the answers of the app and of its site; "" for nothing, None for not asked."""
+    def _queue(self) -> dict | None:
+        ss = self.module.get_bin_path("ss", opt_dirs=["/usr/bin", "/usr/sbin", "/sbin"])
+        if not ss:
+            return None
+        _status, out, _err = self.run([ss, "--no-header", "--unix", "--listening", "--numeric"])
+        return look.queue(out, self.its["socket"])
+
+    def _health(self, runs: bool) -> dict:
+        """Return what is wrong with the answers of the app and of its site; "" for nothing, None for not asked.
+
+        A service that does not run is not asked: through its socket, the question would start it.
+        """
+        if not runs:
+            return {"socket": None, "site": None}
         try:
             probe = self.app.probe_of(self.pair)._replace(successes=1, deadline=0, timeout=PROBE_SECONDS)
         except (KeyError, TypeError, ValueError):

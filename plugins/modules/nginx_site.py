@@ -36,6 +36,14 @@ options:
     type: list
     elements: int
     default: []
+  change_port:
+    description:
+      - Whether what all sites of a port have to agree on may change although others listen on that port. A file says it
+        in a line such as C(# Agreed on port 443:) with names and values.
+      - The module fails if it may not.
+    type: bool
+    default: false
+    version_added: 0.2.0
   default_site:
     description:
       - What becomes of C(/etc/nginx/sites-enabled/default).
@@ -44,6 +52,12 @@ options:
     type: str
     choices: [remove_untouched, remove, keep]
     default: keep
+  prune:
+    description:
+      - Whether files that the apps of this collection share are removed when no app needs them, such as the default
+        server of a port that none listens on any more.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode, without nginx on the host as well.
@@ -137,6 +151,7 @@ class Site:
         self.nginx = module.get_bin_path("nginx", opt_dirs=["/usr/sbin"])
         self.service = self._service()
         self.wanted = {SITES / name: text for name, text in module.params["files"].items()}
+        self.wanted.update(dict.fromkeys(self._unneeded()))
         self.before = {path: read_text(str(path)) for path in self.wanted}
         self.changes = {path: text for path, text in self.wanted.items() if text != self.before[path]}
         try:
@@ -165,6 +180,13 @@ class Site:
             ]
         )
         return decide.parse_service(out)
+
+    def _unneeded(self) -> list[Path]:
+        if not self.module.params["prune"]:
+            return []
+        there = {path: read_text(str(path)) for path in SITES.glob("asgi-*.conf")}
+        after = {path.name: text for path, text in {**there, **self.wanted}.items() if text is not None}
+        return [SITES / name for name in decide.unneeded(after)]
 
     def _default_untouched(self) -> bool:
         if self.module.params["default_site"] != "remove_untouched" or not DEFAULT_LINK.is_symlink():
@@ -195,6 +217,28 @@ class Site:
                 raise Refused(
                     f"port {port} of this host is held by {program} (process {pid}), not by nginx.service: "
                     f"stop that program, or choose another port"
+                )
+
+    def refuse_disagreement(self) -> None:
+        """Refuse to change what holds for a port while somebody else's site listens there."""
+        for path, text in self.changes.items():
+            differences = decide.disagreements(self.before[path] or "", text or "")
+            if not differences or self.module.params["change_port"]:
+                continue
+            port = decide.agreement(text)[0]
+            others = [
+                str(other)
+                for other in sorted(SITES.glob("*.conf"))
+                # "asgi-0..." are no sites but what they share
+                if other not in self.wanted
+                and not other.name.startswith("asgi-0")
+                and decide.listens_on(read_text(str(other)) or "", port)
+            ]
+            if others:
+                raise Refused(
+                    f"all sites of port {port} have to agree, and there, {' and '.join(differences)} "
+                    f"(asgi_proxy_{differences[0].split()[0]}), as {' and '.join(others)} wants it: give this one the same, or "
+                    f"another port, or change all of them, with -e '{{\"asgi_proxy_change_port\": true}}' this once"
                 )
 
     def refuse_what_nginx_refuses(self) -> None:
@@ -335,9 +379,10 @@ def run(module: AnsibleModule) -> dict:
 
     if site.changes_files or not site.service.running:
         site.refuse_held_ports()
+    site.refuse_disagreement()
     if site.changes_files and site.nginx and (watched or not module.check_mode):
         site.refuse_what_nginx_refuses()
-    if not site.nginx and not module.check_mode:
+    if not site.nginx and not module.check_mode and any(text is not None for text in site.wanted.values()):
         raise Refused("there is no nginx on this host: install Debian's nginx package first")
 
     if site.changes_files and not module.check_mode:
@@ -361,7 +406,9 @@ def main():
             "files": {"type": "dict", "required": True},
             "watch": {"type": "list", "elements": "path", "default": []},
             "ports": {"type": "list", "elements": "int", "default": []},
+            "change_port": {"type": "bool", "default": False},
             "default_site": {"type": "str", "choices": ["remove_untouched", "remove", "keep"], "default": "keep"},
+            "prune": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

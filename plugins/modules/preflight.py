@@ -22,6 +22,12 @@ options:
     elements: str
     choices: [asgi_app, asgi_server, asgi_proxy]
     default: [asgi_app, asgi_server, asgi_proxy]
+  entry_point:
+    description:
+      - Which of the roles' argument specifications, V(main) or V(uninstall).
+    type: str
+    choices: [main, uninstall]
+    default: main
   playbook:
     description: Playbook of this collection whose own variables, such as C(asgi_deploy_batches), are checked, too.
     type: str
@@ -40,6 +46,10 @@ author:
 EXAMPLES = r"""
 - name: Check the variables of all roles
   asgi.deploy.preflight:
+
+- name: Check what removing the app takes
+  asgi.deploy.preflight:
+    entry_point: uninstall
 
 - name: Check the variables of one role
   asgi.deploy.preflight:

@@ -129,6 +129,14 @@ options:
       - How many releases to keep.
     type: int
     default: 5
+  wheelhouse:
+    description:
+      - Whether requirements are resolved once, on the controller, for all hosts, which then get wheels from there and need
+        no index. What they were resolved to is part of the release's id.
+      - The controller keeps resolutions and wheels in C($XDG_CACHE_HOME/asgi), which is C(~/.cache/asgi) by default.
+      - O(index_url), O(build_environment), and O(ca_bundle) are then those of the controller; the host gets none of them.
+    type: bool
+    default: false
   resolved:
     description:
       - What O(source) was found to be on the controller. Filled in for every task; none may set it.
@@ -233,8 +241,18 @@ from ansible_collections.asgi.deploy.plugins.module_utils.release import (
     to_prune,
     where_to_be,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils.release_build import Build, BuildError, Recipe, now
+from ansible_collections.asgi.deploy.plugins.module_utils.release_build import (
+    CACHE,
+    Build,
+    BuildError,
+    Recipe,
+    find_python,
+    now,
+    uv_of,
+)
+from ansible_collections.asgi.deploy.plugins.module_utils.removal import give_back
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App
+from ansible_collections.asgi.deploy.plugins.module_utils.wheel_store import WheelStoreError, describe_target, stored
 
 LOCK_SECONDS = 900
 NICENESS = 10  # of everything that builds: what serves on this host goes first
@@ -253,14 +271,16 @@ class Home:
         self.releases = Path(self.app["releases"])
 
     def lay_out(self, change):
-        """Return whether the app's directories had to be made or corrected, or would have to be."""
+        """Return whether the app's directories had to be made, corrected or given back, or would have to be."""
         try:
             account = pwd.getpwnam(self.app["user"])
         except KeyError:
             if change:
                 raise BuildError(f"there is no account {self.app['user']!r} on the host; asgi_app makes it") from None
             return True
-        changed = False
+        changed = os.path.exists(self.app["kept"])
+        if changed and change:
+            give_back(self.app, account.pw_uid, account.pw_gid)
         for name, uid, gid, mode in (
             ("home", 0, 0, 0o755),
             ("releases", 0, 0, 0o755),
@@ -285,7 +305,7 @@ class Home:
 
         Who inherits the file descriptor keeps the lock: it outlives a killed build until its children have ended.
         """
-        path = Path(self.app["home"], ".build.lock")
+        path = self.app["build_lock"]
         lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             deadline = time.monotonic() + LOCK_SECONDS
@@ -390,6 +410,20 @@ def _build(home, recipe, lock):
     return build.seconds
 
 
+def _lacking(recipe):
+    """Return what the controller has to send for a build, as the result says it; nothing if all of it is here."""
+    lacking = {}
+    if recipe.source["kind"] != "package" and not recipe.archive:
+        lacking["archive_wanted"] = True
+    if recipe.wheelhouse and recipe.wheels is None:
+        lacking["wheels_wanted"] = {
+            "target": describe_target(find_python(recipe.python)),
+            "stored": stored(CACHE / "wheels"),
+            "uv": recipe.installer == "uv" and not recipe.uv_path and not uv_of(recipe.uv_version).exists(),
+        }
+    return lacking
+
+
 def _planned(recipe):
     """Return what a diff says of a release."""
     facts = {"release": recipe.release, "module": recipe.module}
@@ -418,8 +452,9 @@ def _proceed(home, recipe, keep, lock):
 
     if not home.is_whole(release):
         if lock is not None:
-            if recipe.source["kind"] != "package" and not recipe.archive:
-                return {"changed": False, "archive_wanted": True}
+            lacking = _lacking(recipe)
+            if lacking:
+                return {"changed": False, **lacking}
             result["seconds"] = _build(home, recipe, lock)
         result.update(changed=True, built=True)
         diffs.append(_diff("", _planned(recipe), "no such release", result["directory"]))
@@ -484,6 +519,9 @@ def main():
         ca_bundle=params["ca_bundle"],
         environment=_variables(module, "environment", "asgi_env"),
         build_environment=_variables(module, "build_environment", "asgi_app_build_env"),
+        wheelhouse=params["wheelhouse"],
+        wheels=release.get("wheels"),
+        wheels_archive=release.get("wheels_archive"),
     )
     if not ID_PATTERN.fullmatch(recipe.release):
         module.fail_json(msg=f"{recipe.release!r} cannot be the id of a release")
@@ -497,7 +535,7 @@ def main():
         laid_out = home.lay_out(change=not module.check_mode)
         with contextlib.nullcontext() if module.check_mode else home.locked() as lock:
             result = _proceed(home, recipe, params["keep"], lock)
-    except (BuildError, OSError) as exc:
+    except (BuildError, WheelStoreError, OSError) as exc:
         secrets = {**{f"app {key}": value for key, value in recipe.environment.items()}, **recipe.build_environment}
         module.fail_json(msg=mask_urls(hide(str(exc), secrets)), release=recipe.release)
     result["changed"] = result["changed"] or laid_out

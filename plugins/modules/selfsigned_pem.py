@@ -39,6 +39,12 @@ options:
       - A certificate that is valid for fewer days than this is replaced.
     type: int
     default: 30
+  placeholder:
+    description:
+      - Whether any certificate that fits its key is left alone, whoever signed it, for whichever names and however long.
+        For a site that has to be up before its real certificate comes.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode, without openssl on the host as well.
@@ -86,14 +92,16 @@ class Openssl:
             self.module.fail_json(msg=f"openssl {arguments[0]}: {(err or out).strip()}")
         return out
 
-    def why_new(self, path: str, names: list, renew_days: int) -> str:
+    def why_new(self, path: str, names: list, renew_days: int, placeholder: bool) -> str:
         if not Path(path).exists():
-            return decide.why_new(None, False, "", names, renew_days)
+            return decide.why_placeholder(None, "")
         show = [self.program, "x509", "-in", path, "-noout"]
         status, out, _err = self.module.run_command(show + ["-subject", "-issuer", "-ext", "subjectAltName", "-pubkey"])
         expires, _out, _err = self.module.run_command(show + ["-checkend", str(renew_days * DAY)])
         _status, public_key, _err = self.module.run_command([self.program, "pkey", "-in", path, "-pubout"])
         found = decide.parse_certificate(out) if status == 0 else None
+        if placeholder:
+            return decide.why_placeholder(found, public_key)
         return decide.why_new(found, expires == 0, public_key, names, renew_days)
 
     def pem(self, names: list, days: int) -> str:
@@ -117,6 +125,7 @@ def main():
             "names": {"type": "list", "elements": "str", "required": True},
             "days": {"type": "int", "default": 397},
             "renew_days": {"type": "int", "default": 30},
+            "placeholder": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -129,7 +138,7 @@ def main():
     if module.check_mode and module.get_bin_path("openssl") is None:
         module.exit_json(changed=True, reason="there is none")
     openssl = Openssl(module)
-    reason = openssl.why_new(path, names, module.params["renew_days"])
+    reason = openssl.why_new(path, names, module.params["renew_days"], module.params["placeholder"])
     if reason and not module.check_mode:
         try:
             write_text(path, openssl.pem(names, module.params["days"]), mode=0o600)

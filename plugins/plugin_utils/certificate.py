@@ -5,21 +5,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 # Comes with ansible-core; ansible-test alone imports this file where it is not.
 try:
     from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 except ImportError:
     x509 = None
 
 RSA_BITS = 2048
+EC_BITS = 256
+BROKEN_HASHES = ("md5", "sha1")
+
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
+# the border of something else, or a character that is in no plain text
+_GARBAGE = re.compile(r"-----|[\x00-\x08\x0e-\x1f\x7f\ufffd]")
 
 
 class Fault(NamedTuple):
@@ -41,9 +48,15 @@ def faults(certificate: bytes, key: bytes, names: Iterable[str], now: datetime) 
         found += _order_faults(chain, private)
         found += _time_faults(chain, now)
         leaf = chain[_position(chain, private) or 0]
+        found += _purpose_faults(leaf)
         found += _name_faults(leaf, names)
         found += _strength_faults(leaf)
     return found
+
+
+def bundle_faults(text: bytes) -> list[Fault]:
+    """Return what speaks against trusting the authorities in the PEM text *text*."""
+    return [] if x509 is None else _read_chain(text)[1]
 
 
 def covers(pattern: str, name: str) -> bool:
@@ -57,7 +70,7 @@ def covers(pattern: str, name: str) -> bool:
 
 def _read_chain(text: bytes) -> tuple[list[x509.Certificate], list[Fault]]:
     try:
-        return x509.load_pem_x509_certificates(text), []
+        chain = x509.load_pem_x509_certificates(text)
     except ValueError:
         return [], [
             Fault(
@@ -66,6 +79,18 @@ def _read_chain(text: bytes) -> tuple[list[x509.Certificate], list[Fault]]:
                 "give the text that starts with -----BEGIN CERTIFICATE-----, or the file that holds it",
             )
         ]
+    if b"PRIVATE KEY-----" in text:
+        return [], [Fault("certificate", "holds a private key too", "give the certificates alone: the key has its own")]
+    if _GARBAGE.search(_CERTIFICATE.sub(b"", text).decode(errors="replace")):
+        # OpenSSL skips it, and with it a certificate that was meant to be there
+        return [], [
+            Fault(
+                "certificate",
+                "holds something between its certificates that is neither a certificate nor a comment",
+                "take out what is between the lines -----END CERTIFICATE----- and -----BEGIN CERTIFICATE-----",
+            )
+        ]
+    return chain, []
 
 
 def _read_key(text: bytes):
@@ -124,8 +149,11 @@ def _order_faults(chain: list[x509.Certificate], private) -> list[Fault]:
                     "put the server's own certificate first, then its issuer, and so on",
                 )
             ]
+    for one, other in combinations(chain, 2):
+        if one == other:
+            return [Fault("certificate", f"has {_subject(one)} twice", "take one of the two out")]
     for lower, upper in pairwise(chain):
-        if lower.issuer != upper.subject:
+        if not _issued(lower, upper):
             return [
                 Fault(
                     "certificate",
@@ -134,6 +162,17 @@ def _order_faults(chain: list[x509.Certificate], private) -> list[Fault]:
                 )
             ]
     return []
+
+
+def _issued(lower: x509.Certificate, upper: x509.Certificate) -> bool:
+    try:
+        lower.verify_directly_issued_by(upper)
+    except (ValueError, TypeError, InvalidSignature):
+        # another name, another kind of key, or another key
+        return False
+    except UnsupportedAlgorithm:
+        return lower.issuer == upper.subject
+    return True
 
 
 def _time_faults(chain: list[x509.Certificate], now: datetime) -> list[Fault]:
@@ -158,12 +197,39 @@ def _time_faults(chain: list[x509.Certificate], now: datetime) -> list[Fault]:
     return found
 
 
-def _name_faults(leaf: x509.Certificate, names: Iterable[str]) -> list[Fault]:
+def _purpose_faults(leaf: x509.Certificate) -> list[Fault]:
+    constraints, usage = (_extension(leaf, kind) for kind in (x509.BasicConstraints, x509.ExtendedKeyUsage))
+    if constraints is not None and constraints.ca:
+        return [
+            Fault(
+                "certificate",
+                f"is that of an authority ({_subject(leaf)}), which browsers refuse as a server's",
+                "give one that the authority has signed, or make a self-signed one with basicConstraints=CA:FALSE",
+            )
+        ]
+    servers = {x509.ExtendedKeyUsageOID.SERVER_AUTH, x509.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    if usage is not None and not servers & set(usage):
+        return [
+            Fault(
+                "certificate",
+                f"is not for servers ({_subject(leaf)})",
+                "get one with the extended key usage serverAuth",
+            )
+        ]
+    return []
+
+
+def _extension(certificate: x509.Certificate, kind):
+    """Return the extension of the class *kind*, None if there is none."""
     try:
-        extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        patterns = extension.value.get_values_for_type(x509.DNSName)
+        return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
-        patterns = []
+        return None
+
+
+def _name_faults(leaf: x509.Certificate, names: Iterable[str]) -> list[Fault]:
+    alternatives = _extension(leaf, x509.SubjectAlternativeName)
+    patterns = [] if alternatives is None else alternatives.get_values_for_type(x509.DNSName)
     missing = [name for name in names if not any(covers(pattern, name) for pattern in patterns)]
     if not missing:
         return []
@@ -171,26 +237,32 @@ def _name_faults(leaf: x509.Certificate, names: Iterable[str]) -> list[Fault]:
         Fault(
             "certificate",
             f"is for {', '.join(patterns) or 'no DNS name'} and not for {', '.join(missing)}",
-            "get one with every name of asgi_proxy_server_names, or take the name out of there",
+            "get one with every name of asgi_proxy_server_names and asgi_proxy_redirect_names, or take the name out there",
         )
     ]
 
 
 def _strength_faults(leaf: x509.Certificate) -> list[Fault]:
-    public_key = leaf.public_key()
-    if isinstance(public_key, rsa.RSAPublicKey):
-        if public_key.key_size >= RSA_BITS:
-            return []
-        return [
-            Fault(
-                "certificate",
-                f"has an RSA key of {public_key.key_size} bits",
-                f"get one with {RSA_BITS} bits or more, or with an ECDSA key",
-            )
-        ]
-    if isinstance(public_key, (ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):
+    public_key, digest = leaf.public_key(), leaf.signature_hash_algorithm
+    if digest is not None and digest.name in BROKEN_HASHES:
+        return [Fault("certificate", f"is signed with {digest.name.upper()}", "get one that is signed with SHA-256")]
+    if isinstance(public_key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):
         return []
-    return [Fault("certificate", "has a key that is neither RSA nor elliptic curve", "get one with an ECDSA key")]
+    if isinstance(public_key, rsa.RSAPublicKey):
+        kind, least = "an RSA key", RSA_BITS
+    elif isinstance(public_key, ec.EllipticCurvePublicKey):
+        kind, least = "an elliptic-curve key", EC_BITS
+    else:
+        return [Fault("certificate", "has a key that is neither RSA nor elliptic curve", "get one with an ECDSA key")]
+    if public_key.key_size >= least:
+        return []
+    return [
+        Fault(
+            "certificate",
+            f"has {kind} of {public_key.key_size} bits",
+            f"get one with {least} bits or more" + ("" if least == EC_BITS else ", or with an ECDSA key"),
+        )
+    ]
 
 
 def _subject(certificate: x509.Certificate) -> str:

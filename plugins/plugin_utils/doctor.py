@@ -73,10 +73,6 @@ def verdicts(seen: dict[str, Any], expected: dict[str, Any] | None = None) -> li
     return found
 
 
-def worst(found: Iterable[Verdict]) -> str:
-    return max((each.verdict for each in found), key=LEVELS.index, default=OK)
-
-
 def rows(hosts: Iterable[str], found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return one row for each verdict on each host, from what the module doctor returned for each host."""
     return [
@@ -235,7 +231,7 @@ def _certificate(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Fin
         return
     days, names = its["read"]["days"], its["read"]["names"]
     if days < 0:
-        yield Finding(FAIL, f"{its['path']} has expired {-days} days ago", "renew it, and run site.yml")
+        yield Finding(FAIL, f"{its['path']} has expired", "renew it, and run site.yml")
     elif days < CERTIFICATE_DAYS:
         yield Finding(WARN, f"{its['path']} expires in {days} days", "renew it, and see why it was not renewed")
     missing = [name for name in expected.get("server_names") or [] if not _covered(name, names)]

@@ -98,22 +98,34 @@ def resolve(source: dict[str, str], exclude: Sequence[str], directory: str | os.
 
     Raises SourceError. Processes that ask for the same at once wait for the first one's answer.
     """
-    key = hashlib.sha256(json.dumps([source, sorted(exclude)], sort_keys=True).encode()).hexdigest()[:16]
-    place = Path(directory) / "asgi_sources" / key
+    return Resolved(
+        **once(directory, "source", [source, sorted(exclude)], lambda at: asdict(_resolve(source, exclude, at)))
+    )
+
+
+def once(
+    directory: str | os.PathLike[str], kind: str, question: Any, answer: Callable[[Path], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return what *answer* says, or said when this *question* was first asked in this *directory*, of all processes.
+
+    It is given a directory of its own, which stays. A SourceError is an answer too, so that a fleet fails at once.
+    """
+    key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:16]
+    place = Path(directory) / f"asgi_{kind}s" / key
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    answer = place / "answer.json"
+    told = place / "answer.json"
     with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not answer.exists():
+        if not told.exists():
             try:
-                found = {"resolved": asdict(_resolve(source, exclude, place))}
+                found = {"answer": answer(place)}
             except SourceError as exc:
                 found = {"error": [exc.variable, exc.fault, exc.remedy]}
-            answer.write_text(json.dumps(found), encoding="utf-8")
-    found = json.loads(answer.read_text(encoding="utf-8"))
+            told.write_text(json.dumps(found), encoding="utf-8")
+    found = json.loads(told.read_text(encoding="utf-8"))
     if "error" in found:
         raise SourceError(*found["error"])
-    return Resolved(**found["resolved"])
+    return found["answer"]
 
 
 def check_installer(resolved: Resolved, installer: str) -> None:

@@ -5,9 +5,9 @@
 
 Sources:
 
-- gunicorn's documentation, "Design", "How Many Workers?": 2 x CPUs + 1 for workers that serve one request each, "one
-  reads or writes from the socket while the other processes"; its settings reference has 2 to 4 x CPUs for processes and
-  threads together.
+- gunicorn's documentation, "Design", "How Many Workers?": 2 x CPUs + 1 for workers that serve one request each, so that
+  one has the CPU while another has the socket; its settings reference gives 2 to 4 x CPUs as the range to try, for
+  processes and for threads.
 - uvicorn's documentation, "Deployment" and "Settings": processes are for CPUs, the event loop is for waiting.
 - The kernel's documentation, "Control Group v2": ``cpu.max``, ``memory.high``, ``memory.max``, ``cpuset.cpus.effective``;
   "CFS Bandwidth Control" and "Memory Resource Controller" for version 1. sched_setaffinity(2).

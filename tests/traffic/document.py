@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from traffic.broken import BROKEN
 from traffic.catalogue import REPLACING
@@ -13,7 +14,9 @@ from traffic.session import Result
 from traffic.timeline import Track, drawing
 
 IDLE = (WARM_UP, QUIET)
-QUOTED_LINES = 3
+QUOTED_LINES = 4
+# of the checkout, in what was quoted
+PROJECT = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True)
@@ -164,10 +167,11 @@ def _broken_page(results: Sequence[Result]) -> str:
         kind = found[broken.name]
         last = kind.results[-1]
         serving = "what served before" if last.before == last.after else f"{last.after}, and not {last.before}"
-        quoted = "\n".join(last.said.splitlines()[:QUOTED_LINES])
+        quoted = "\n".join(last.said.replace(PROJECT, ".").splitlines()[:QUOTED_LINES])
+        times = "Once" if len(kind.results) == 1 else f"{len(kind.results)} times"
         sections.append(
             f"## {broken.name[0].upper()}{broken.name[1:]}\n\n"
-            f"{len(kind.results)} times, {kind.requests:,} requests meanwhile, **{kind.lost} lost**; afterwards serves {serving}.\n\n"
+            f"{times}, {kind.requests:,} requests meanwhile, **{kind.lost} lost**; afterwards serves {serving}.\n\n"
             f"```\n{quoted}\n```\n"
         )
     return (

@@ -234,7 +234,7 @@ def test_a_failure_ends_the_playbook_with_an_error_and_drift_is_a_warning(one_he
     status, said = playbook("doctor", "--limit", "debian12-hello", **changes)
 
     assert status != 0
-    assert "live.pem has expired 1 days ago" in said
+    assert "live.pem has expired" in said
     assert "slot: site.yml would activate release" in said
     assert "site: site.yml would change /etc/nginx/conf.d/asgi-hello.conf" in said
     assert "hello has 1: certificate" in said, "a warning is no error"

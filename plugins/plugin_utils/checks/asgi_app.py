@@ -8,18 +8,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from ansible import constants as C
 from ansible_collections.asgi.deploy.plugins.module_utils.environment import check_environment
-from ansible_collections.asgi.deploy.plugins.module_utils.release import mask_urls
+from ansible_collections.asgi.deploy.plugins.module_utils.release import ARGUMENTS, mask_urls
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.shared import hook_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
 from ansible_collections.asgi.deploy.plugins.plugin_utils.source import (
+    Resolved,
     SourceError,
     check_installer,
     normalise,
     resolve,
 )
+from ansible_collections.asgi.deploy.plugins.plugin_utils.wheelhouse import OLDEST_UV, Settings, resolve_wheels
 
 COMMAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*|/[^\s\0]+")
 DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:=[A-Za-z0-9.+:~-]+)?")
@@ -32,7 +35,7 @@ SERVER_PACKAGES = ("gunicorn", "uvicorn", "uvicorn-worker")
 def problems(context: Context) -> list[Problem]:
     """Return what is wrong with the role's variables."""
     options = context.options
-    return [
+    found = [
         *_source(context),
         *_python(options),
         *_uv(context),
@@ -45,13 +48,49 @@ def problems(context: Context) -> list[Problem]:
         *_rest(options),
         *hook_problems(context, "asgi_app_hook_staged"),
     ]
+    return found or list(_wheelhouse(context))
 
 
 def _source(context: Context) -> Iterator[Problem]:
-    source = normalise(context.options["asgi_app_source"], context.find)
     try:
-        resolved = resolve(source, context.options["asgi_app_exclude"], C.DEFAULT_LOCAL_TMP)
-        check_installer(resolved, context.options["asgi_app_installer"])
+        _resolved(context)
+    except SourceError as exc:
+        yield Problem(exc.variable, exc.fault, exc.remedy)
+
+
+def _resolved(context: Context) -> Resolved:
+    source = normalise(context.options["asgi_app_source"], context.find)
+    resolved = resolve(source, context.options["asgi_app_exclude"], C.DEFAULT_LOCAL_TMP)
+    check_installer(resolved, context.options["asgi_app_installer"])
+    return resolved
+
+
+def _wheelhouse(context: Context) -> Iterator[Problem]:
+    """Resolve the requirements, which the release will not do again; every value has been found good by itself."""
+    options = context.options
+    if not options["asgi_app_wheelhouse"]:
+        return
+    version = options["asgi_app_uv_version"]
+    if tuple(map(int, version.split("."))) < OLDEST_UV:
+        remedy = "give {}.{}.{} or later, which asgi_app_wheelhouse needs".format(*OLDEST_UV)
+        yield Problem("asgi_app_uv_version", f"is {version!r}", remedy)
+        return
+    bundle = options["asgi_app_ca_bundle"]
+    if bundle != ARGUMENTS["ca_bundle"]["default"] and not Path(bundle).is_file():
+        fault = f"is {bundle!r}, which is no file on the controller"
+        yield Problem("asgi_app_ca_bundle", fault, "give the path there of a PEM file, as asgi_app_wheelhouse is true")
+        return
+    settings = Settings(
+        python=options["asgi_app_python"],
+        requirements=options["asgi_app_requirements"],
+        server_requirements=options["asgi_app_server_requirements"],
+        uv_version=version,
+        index_url=options.get("asgi_app_index_url"),
+        ca_bundle=bundle,
+        build_environment=check_environment(options["asgi_app_build_env"]),
+    )
+    try:
+        resolve_wheels(_resolved(context), settings, C.DEFAULT_LOCAL_TMP)
     except SourceError as exc:
         yield Problem(exc.variable, exc.fault, exc.remedy)
 

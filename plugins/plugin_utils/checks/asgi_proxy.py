@@ -10,12 +10,14 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils import certificate as certificates
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.keepalive import keepalive_order
 from ansible_collections.asgi.deploy.plugins.plugin_utils.nginx import quote
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils.site_plan import encloses, settings_of
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 SERVER_NAME = re.compile(rf"(?:\*\.{_LABEL}\.)?{_LABEL}(?:\.{_LABEL})*")
@@ -23,6 +25,17 @@ SERVER_NAME_LIMIT = 253
 SIZE = re.compile(r"\d{1,9}[kKmMgG]?")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#%&'*+.^_`|~-]+")
 STATIC_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]*")
+DIRECTORY = re.compile(r"https://[A-Za-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~/-]*)?")
+MAIL = re.compile(r"[^\s@,]+@[^\s@,]+\.[^\s@,]+")
+EAB_KID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~+/=:-]*")
+BASE64URL = re.compile(r"[A-Za-z0-9_-]+={0,2}")
+HEADER_SIZE = re.compile(r"(?:[1-9]|[1-5]\d|6[0-4])[kK]")
+RATE = re.compile(r"[1-9]\d{0,5}r/[sm]")
+USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+# what openssl passwd makes; a number of rounds may be said
+PASSWORD_HASH = re.compile(r"\$(?:[56]\$(?:rounds=(?P<rounds>\d+)\$)?|apr1\$)[A-Za-z0-9./]{1,16}\$[A-Za-z0-9./]{4,86}")
+ROUNDS_LIMIT = 20000
+HSTS_PRELOAD_AGE = 31536000
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 
 AT_LEAST = {
@@ -32,28 +45,65 @@ AT_LEAST = {
     "asgi_proxy_read_timeout": 1,
     "asgi_proxy_send_timeout": 1,
     "asgi_proxy_websocket_timeout": 1,
+    "asgi_proxy_client_body_timeout": 1,
+    "asgi_proxy_client_send_timeout": 1,
+    "asgi_proxy_client_keepalive_timeout": 1,
+    "asgi_proxy_maintenance_retry_after": 1,
     "asgi_proxy_hsts_max_age": 0,
 }
+LOCATION_AT_LEAST = {"read_timeout": 1, "send_timeout": 1, "burst": 0, "connections": 0}
 
 
 def problems(context: Context) -> list[Problem]:
     """Return every objection to the options of asgi_proxy."""
     options = context.options
     return [
-        *_server_name_problems(options["asgi_proxy_server_names"]),
+        *_server_name_problems("asgi_proxy_server_names", options["asgi_proxy_server_names"]),
+        *_redirect_name_problems(options),
         *_port_problems(options),
+        *_balancer_problems(options),
         *_number_problems(options),
         *keepalive_order(options),
         *_header_problems(options["asgi_proxy_headers"]),
+        *_hsts_problems(options),
         *_static_problems(options["asgi_proxy_static"]),
+        *_location_problems(options),
+        *_probe_problems(options),
+        *_user_problems(options),
+        *_maintenance_problems(context),
+        *_stapling_problems(options),
         *_tls_problems(context, datetime.now(UTC)),
+        *_acme_problems(context),
     ]
 
 
-def _server_name_problems(names: list[str]) -> Iterator[Problem]:
-    variable = "asgi_proxy_server_names"
+def certificate_names(options: dict[str, Any]) -> list[str]:
+    """Return the names that the certificate must cover, as ``__asgi_proxy_names`` of the role does."""
+    extra = options["asgi_proxy_acme_extra_names"] if options["asgi_proxy_tls_provider"] == "acme" else []
+    return [*options["asgi_proxy_server_names"], *options["asgi_proxy_redirect_names"], *extra]
+
+
+def _server_name_problems(variable: str, names: list[str]) -> Iterator[Problem]:
     if not names:
         yield Problem(variable, "is empty", "list the DNS names that clients use, such as app.example.org")
+    yield from _name_problems(variable, names)
+
+
+def _redirect_name_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    variable, names = "asgi_proxy_redirect_names", options["asgi_proxy_redirect_names"]
+    yield from _name_problems(variable, names)
+    served = options["asgi_proxy_server_names"]
+    for name in sorted(set(names) & set(served)):
+        yield Problem(variable, f"holds {name!r}, as does asgi_proxy_server_names", "list it in one of them")
+    if names and served and served[0].startswith("*"):
+        yield Problem(
+            "asgi_proxy_server_names",
+            f"starts with {served[0]!r}, and asgi_proxy_redirect_names needs a name to lead to",
+            "put a name without '*' first",
+        )
+
+
+def _name_problems(variable: str, names: list[str]) -> Iterator[Problem]:
     for name in names:
         if not SERVER_NAME.fullmatch(name) or len(name) > SERVER_NAME_LIMIT:
             yield Problem(
@@ -80,6 +130,47 @@ def _port_problems(options: dict[str, Any]) -> Iterator[Problem]:
         yield Problem("asgi_proxy_http_port", f"is {http}, as is asgi_proxy_https_port", "give each a port of its own")
 
 
+def _balancer_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    variable = "asgi_proxy_trusted"
+    yield from _address_problems(variable, options[variable])
+    for address in options[variable]:
+        if _network(address) and _network(address).prefixlen == 0:
+            yield Problem(variable, f"holds {address!r}, which is everybody", "list the addresses of the balancers")
+    if not options["asgi_proxy_proxy_protocol"]:
+        return
+    if not options[variable]:
+        yield Problem(
+            "asgi_proxy_proxy_protocol",
+            "is true, and asgi_proxy_trusted is empty, so nobody would be believed",
+            "list the addresses of the balancers in asgi_proxy_trusted",
+        )
+    if options["asgi_proxy_http3"]:
+        yield Problem(
+            "asgi_proxy_http3",
+            "is true, as is asgi_proxy_proxy_protocol, which UDP does not have",
+            "set one of them to false",
+        )
+
+
+def _network(address: str):
+    """Return the network that *address* names, None if it names none. The bits beyond the mask do not matter to nginx."""
+    try:
+        return ip_network(address, strict=False)
+    except ValueError:
+        return None
+
+
+def _address_problems(variable: str, addresses: Iterable[str], where: str = "") -> Iterator[Problem]:
+    for address in addresses:
+        # a mask written as an address is one for Python, and none for nginx
+        if not _network(address) or "." in address.partition("/")[2]:
+            yield Problem(
+                variable,
+                f"{where}holds {address!r}, which is neither an address nor a network",
+                "write it such as 192.0.2.7, 10.1.0.0/24 or 2001:db8::/32",
+            )
+
+
 def _number_problems(options: dict[str, Any]) -> Iterator[Problem]:
     for variable, least in AT_LEAST.items():
         if options[variable] < least:
@@ -89,6 +180,25 @@ def _number_problems(options: dict[str, Any]) -> Iterator[Problem]:
             "asgi_proxy_body_size",
             f"is {options['asgi_proxy_body_size']!r}",
             "write a number and k, m or g, such as 10m; 0 is no limit",
+        )
+    if not HEADER_SIZE.fullmatch(options["asgi_proxy_header_size"]):
+        yield Problem(
+            "asgi_proxy_header_size",
+            f"is {options['asgi_proxy_header_size']!r}",
+            "write 1k to 64k, such as 16k",
+        )
+
+
+def _hsts_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    age = options["asgi_proxy_hsts_max_age"]
+    if not options["asgi_proxy_hsts_preload"]:
+        return
+    if not options["asgi_proxy_hsts_include_subdomains"] or age < HSTS_PRELOAD_AGE:
+        yield Problem(
+            "asgi_proxy_hsts_preload",
+            "is true, and browsers' list does not take the name like this",
+            f"set asgi_proxy_hsts_include_subdomains to true and asgi_proxy_hsts_max_age to {HSTS_PRELOAD_AGE} or more, "
+            f"or leave it out",
         )
 
 
@@ -145,6 +255,138 @@ def _static_problems(entries: list[dict[str, Any]]) -> Iterator[Problem]:
         yield Problem(variable, f"has the url {url!r} more than once", "give each url one path")
 
 
+def _location_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    variable, locations = "asgi_proxy_locations", options["asgi_proxy_locations"]
+    for entry in locations:
+        url = entry["url"]
+        where = f"has for {url!r} "
+        yield from _url_problems(variable, url)
+        for name, least in LOCATION_AT_LEAST.items():
+            if entry.get(name) is not None and entry[name] < least:
+                yield Problem(variable, f"{where}the {name} {entry[name]}", f"it is {least} or more")
+        if entry.get("body_size") is not None and not SIZE.fullmatch(entry["body_size"]):
+            remedy = "write a number and k, m or g, such as 1g; 0 is no limit"
+            yield Problem(variable, f"{where}the body_size {entry['body_size']!r}", remedy)
+        if entry.get("rate") and not RATE.fullmatch(entry["rate"]):
+            remedy = "write requests per second or minute, such as 5r/s or 30r/m"
+            yield Problem(variable, f"{where}the rate {entry['rate']!r}", remedy)
+        if entry.get("burst") is not None and not entry.get("rate"):
+            yield Problem(variable, f"{where}a burst and no rate", "give it the rate as well, or take the burst out")
+        for name in ("allow", "deny"):
+            yield from _address_problems(variable, entry.get(name) or [], f"{where}an entry of {name} and ")
+        if entry.get("basic_auth"):
+            yield from _quotable(variable, f"{where}a basic_auth", entry["basic_auth"])
+            if not options["asgi_proxy_users"]:
+                remedy = "name those who may come in asgi_proxy_users"
+                yield Problem(variable, f"{where}basic_auth, and nobody could come", remedy)
+        for static in options["asgi_proxy_static"]:
+            if encloses(static, url):
+                yield Problem(
+                    variable,
+                    f"has {url!r}, which is below {static['url']!r} of asgi_proxy_static, where nginx does not ask the "
+                    f"application",
+                    "take it out, or give those files another url",
+                )
+    for url, _exact in _repeated((entry["url"], bool(entry.get("exact"))) for entry in locations):
+        yield Problem(variable, f"has the url {url!r} more than once", "give each url one location")
+
+
+def _url_problems(variable: str, url: str) -> Iterator[Problem]:
+    if not url.startswith("/"):
+        yield Problem(variable, f"has the url {url!r}", "start it with '/', such as /events")
+    elif url != "/" and not _plain_segments(url.removesuffix("/")[1:]):
+        remedy = "use letters, digits, and . _ ~ - in its parts, none empty or starting with a dot"
+        yield Problem(variable, f"has the url {url!r}", remedy)
+
+
+def _probe_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the objection to a site that would turn away the deployment, which asks for the app's health through nginx."""
+    health, probe = options.get("asgi_proxy_health_url"), options.get("asgi_server_probe_path")
+    if health is not None:
+        if not _plain_segments(health[1:]) or not health.startswith("/"):
+            remedy = "give a path such as /health: letters, digits, and . _ ~ - in its parts"
+            yield Problem("asgi_proxy_health_url", f"is {health!r}", remedy)
+        for entry in options["asgi_proxy_locations"]:
+            if entry.get("exact") and entry["url"] == health:
+                remedy = "take it out of there: it is open to everybody"
+                yield Problem("asgi_proxy_health_url", f"is {health!r}, and so is one of asgi_proxy_locations", remedy)
+        for static in options["asgi_proxy_static"]:
+            if encloses(static, health):
+                remedy = "give a path of the application"
+                fault = f"is {health!r}, which is below {static['url']!r} of asgi_proxy_static"
+                yield Problem("asgi_proxy_health_url", fault, remedy)
+    if probe is None or probe == health:
+        return
+    locations = [
+        {name: value for name, value in entry.items() if value is not None} for entry in options["asgi_proxy_locations"]
+    ]
+    closed = [
+        name for name in ("basic_auth", "allow", "deny") if name in settings_of(probe.partition("?")[0], locations)
+    ]
+    if closed:
+        yield Problem(
+            "asgi_proxy_locations",
+            f"has {' and '.join(closed)} where asgi_server_probe_path {probe!r} is, so that a deployment could not see that "
+            f"nginx reaches the application",
+            f"set asgi_proxy_health_url to {probe!r}, which leaves that path open",
+        )
+
+
+def _user_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    variable = "asgi_proxy_users"
+    for name, hashed in options[variable].items():
+        if not USER.fullmatch(str(name)):
+            remedy = "use letters, digits, and . _ @ + -"
+            yield Problem(variable, f"has the name {name!r}", remedy)
+        # never said: it may be the password
+        found = PASSWORD_HASH.fullmatch(str(hashed))
+        if not found:
+            yield Problem(
+                variable,
+                f"has for {name!r} something that is no hash which nginx can check fast",
+                "give what `openssl passwd -6` prints; it starts with $6$",
+            )
+        elif int(found["rounds"] or 0) > ROUNDS_LIMIT:
+            yield Problem(
+                variable,
+                f"has for {name!r} a hash of {found['rounds']} rounds, which nginx would compute for every request",
+                f"give one of {ROUNDS_LIMIT} at most, such as `openssl passwd -6` prints",
+            )
+
+
+def _maintenance_problems(context: Context) -> Iterator[Problem]:
+    options = context.options
+    yield from _address_problems("asgi_proxy_maintenance_allow", options["asgi_proxy_maintenance_allow"])
+    page = options.get("asgi_proxy_maintenance_page")
+    if page is not None:
+        path = context.find(page)
+        try:
+            path.read_text(encoding="utf-8")
+        except OSError as exc:
+            remedy = "name an HTML file on the controller that you can read"
+            yield Problem("asgi_proxy_maintenance_page", f"is {str(path)!r}: {exc.strerror}", remedy)
+        except ValueError:
+            yield Problem(
+                "asgi_proxy_maintenance_page", f"is {str(path)!r}, which is not UTF-8 text", "save it as UTF-8"
+            )
+
+
+def _stapling_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    if options["asgi_proxy_ocsp_stapling"] and options["asgi_proxy_tls_provider"] == "selfsigned":
+        yield Problem(
+            "asgi_proxy_ocsp_stapling",
+            "is true, and a self-signed certificate has no issuer to ask",
+            "leave it out, or set another asgi_proxy_tls_provider",
+        )
+
+
+def _quotable(variable: str, what: str, value: str) -> Iterator[Problem]:
+    try:
+        quote(value)
+    except ValueError as exc:
+        yield Problem(variable, f"{what} that nginx cannot say: {exc}", "take that character out")
+
+
 def _plain_segments(path: str) -> bool:
     return all(STATIC_SEGMENT.fullmatch(segment) for segment in path.split("/"))
 
@@ -181,8 +423,71 @@ def _tls_problems(context: Context, now: datetime) -> Iterator[Problem]:
             if read is not None:
                 texts[part] = read
     if len(texts) == 2:
-        for fault in certificates.faults(texts["certificate"], texts["key"], options["asgi_proxy_server_names"], now):
+        for fault in certificates.faults(texts["certificate"], texts["key"], certificate_names(options), now):
             yield Problem(given[fault.part][0], fault.fault, fault.remedy)
+
+
+def _acme_problems(context: Context) -> Iterator[Problem]:
+    options = context.options
+    provider, extra = options["asgi_proxy_tls_provider"], options["asgi_proxy_acme_extra_names"]
+    if provider != "acme":
+        if extra:
+            yield Problem(
+                "asgi_proxy_acme_extra_names",
+                f"is set, and asgi_proxy_tls_provider is {provider!r}, which ignores it",
+                "set asgi_proxy_tls_provider to 'acme', or take it out",
+            )
+        return
+
+    yield from _name_problems("asgi_proxy_acme_extra_names", extra)
+    for variable in ("asgi_proxy_server_names", "asgi_proxy_redirect_names"):
+        for name in sorted(set(extra) & set(options[variable])):
+            yield Problem("asgi_proxy_acme_extra_names", f"holds {name!r}, as does {variable}", "list it once")
+    for variable in ("asgi_proxy_server_names", "asgi_proxy_redirect_names", "asgi_proxy_acme_extra_names"):
+        for name in options[variable]:
+            if name.startswith("*."):
+                yield Problem(
+                    variable,
+                    f"holds {name!r}, and no ACME server gives a certificate for a wildcard by http-01",
+                    "list the names themselves, or set asgi_proxy_tls_provider to 'provided'",
+                )
+    if not options["asgi_proxy_acme_agree_tos"]:
+        yield Problem(
+            "asgi_proxy_acme_agree_tos",
+            "is false",
+            f"read the terms of service that {options['asgi_proxy_acme_directory']} names, and set it to true if you agree",
+        )
+    if not DIRECTORY.fullmatch(options["asgi_proxy_acme_directory"]):
+        yield Problem(
+            "asgi_proxy_acme_directory",
+            f"is {options['asgi_proxy_acme_directory']!r}",
+            "give the https URL of an ACME directory, such as https://acme-v02.api.letsencrypt.org/directory",
+        )
+    mail = options.get("asgi_proxy_acme_mail")
+    if mail is not None and not MAIL.fullmatch(mail):
+        yield Problem("asgi_proxy_acme_mail", f"is {mail!r}", "give one mail address such as admin@example.org")
+    yield from _eab_problems(options)
+    if options.get("asgi_proxy_acme_ca_bundle") is not None:
+        text, objections = _read(context, "asgi_proxy_acme_ca_bundle", secret=False)
+        yield from objections
+        for fault in certificates.bundle_faults(text) if text is not None else ():
+            yield Problem("asgi_proxy_acme_ca_bundle", fault.fault, fault.remedy)
+
+
+def _eab_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    kid, key = "asgi_proxy_acme_eab_kid", "asgi_proxy_acme_eab_hmac_key"
+    for one, other in ((kid, key), (key, kid)):
+        if options.get(one) is not None and options.get(other) is None:
+            yield Problem(
+                other, f"is not set, and {one} is", "set both, as the operator of the server gave them, or none"
+            )
+    # both become a line of certbot's configuration file
+    if options.get(kid) is not None and not EAB_KID.fullmatch(options[kid]):
+        yield Problem(kid, f"is {options[kid]!r}", "give the identifier as the operator of the server did")
+    if options.get(key) is not None and not BASE64URL.fullmatch(options[key]):
+        yield Problem(
+            key, "is not base64url", "give the key as the operator of the server did: letters, digits, - and _"
+        )
 
 
 def _read(context: Context, variable: str, secret: bool) -> tuple[bytes | None, list[Problem]]:
@@ -196,14 +501,13 @@ def _read(context: Context, variable: str, secret: bool) -> tuple[bytes | None, 
             Problem(variable, f"is {str(path)!r}: {exc.strerror}", "name a file on the controller that you can read")
         ]
     if text.startswith(VAULT_HEADER):
-        return None, [
-            Problem(
-                variable,
-                f"is {str(path)!r}, which ansible-vault encrypted",
-                f"unset it and set {variable}_content to \"{{{{ lookup('ansible.builtin.file', '{path}') }}}}\", which "
-                f"decrypts it",
-            )
-        ]
+        remedy = (
+            f"unset it and set {variable}_content to \"{{{{ lookup('ansible.builtin.file', '{path}') }}}}\", which "
+            f"decrypts it"
+            if variable.startswith("asgi_proxy_tls_")
+            else f"ansible-vault decrypt {path}: authorities are no secret"
+        )
+        return None, [Problem(variable, f"is {str(path)!r}, which ansible-vault encrypted", remedy)]
     if secret and mode & stat.S_IROTH:
         return text, [
             Problem(variable, f"is {str(path)!r}, which everybody on the controller can read", f"chmod 600 {path}")
@@ -211,5 +515,5 @@ def _read(context: Context, variable: str, secret: bool) -> tuple[bytes | None, 
     return text, []
 
 
-def _repeated(names: Iterable[str]) -> list[str]:
-    return [name for name, count in Counter(names).items() if count > 1]
+def _repeated(values: Iterable[Any]) -> list[Any]:
+    return [value for value, count in Counter(values).items() if count > 1]

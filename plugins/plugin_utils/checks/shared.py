@@ -31,6 +31,14 @@ def problems(context: Context) -> list[Problem]:
             check_name(options["asgi_name"])
         except ValueError as exc:
             found.append(Problem("asgi_name", f"is wrong: {exc}", "give a name such as 'hello' or 'web-shop'"))
+    if "asgi_uninstall" in options and options["asgi_uninstall"] != options.get("asgi_name"):
+        found.append(
+            Problem(
+                "asgi_uninstall",
+                f"is {options['asgi_uninstall']!r}, and asgi_name is {options.get('asgi_name')!r}",
+                "name the app that is to be removed, and restrict the run to its hosts with --limit",
+            )
+        )
     if "asgi_module" in options and not MODULE.fullmatch(options["asgi_module"]):
         found.append(
             Problem(

@@ -11,13 +11,15 @@ import yaml
 ROLES = Path(__file__).parents[3] / "roles"
 NAMES = sorted(path.parent.parent.name for path in ROLES.glob("*/meta/argument_specs.yml"))
 # variables that several roles take under one name
-SHARED = {"asgi_name", "asgi_module", "asgi_env"}
+SHARED = {"asgi_name", "asgi_module", "asgi_env", "asgi_uninstall"}
 
 
 def options(role):
-    return yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"][
-        "options"
-    ]
+    """Return the options of all entry points of *role*."""
+    specification = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())
+    return {
+        name: option for entry in specification["argument_specs"].values() for name, option in entry["options"].items()
+    }
 
 
 @pytest.mark.parametrize("role", NAMES)

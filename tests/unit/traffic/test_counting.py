@@ -143,8 +143,8 @@ def test_quantile(values, share, expected):
 @given(st.lists(st.floats(0.1, 60_000), min_size=1), st.sampled_from([0.5, 0.99, 0.999, 1]))
 def test_pooled_quantiles_are_those_of_all_requests_together(values, share):
     tallies = [Counter(map(bucket, values[:3])), Counter(map(bucket, values[3:]))]
-    # quantile() rounds to a tenth, and so does pooled()
-    assert pooled(tallies, share) == pytest.approx(quantile(values, share), rel=BUCKET_GROWTH - 1, abs=0.1)
+    # half a bucket, and each rounds to a tenth
+    assert pooled(tallies, share) == pytest.approx(quantile(values, share), rel=BUCKET_GROWTH - 1, abs=0.2)
 
 
 def test_nothing_pooled():

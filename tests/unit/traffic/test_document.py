@@ -15,7 +15,7 @@ from traffic.timeline import Track, drawing
 
 def result(name, site="ours", milliseconds=1.0, **figures):
     found = Figures(requests=100, latencies={bucket(milliseconds): 100}, course=[[milliseconds, 0]], **figures)
-    texts = {"said": "one\ntwo\nthree\nfour", "before": "a", "after": "a"}
+    texts = {"said": "one\ntwo\nthree\nfour\nfive", "before": "a", "after": "a"}
     return Result(site, name, 1, found, 20, at=0, **texts)
 
 
@@ -47,7 +47,7 @@ def test_pages():
     assert "| reload of the stock recipe | 1 | 100 | **7** | 7 |" in found["README.md"]
     assert "3.0 times that of the quiet times" in found["README.md"]
     assert "| nginx | 1.26 |" in found["README.md"]
-    assert found["broken-releases.md"].count("```\none\ntwo\nthree\n```") == len(BROKEN)
+    assert found["broken-releases.md"].count("```\none\ntwo\nthree\nfour\n```") == len(BROKEN)
 
 
 @pytest.mark.parametrize("courses", [[], [[[3.0, 0], [0, 0], [1500.0, 2]], [[20_000.0, 1]]]])

@@ -28,15 +28,11 @@ def preflight(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ansible.constants.DEFAULT_LOCAL_TMP", str(tmp_path / "work"))
 
-    def run(roles=("asgi_app", "asgi_server", "asgi_proxy"), playbook=None, **changes):
+    def run(roles=("asgi_app", "asgi_server", "asgi_proxy"), entry_point="main", playbook=None, **changes):
         loader = DataLoader()
         loader.set_basedir("/")
-        task = Mock(
-            args={"roles": list(roles), **({"playbook": playbook} if playbook else {})},
-            async_val=0,
-            check_mode=False,
-            diff=False,
-        )
+        args = {"roles": list(roles), "entry_point": entry_point, **({"playbook": playbook} if playbook else {})}
+        task = Mock(args=args, async_val=0, check_mode=False, diff=False)
         action = ActionModule(task, Mock(), Mock(), loader, Templar(loader), None)
         monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
         given = {**GOOD, **changes}
@@ -102,3 +98,27 @@ def test_the_variables_of_a_playbook(preflight):
 def test_the_variables_of_a_playbook_are_templated(preflight):
     message = told(preflight, playbook="reload", roles=[], asgi_deploy_batches=trust_as_template("{{ 0 * 2 }}"))
     assert "asgi_deploy_batches is 0" in message
+
+
+def test_removing_an_app_takes_its_name_twice_and_nothing_else(preflight):
+    nothing = {"asgi_app_source": None, "asgi_module": 1, "asgi_proxy_server_names": "none"}
+    assert preflight(entry_point="uninstall", asgi_uninstall="shop", **nothing) == {"changed": False}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "asgi_uninstall is not set -> it is: The name of the app that is to be removed"),
+        ({"asgi_uninstall": "tiles"}, "asgi_uninstall is 'tiles', and asgi_name is 'shop' -> name the app"),
+        ({"asgi_uninstall": True}, "asgi_uninstall is 'True', and asgi_name is 'shop'"),
+        ({"asgi_uninstall": ""}, "asgi_uninstall is '', and asgi_name is 'shop'"),
+        ({"asgi_uninstall": "../srv", "asgi_name": "../srv"}, "asgi_name is wrong: '../srv' cannot name an app"),
+        (
+            {"asgi_uninstall": "shop", "asgi_app_uninstall_data": "yes"},
+            "give true or false; on the command line as JSON",
+        ),
+        ({"asgi_uninstall": "shop", "asgi_proxy_uninstall_logs": 1}, "asgi_proxy_uninstall_logs is the value 1"),
+    ],
+)
+def test_removing_what_is_not_meant(preflight, changes, said):
+    assert said in told(preflight, entry_point="uninstall", **changes)

@@ -10,10 +10,13 @@ def test_everything_is_named_after_the_app():
     paths = layout("web-shop")
 
     assert paths["home"] == "/srv/web-shop"
+    assert paths["slots_directory"] == "/srv/web-shop/slots"
     assert paths["live_socket"] == "/run/web-shop/live.sock"
     assert paths["service_template"] == "/etc/systemd/system/web-shop@.service"
     assert paths["slots"]["green"]["service_unit"] == "web-shop@green.service"
     assert paths["slots"]["green"]["socket"] == "/run/web-shop/green.sock"
+    assert paths["live_pem"] == "/etc/asgi/web-shop/tls/live.pem"
+    assert paths["acme"]["lineage"] == "asgi-web-shop"
     assert release_paths("web-shop", "r1")["python"] == "/srv/web-shop/releases/r1/.venv/bin/python"
 
 

@@ -138,3 +138,89 @@ def test_removes_default(policy, present, is_link, untouched, expected):
     else:
         with pytest.raises(ValueError, match=expected):
             decide.removes_default(policy, present, is_link, untouched)
+
+
+AGREED = "# x\n# Agreed on port 8443: ipv6=true tls_profile=modern\nserver {\n"
+
+
+def test_agreement():
+    assert decide.agreement(AGREED) == (8443, {"ipv6": "true", "tls_profile": "modern"})
+    assert decide.agreement("server {}") == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (AGREED, []),
+        ("", []),
+        (AGREED.replace("modern", "intermediate"), ["tls_profile is intermediate and not modern"]),
+        # what an older version did not say, nobody has disagreed with
+        (AGREED.replace(" tls_profile=modern", ""), []),
+        (AGREED.replace("ipv6=true", "ipv6=false old=1"), ["ipv6 is false and not true"]),
+    ],
+)
+def test_disagreements(before, expected):
+    assert decide.disagreements(before, AGREED) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "listens", "proxied"),
+    [
+        ("    listen 443;", True, False),
+        ("listen 443 ssl;", True, False),
+        ("    listen [::]:443 ssl proxy_protocol;", True, True),
+        ("    listen 127.0.0.1:443 ssl http2 proxy_protocol;", True, True),
+        ("    listen 4430 proxy_protocol;", False, False),
+        ("    listen 8443 proxy_protocol;", False, False),
+        ("    # listen 443 proxy_protocol;", False, False),
+        ("    listen 443; real_ip_header proxy_protocol;", True, False),
+    ],
+)
+def test_who_listens_and_how(line, listens, proxied):
+    assert decide.listens_on(f"server {{\n{line}\n}}", 443) is listens
+    assert decide.speaks_proxy_protocol(f"server {{\n{line}\n}}", 443) is proxied
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "expected"),
+    [
+        ("a.test", 443, True),
+        ("b.test", 443, True),
+        ("c.test", 443, False),
+        ("a.test", 8443, False),
+        (".test", 443, False),
+    ],
+)
+def test_serves(name, port, expected):
+    assert decide.serves("server {\n    listen 443 ssl;\n    server_name b.test a.test;\n}\n", name, port) is expected
+    assert not decide.serves("", name, port)
+
+
+SITE = """
+server {
+    listen 80;
+    listen [::]:80;
+}
+server {
+    listen 8443 ssl;
+    listen 192.0.2.1:8444 ssl http2 proxy_protocol;
+    listen [::]:8445 quic;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "gone"),
+    [
+        (["asgi-shop.conf", "asgi-00-shared.conf", "asgi-01-default-80.conf", "asgi-01-default-8443.conf"], []),
+        (["asgi-shop.conf", "asgi-01-default-8444.conf", "asgi-01-default-8445-quic.conf"], []),
+        (["asgi-shop.conf", "asgi-01-default-8445.conf", "asgi-01-default-8444-quic.conf"], [1, 2]),
+        (["asgi-shop.conf", "asgi-01-default-443.conf", "asgi-01-default-8.conf"], [2, 1]),
+        (["asgi-00-shared.conf", "asgi-01-default-80.conf"], [1, 0]),
+        # files of nobody's, or of somebody else's
+        (["asgi-shop.conf.bak", "default-80.conf", "zz.conf"], []),
+        ([], []),
+    ],
+)
+def test_what_no_app_needs(names, gone):
+    assert decide.unneeded(dict.fromkeys(names, SITE)) == [names[index] for index in gone]

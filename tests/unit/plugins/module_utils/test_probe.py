@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import socketserver
 import threading
 
 import pytest
-from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, ask, wait_healthy
+from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, ask, ask_proxy, wait_healthy
 
 PROBE = Probe(path="/health", host="hello.test", statuses=(200, 204), successes=2, timeout=2, deadline=10)
 
@@ -91,3 +92,23 @@ def test_the_question_on_the_wire(tmp_path):
 
     assert status == 204
     assert seen == {"path": "/health", "host": "hello.test"}
+
+
+@pytest.mark.parametrize(
+    ("proxy_protocol", "first"), [(True, b"PROXY TCP4 127.0.0.1 127.0.0.1 "), (False, b"\x16\x03")]
+)
+def test_what_a_proxy_behind_a_balancer_is_told_first(proxy_protocol, first):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        seen = []
+
+        def listen():
+            connection = server.accept()[0]
+            with connection:
+                seen.append(connection.recv(1000))
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        with pytest.raises(OSError, match="."):
+            ask_proxy("hello.test", server.getsockname()[1], PROBE, proxy_protocol)
+        listener.join()
+    assert seen[0].startswith(first)

@@ -46,6 +46,7 @@ def test_the_same_input_gives_the_same_id_in_every_run_and_release_of_python():
         {"installer": "pip"},
         {"module": "hello.main:other"},
         {"requirements": []},
+        {"wheels": "ef" * 32},
         {"server_requirements": ["gunicorn>=27", "uvicorn"]},
         {"requirements": ["six", "gunicorn"], "server_requirements": ["uvicorn"]},
     ],

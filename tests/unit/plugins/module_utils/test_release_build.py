@@ -130,9 +130,67 @@ def test_no_python_is_ever_downloaded_and_none_of_the_caller_s_is_used(tmp_path,
     assert "/elsewhere" not in environment.values()
 
 
+WHEEL = {"name": "six", "version": "1.0", "file": "six-1.0-py3-none-any.whl", "sha256": "ab"}
+UV_WHEEL = {"name": "uv", "version": "0.13.8", "file": "uv-0.13.8-py3-none-any.whl", "sha256": "cd"}
+
+
+@pytest.mark.parametrize(
+    ("installer", "uv", "command"),
+    [("uv", "/opt/uv", UV), ("pip", None, ["python", "-m", "pip", "--quiet", "install"])],
+)
+@pytest.mark.parametrize("by", ["nothing", "requirements", "project", "lock", "list"])
+def test_wheels_from_the_controller_are_all_that_is_installed(tmp_path, installer, uv, command, by):
+    wheels = {"release": [WHEEL], "tools": []}
+    build = Recorded(tmp_path, installer=installer, dependencies={"by": by}, wheelhouse=True, wheels=wheels)
+    build._install(uv)
+    where = f"--find-links={build.store / 'ab'}"
+    options = ["--no-deps", "--no-index", "--require-hashes", "--requirement", "release.txt", where]
+    assert build.calls == [([*command, *options], "")]
+    assert lines(build, "release.txt") == ["six==1.0", "--hash=sha256:ab"]
+
+
+def test_uv_comes_from_the_controller_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(release_build, "TOOLS", tmp_path / "tools")
+    build = Recorded(tmp_path, wheelhouse=True, wheels={"release": [WHEEL], "tools": [UV_WHEEL]})
+    (build.work / "uv/bin").mkdir(parents=True)
+    (build.work / "uv/bin/uv").write_text("uv")
+    assert build._provide_uv() == str(tmp_path / "tools/uv-0.13.8/uv")
+    assert "--no-index" in build.calls[-1][0]
+    assert lines(build, "tools.txt") == ["uv==0.13.8", "--hash=sha256:cd"]
+
+
+def test_what_the_host_is_configured_for_has_no_part_in_it(tmp_path):
+    environment = Recorded(tmp_path, wheelhouse=True)._environment()
+    assert (environment["UV_OFFLINE"], environment["UV_NO_CONFIG"], environment["PIP_CONFIG_FILE"]) == (
+        "1",
+        "1",
+        "/dev/null",
+    )
+    assert "UV_OFFLINE" not in Recorded(tmp_path / "other")._environment()
+
+
+def test_what_uv_keeps_is_counted_once_no_release_has_it(tmp_path):
+    (tmp_path / "mine").write_bytes(b"x" * 100)
+    (tmp_path / "shared").write_bytes(b"x" * 1000)
+    (tmp_path / "release").hardlink_to(tmp_path / "shared")
+    assert release_build.kept_for_itself(tmp_path) == 100
+    assert release_build.kept_for_itself(tmp_path / "nothing") == 0
+
+
+@pytest.mark.parametrize(("limit", "calls"), [(99, [(["uv", "cache", "clean"], "")]), (100, [])])
+def test_what_uv_keeps_is_bounded(tmp_path, monkeypatch, limit, calls):
+    monkeypatch.setattr(release_build, "CACHE", tmp_path)
+    monkeypatch.setattr(release_build, "CACHE_BYTES", limit)
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv/file").write_bytes(b"x" * 100)
+    build = Recorded(tmp_path / "release")
+    build._tidy("/opt/uv")
+    assert build.calls == calls
+
+
 def test_a_python_that_is_not_there_is_named(tmp_path):
     with pytest.raises(BuildError, match="asgi_app_python is 'python9.9'"):
-        Recorded(tmp_path, python="python9.9")._find_python()
+        release_build.find_python("python9.9")
 
 
 def test_a_tool_s_failure_says_whose_it_is(tmp_path, monkeypatch):

@@ -41,6 +41,22 @@ def test_why_new(found, lasts, key, names, expected):
     assert bool(reason) is bool(expected)
 
 
+@pytest.mark.parametrize(
+    ("found", "key", "expected"),
+    [
+        (FOUND, KEY + "\n", ""),
+        (FOUND._replace(issuer="CN = CA", names=frozenset()), KEY, ""),
+        (None, KEY, "there is none"),
+        (FOUND, "", "does not fit its key"),
+        (FOUND._replace(public_key=""), "", "does not fit its key"),
+    ],
+)
+def test_why_placeholder(found, key, expected):
+    reason = decide.why_placeholder(found, key)
+    assert expected in reason
+    assert bool(reason) is bool(expected)
+
+
 def test_request_configuration():
     text = decide.request_configuration(["a.test", "*.b.test"])
     assert "CN = a.test\n" in text

@@ -20,6 +20,7 @@ class Host:
 
     def __init__(self, root: Path, monkeypatch) -> None:
         self.root = root
+        self.nginx = "/usr/sbin/nginx"
         self.calls = []
         self.answers = {"test": (0, "", ""), "reload": (0, "", ""), "show": (0, RUNNING, "")}
         # a reload replaces the workers, unless a test says otherwise
@@ -58,20 +59,22 @@ class Host:
             }
         return self.answers.get(kind, (0, "", ""))
 
-    def run(self, check_mode=False, files=None, default_site="remove", watch=()):
+    def run(self, check_mode=False, files=None, default_site="remove", watch=(), change_port=False, prune=False):
         (self.root / "tmp").mkdir(exist_ok=True)
         params = {
             "files": FILES if files is None else files,
             "watch": list(watch),
             "ports": [],
+            "change_port": change_port,
             "default_site": default_site,
+            "prune": prune,
         }
         return module.run(
             SimpleNamespace(
                 params=params,
                 check_mode=check_mode,
                 tmpdir=str(self.root / "tmp"),
-                get_bin_path=lambda *_names, **_options: "/usr/sbin/nginx",
+                get_bin_path=lambda *_names, **_options: self.nginx,
                 run_command=self.run_command,
                 warn=self.calls.append,
             )
@@ -213,3 +216,75 @@ def test_a_stopped_nginx_is_left_alone(host):
 def test_a_name_that_leads_elsewhere_is_refused(host, name):
     with pytest.raises(module.Refused, match="not a file name"):
         host.run(files={name: "x"})
+
+
+AGREED = "# Agreed on port 443: ipv6=true proxy_protocol={}\nserver {{\n    listen 443 ssl;\n}}\n"
+PORT_FILE = {"asgi-01-default-443.conf": AGREED.format("true")}
+
+
+@pytest.fixture
+def port(host):
+    """A port on which the proxy protocol is off, for this site, whose name is in PORT_FILE's company, and maybe others."""
+    (host.root / "etc/nginx/conf.d/asgi-01-default-443.conf").write_text(AGREED.format("false"))
+    return host
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_what_holds_for_a_port_is_not_changed_behind_anothers_back(port, check_mode):
+    (port.root / "etc/nginx/conf.d/asgi-b.conf").write_text("server {\n    listen [::]:443 ssl;\n}\n")
+    before = port.disk()
+    with pytest.raises(
+        module.Refused, match=r"proxy_protocol is false and not true.*asgi-b\.conf.*asgi_proxy_change_port"
+    ):
+        port.run(files=PORT_FILE, check_mode=check_mode)
+    assert port.disk() == before
+
+
+@pytest.mark.parametrize(
+    ("other", "change_port"),
+    [("listen 8443 ssl;", False), ("listen 4430;", False), ("# listen 443;", False), ("    listen 443 ssl;", True)],
+)
+def test_it_is_changed_where_nobody_else_is_or_all_are_meant(port, other, change_port):
+    (port.root / "etc/nginx/conf.d/asgi-b.conf").write_text(f"{other}\n")
+    port.run(files=PORT_FILE, change_port=change_port)
+    assert "proxy_protocol=true" in (port.root / "etc/nginx/conf.d/asgi-01-default-443.conf").read_text()
+
+
+def test_a_site_does_not_disagree_with_itself(port):
+    (port.root / "etc/nginx/conf.d/asgi-b.conf").write_text("    listen 443 ssl;\n")
+    assert port.run(files={**PORT_FILE, "asgi-b.conf": "    listen 443 ssl proxy_protocol;\n"})["changed"]
+
+
+def test_what_no_app_needs_goes_with_the_site(host, monkeypatch):
+    """The site first and what it builds on last: nginx may be started between any two."""
+    sites = host.root / "etc/nginx/conf.d"
+    (sites / "asgi-a.conf").write_text("listen 443 ssl;\n")
+    (sites / "asgi-b.conf").write_text("listen 8443 ssl;\n")
+    (sites / "asgi-gone.conf").unlink()
+    for name in ("asgi-00-shared", "asgi-01-default-443", "asgi-01-default-8443", "zz-somebody"):
+        (sites / f"{name}.conf").write_text("shared\n")
+    written = []
+    put = module.put
+    monkeypatch.setattr(module, "put", lambda path, text: (written.append(path), put(path, text)))
+
+    result = host.run(files={"asgi-a.conf": None}, default_site="keep", prune=True)
+
+    assert [path.name for path in written if path.parent == sites] == ["asgi-a.conf", "asgi-01-default-443.conf"]
+    assert (result["changed"], result["reloaded"]) == (True, True)
+
+    written.clear()
+    host.run(files={"asgi-b.conf": None}, default_site="keep", prune=True)
+
+    left = ["asgi-b.conf", "asgi-01-default-8443.conf", "asgi-00-shared.conf"]
+    assert [path.name for path in written if path.parent == sites] == left
+    assert [path.name for path in sites.iterdir()] == ["zz-somebody.conf"]
+    assert host.run(files={"asgi-b.conf": None}, default_site="keep", prune=True)["changed"] is False
+
+
+def test_a_site_is_removed_from_a_host_that_has_no_nginx_any_more(host):
+    host.nginx, host.answers["show"] = None, (0, STOPPED, "")
+    assert host.run(files={"asgi-a.conf": None}, default_site="keep")["changed"] is True
+    assert not (host.root / "etc/nginx/conf.d/asgi-a.conf").exists()
+    assert host.calls == ["show"]
+    with pytest.raises(module.Refused, match="there is no nginx"):
+        host.run()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import stat
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
@@ -169,6 +172,41 @@ def test_the_source_is_asked_for_only_where_it_is_needed(home):
     assert not home.releases.exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "uv_is_there", "archive_wanted", "uv_wanted"),
+    [
+        ({}, False, True, True),
+        ({}, True, True, False),
+        ({"uv_path": "/opt/asgi/bin/uv"}, False, True, False),
+        ({"installer": "pip"}, False, True, False),
+        ({"source": {"kind": "package"}}, True, False, False),
+    ],
+)
+def test_wheels_are_asked_for_with_what_they_are_for(
+    home, monkeypatch, tmp_path, changes, uv_is_there, archive_wanted, uv_wanted
+):
+    monkeypatch.setattr(module, "CACHE", tmp_path)
+    (tmp_path / "wheels" / ("a" * 64)).mkdir(parents=True)
+    (tmp_path / "wheels" / "unpacking").mkdir()
+    monkeypatch.setattr(module, "uv_of", lambda version: tmp_path if uv_is_there else tmp_path / "no")
+    monkeypatch.setattr(module, "find_python", lambda _wanted: sys.executable)
+    recipe = RECIPE._replace(release=NEW, archive=None, wheelhouse=True, **changes)
+
+    answer = module._proceed(home, recipe, keep=1, lock=3)
+
+    wanted = answer.pop("wheels_wanted")
+    assert answer == {"changed": False, **({"archive_wanted": True} if archive_wanted else {})}
+    assert wanted["target"]["implementation"] == "cpython"
+    assert wanted["stored"] == ["a" * 64]
+    assert wanted["uv"] is uv_wanted
+    assert not home.releases.exists()
+
+
+def test_check_mode_asks_for_no_wheels(home):
+    result = module._proceed(home, RECIPE._replace(release=NEW, archive=None, wheelhouse=True), keep=1, lock=None)
+    assert (result["changed"], result["built"]) == (True, True)
+
+
 def test_a_build_that_fails_leaves_nothing(home, monkeypatch):
     def fail(build):
         build.code.mkdir(parents=True)
@@ -279,3 +317,21 @@ def test_what_a_process_runs_in_is_not_removed(home):
     add(home, OLD)
     use_in_a_process(home, OLD)
     assert home.prunable(NEW, keep=1) == []
+
+
+def test_data_that_an_uninstallation_left_is_given_back_before_its_home_is_opened(home, tmp_path, monkeypatch):
+    account = SimpleNamespace(pw_uid=901, pw_gid=902)
+    (tmp_path / ".kept").write_text('{"uid": 997, "gid": 997}')
+    tmp_path.chmod(0o700)
+    seen = []
+    monkeypatch.setattr(module.pwd, "getpwnam", lambda _name: account)
+    monkeypatch.setattr(module.os, "chown", lambda *_arguments: None)
+    monkeypatch.setattr(
+        module, "give_back", lambda *given: seen.append((*given, stat.S_IMODE(tmp_path.stat().st_mode)))
+    )
+
+    assert home.lay_out(change=False) is True
+    assert seen == []
+    assert home.lay_out(change=True) is True
+    assert seen == [(home.app, 901, 902, 0o700)]
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755

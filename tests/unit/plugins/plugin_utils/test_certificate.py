@@ -16,7 +16,9 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 KEY, OTHER_KEY, CA_KEY = (ec.generate_private_key(ec.SECP256R1()) for _each in range(3))
 
 
-def certificate(key=KEY, names=("a.test",), subject="leaf", issuer=None, issuer_key=None, start=-1, end=90):
+def certificate(
+    key=KEY, names=("a.test",), subject="leaf", issuer=None, issuer_key=None, start=-1, end=90, extensions=()
+):
     """Return a PEM certificate for *key*, valid from *start* to *end* days from NOW."""
     builder = (
         x509.CertificateBuilder()
@@ -29,6 +31,8 @@ def certificate(key=KEY, names=("a.test",), subject="leaf", issuer=None, issuer_
     )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in names]), False)
+    for extension in extensions:
+        builder = builder.add_extension(extension, False)
     return builder.sign(issuer_key or key, SHA256()).public_bytes(Encoding.PEM)
 
 
@@ -46,6 +50,10 @@ CA = certificate(CA_KEY, names=(), subject="ca")
 OLD_PEM = PrivateFormat.TraditionalOpenSSL
 WEAK_KEY = rsa.generate_private_key(public_exponent=65537, key_size=1024)
 STRONG_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+SMALL_KEY = ec.generate_private_key(ec.SECP224R1())
+AUTHORITY = x509.BasicConstraints(ca=True, path_length=None)
+CLIENT = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH])
+SERVER = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH])
 DSA_KEY = dsa.generate_private_key(key_size=1024)
 
 
@@ -56,6 +64,8 @@ DSA_KEY = dsa.generate_private_key(key_size=1024)
         (LEAF + CA, pem(KEY), ["a.test"], None, None),
         (LEAF + CA, pem(KEY, form=OLD_PEM), ["a.test"], None, None),
         (certificate(STRONG_KEY), pem(STRONG_KEY), ["a.test"], None, None),
+        ("ein schöner Kommentar\n".encode() + LEAF + b"subject=CN = ca\n" + CA, pem(KEY), ["a.test"], None, None),
+        (certificate(extensions=[x509.BasicConstraints(False, None), SERVER]), pem(KEY), ["a.test"], None, None),
         (b"nothing", pem(KEY), ["a.test"], "certificate", "no readable PEM certificate"),
         (b"", pem(KEY), ["a.test"], "certificate", "no readable PEM certificate"),
         (pem(KEY), pem(KEY), ["a.test"], "certificate", "no readable PEM certificate"),
@@ -78,6 +88,19 @@ DSA_KEY = dsa.generate_private_key(key_size=1024)
         ),
         (LEAF, pem(KEY), ["a.test", "b.test"], "certificate", "is for a.test and not for b.test"),
         (certificate(names=()), pem(KEY), ["a.test"], "certificate", "is for no DNS name"),
+        (LEAF + pem(KEY), pem(KEY), ["a.test"], "certificate", "holds a private key too"),
+        (LEAF + b"\x00" + CA, pem(KEY), ["a.test"], "certificate", "neither a certificate nor a comment"),
+        (LEAF + b"\xff\xfe" + CA, pem(KEY), ["a.test"], "certificate", "neither a certificate nor a comment"),
+        (LEAF + CA.replace(b"-----BEGIN", b"----BEGIN"), pem(KEY), ["a.test"], "certificate", "neither a certificate"),
+        (LEAF + CA.replace(b"MII", b"M!I"), pem(KEY), ["a.test"], "certificate", "no readable PEM certificate"),
+        (LEAF[: len(LEAF) // 2], pem(KEY), ["a.test"], "certificate", "no readable PEM certificate"),
+        (LEAF + LEAF + CA, pem(KEY), ["a.test"], "certificate", "has CN=leaf twice"),
+        (LEAF + CA + CA, pem(KEY), ["a.test"], "certificate", "has CN=ca twice"),
+        (LEAF + certificate(OTHER_KEY, (), "ca"), pem(KEY), ["a.test"], "certificate", "has CN=ca after CN=leaf"),
+        (LEAF + certificate(STRONG_KEY, (), "ca"), pem(KEY), ["a.test"], "certificate", "has CN=ca after CN=leaf"),
+        (certificate(extensions=[AUTHORITY]), pem(KEY), ["a.test"], "certificate", "is that of an authority (CN=leaf)"),
+        (certificate(extensions=[CLIENT]), pem(KEY), ["a.test"], "certificate", "is not for servers"),
+        (certificate(SMALL_KEY), pem(SMALL_KEY), ["a.test"], "certificate", "elliptic-curve key of 224 bits"),
         (certificate(WEAK_KEY), pem(WEAK_KEY), ["a.test"], "certificate", "1024 bits"),
         (certificate(DSA_KEY), pem(DSA_KEY), ["a.test"], "certificate", "neither RSA nor"),
     ],
@@ -90,6 +113,18 @@ def test_faults(text, key, names, part, expected):
     assert [each.part for each in found] == [part]
     assert expected in found[0].fault
     assert key.decode() not in str(found)
+
+
+def test_a_broken_hash(monkeypatch):
+    # cryptography signs nothing with the hashes that are broken
+    monkeypatch.setattr(certificates, "BROKEN_HASHES", ("sha256",))
+    found = certificates.faults(LEAF, pem(KEY), ["a.test"], NOW)
+    assert [each.fault for each in found] == ["is signed with SHA256"]
+
+
+@pytest.mark.parametrize(("text", "expected"), [(CA, 0), (CA + LEAF, 0), (b"", 1), (pem(KEY), 1), (CA + pem(KEY), 1)])
+def test_bundle_faults(text, expected):
+    assert len(certificates.bundle_faults(text)) == expected
 
 
 def test_faults_are_told_together():

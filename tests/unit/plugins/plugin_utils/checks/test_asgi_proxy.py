@@ -15,6 +15,9 @@ REPOSITORY = Path(__file__).resolve().parents[5]
 DEFAULTS = yaml.safe_load((REPOSITORY / "roles/asgi_proxy/defaults/main.yml").read_text())
 GOOD = {**DEFAULTS, "asgi_name": "hello", "asgi_proxy_server_names": ["hello.test", "*.hello.test"]}
 STATIC = {"url": "/static/", "path": "app/static", "max_age": 60}
+HASH = "$6$qPvz0aXBNnRVoLhE$" + "a" * 86
+USERS = {"alice": HASH}
+COMBINATIONS = yaml.safe_load((REPOSITORY / "molecule/edge/combinations/hosts.yml").read_text())["combinations"]
 
 
 def problems(find=Path, **options):
@@ -35,6 +38,13 @@ def test_defaults_are_good():
         ("asgi_proxy_hsts_max_age", 0),
         ("asgi_proxy_headers", {"Content-Security-Policy": "default-src 'self'; img-src *"}),
         ("asgi_proxy_static", [STATIC, {"url": "/a/b/", "path": "x/"}]),
+        ("asgi_proxy_redirect_names", ["www.hello.org", "*.old.test"]),
+        ("asgi_proxy_trusted", ["10.0.0.5", "10.1.2.3/24", "2001:db8::/32", "::1"]),
+        ("asgi_proxy_header_size", "64k"),
+        ("asgi_proxy_users", {"alice": HASH, "bob.b@x": "$apr1$salt$abcd", "carol": "$6$rounds=10000$salt$abcd"}),
+        ("asgi_proxy_locations", [{"url": "/"}, {"url": "/", "exact": True}, {"url": "/a"}, {"url": "/a/"}]),
+        ("asgi_proxy_locations", [{"url": "/a", "rate": "5r/s", "burst": 0, "connections": 0, "body_size": "0"}]),
+        ("asgi_proxy_locations", [{"url": "/a", "rate": "", "allow": [], "basic_auth": ""}]),
     ],
 )
 def test_accepted(option, value):
@@ -93,13 +103,148 @@ def test_accepted(option, value):
         ("asgi_proxy_static", [{**STATIC, "path": "a;b"}], "has the path 'a;b'"),
         ("asgi_proxy_static", [{**STATIC, "max_age": -1}], "max_age -1"),
         ("asgi_proxy_static", [STATIC, STATIC], "more than once"),
+        ("asgi_proxy_static", [{**STATIC, "url": "/static//"}], "has the url '/static//'"),
+        ("asgi_proxy_redirect_names", ["https://a.test"], "not a DNS name"),
+        ("asgi_proxy_redirect_names", ["a.test", "a.test"], "more than once"),
+        ("asgi_proxy_redirect_names", ["hello.test"], "as does asgi_proxy_server_names"),
+        ("asgi_proxy_trusted", ["balancer.test"], "neither an address nor a network"),
+        ("asgi_proxy_trusted", ["10.0.0.0/255.0.0.0"], "neither an address nor a network"),
+        ("asgi_proxy_trusted", ["10.0.0.0/33"], "neither an address nor a network"),
+        ("asgi_proxy_trusted", ["0.0.0.0/0"], "which is everybody"),
+        ("asgi_proxy_trusted", ["::/0"], "which is everybody"),
+        ("asgi_proxy_proxy_protocol", True, "asgi_proxy_trusted is empty"),
+        ("asgi_proxy_header_size", "0k", "is '0k'"),
+        ("asgi_proxy_header_size", "65k", "is '65k'"),
+        ("asgi_proxy_header_size", "8", "is '8'"),
+        ("asgi_proxy_client_body_timeout", 0, "is 0"),
+        ("asgi_proxy_client_send_timeout", 0, "is 0"),
+        ("asgi_proxy_client_keepalive_timeout", 0, "is 0"),
+        ("asgi_proxy_maintenance_retry_after", 0, "is 0"),
+        ("asgi_proxy_maintenance_allow", ["office"], "neither an address nor a network"),
+        ("asgi_proxy_maintenance_page", "/no/such/page.html", "No such file"),
+        ("asgi_proxy_hsts_preload", True, "does not take the name"),
+        ("asgi_proxy_ocsp_stapling", True, "has no issuer"),
+        ("asgi_proxy_health_url", "health", "is 'health'"),
+        ("asgi_proxy_health_url", "/a b", "is '/a b'"),
+        ("asgi_proxy_health_url", "/", "is '/'"),
+        ("asgi_proxy_users", {"a:b": HASH}, "has the name 'a:b'"),
+        ("asgi_proxy_users", {"a\nb": HASH}, "has the name"),
+        ("asgi_proxy_users", {"alice": "$2b$12$" + "a" * 53}, "no hash which nginx can check fast"),
+        ("asgi_proxy_users", {"alice": "$6$rounds=656000$salt$abcd"}, "656000 rounds"),
+        ("asgi_proxy_users", {"alice": f"{HASH}\nbob:x"}, "no hash"),
+        ("asgi_proxy_locations", [{"url": "a"}], "has the url 'a'"),
+        ("asgi_proxy_locations", [{"url": "/a b"}], "has the url '/a b'"),
+        ("asgi_proxy_locations", [{"url": "/a//b"}], "has the url '/a//b'"),
+        ("asgi_proxy_locations", [{"url": "/../x"}], "has the url '/../x'"),
+        ("asgi_proxy_locations", [{"url": "/a;}"}], "has the url '/a;}'"),
+        ("asgi_proxy_locations", [{"url": "//"}], "has the url '//'"),
+        ("asgi_proxy_locations", [{"url": "/a"}, {"url": "/a", "exact": False}], "more than once"),
+        ("asgi_proxy_locations", [{"url": "/a", "rate": "5"}], "has for '/a' the rate '5'"),
+        ("asgi_proxy_locations", [{"url": "/a", "rate": "0r/s"}], "the rate '0r/s'"),
+        ("asgi_proxy_locations", [{"url": "/a", "burst": 5}], "a burst and no rate"),
+        ("asgi_proxy_locations", [{"url": "/a", "rate": "1r/s", "burst": -1}], "the burst -1"),
+        ("asgi_proxy_locations", [{"url": "/a", "connections": -1}], "the connections -1"),
+        ("asgi_proxy_locations", [{"url": "/a", "read_timeout": 0}], "the read_timeout 0"),
+        ("asgi_proxy_locations", [{"url": "/a", "body_size": "1GB"}], "the body_size '1GB'"),
+        ("asgi_proxy_locations", [{"url": "/a", "allow": ["all"]}], "neither an address"),
+        ("asgi_proxy_locations", [{"url": "/a", "deny": ["10.0.0.0/8; allow all"]}], "neither an address"),
+        ("asgi_proxy_locations", [{"url": "/a", "basic_auth": "Staff"}], "nobody could come"),
         ("asgi_proxy_tls_certificate", "a.pem", "'selfsigned', which ignores it"),
         ("asgi_proxy_tls_key_content", "PEM", "'selfsigned', which ignores it"),
+        ("asgi_proxy_acme_extra_names", ["b.test"], "'selfsigned', which ignores it"),
     ],
 )
 def test_refused(option, value, fault):
     found = problems(**{option: value})
     assert [(each.variable, fault in each.fault) for each in found] == [(option, True)]
+
+
+def test_a_password_is_never_said():
+    found = problems(asgi_proxy_users={"alice": "hunter2"})
+    assert [each.variable for each in found] == ["asgi_proxy_users"]
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "fault"),
+    [
+        (
+            {"asgi_proxy_redirect_names": ["a.test"], "asgi_proxy_server_names": ["*.b.test", "b.test"]},
+            "server_names",
+            "'*",
+        ),
+        (
+            {"asgi_proxy_static": [STATIC], "asgi_proxy_locations": [{"url": "/static/x"}]},
+            "locations",
+            "is below '/static/'",
+        ),
+        ({"asgi_proxy_static": [STATIC], "asgi_proxy_health_url": "/static/up"}, "health_url", "is below '/static/'"),
+        (
+            {"asgi_proxy_locations": [{"url": "/up", "exact": True}], "asgi_proxy_health_url": "/up"},
+            "health_url",
+            "so is one",
+        ),
+        (
+            {"asgi_proxy_trusted": ["::1"], "asgi_proxy_proxy_protocol": True, "asgi_proxy_http3": True},
+            "http3",
+            "UDP does not have",
+        ),
+        (
+            {"asgi_proxy_hsts_preload": True, "asgi_proxy_hsts_include_subdomains": True, "asgi_proxy_hsts_max_age": 9},
+            "hsts_preload",
+            "list",
+        ),
+        # asked by every deployment, through nginx
+        (
+            {"asgi_proxy_locations": [{"url": "/", "allow": ["10.0.0.1"]}], "asgi_server_probe_path": "/up?a"},
+            "locations",
+            "has allow",
+        ),
+        (
+            {
+                "asgi_proxy_locations": [{"url": "/", "basic_auth": "Staff", "deny": ["::1"]}],
+                "asgi_proxy_users": USERS,
+                "asgi_server_probe_path": "/up",
+            },
+            "locations",
+            "has basic_auth and deny",
+        ),
+    ],
+)
+def test_refused_together(options, variable, fault):
+    found = problems(**options)
+    assert [(each.variable, fault in each.fault) for each in found] == [(f"asgi_proxy_{variable}", True)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"asgi_proxy_health_url": "/up"},
+        {"asgi_proxy_locations": [{"url": "/admin", "allow": ["10.0.0.1"]}]},
+        {"asgi_proxy_locations": [{"url": "/", "allow": ["10.0.0.1"]}, {"url": "/up", "allow": []}]},
+    ],
+)
+def test_a_deployment_can_ask_for_the_health(options):
+    closed = [{"url": "/", "basic_auth": None, "allow": ["10.0.0.1"]}]
+    assert problems(asgi_server_probe_path="/up", **{"asgi_proxy_locations": closed, **options}) == []
+
+
+@pytest.mark.parametrize("name", COMBINATIONS["hosts"])
+def test_what_nginx_judges_is_what_the_checks_accept(name, pair):
+    _seen, directory = pair
+    options = {**COMBINATIONS["vars"], **(COMBINATIONS["hosts"][name] or {})}
+    assert (
+        problems(
+            find=lambda path: directory / path, **(FILES if "asgi_proxy_tls_provider" in options else {}), **options
+        )
+        == []
+    )
+
+
+def test_the_certificate_is_for_the_redirected_names_too(pair):
+    seen, directory = pair
+    assert provided(directory, **FILES, asgi_proxy_redirect_names=["old.test"]) == []
+    assert seen[0][2] == [*GOOD["asgi_proxy_server_names"], "old.test"]
 
 
 def test_keepalive_is_compared_with_the_servers():
@@ -178,3 +323,99 @@ def test_faults_name_the_variable_that_was_used(pair, monkeypatch):
     monkeypatch.setattr(certificates, "faults", lambda *_arguments: [fault])
     options = {"asgi_proxy_tls_certificate": "cert", "asgi_proxy_tls_key_content": "key"}
     assert provided(directory, **options) == [("asgi_proxy_tls_key_content", "is wrong", "give another")]
+
+
+ACME = {
+    "asgi_proxy_tls_provider": "acme",
+    "asgi_proxy_acme_agree_tos": True,
+    "asgi_proxy_server_names": ["hello.test"],
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"asgi_proxy_redirect": False},
+        {"asgi_proxy_acme_extra_names": ["mail.hello.test"]},
+        {"asgi_proxy_acme_directory": "https://ca.intranet:14000/acme/acme/directory"},
+        {"asgi_proxy_acme_mail": "admin+acme@example.org"},
+        {
+            "asgi_proxy_acme_eab_kid": "kid-1",
+            "asgi_proxy_acme_eab_hmac_key": "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG4",
+        },
+    ],
+)
+def test_acme(options):
+    assert problems(**ACME, **options) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "variable", "fault"),
+    [
+        ("agree_tos", False, "agree_tos", "is false"),
+        ("directory", "http://ca.test/dir", "directory", "is 'http://ca.test/dir'"),
+        ("directory", "letsencrypt", "directory", "is 'letsencrypt'"),
+        ("directory", "https://me:secret@ca.test/dir", "directory", "is 'https://me:secret@ca.test/dir'"),
+        ("directory", "https://ca.test/dir --dry-run", "directory", "--dry-run"),
+        ("mail", "admin", "mail", "is 'admin'"),
+        ("mail", "a@b.test,c@d.test", "mail", "is 'a@b.test,c@d.test'"),
+        ("extra_names", ["*.hello.test"], "extra_names", "wildcard"),
+        ("extra_names", ["https://b.test"], "extra_names", "not a DNS name"),
+        ("extra_names", ["b.test", "b.test"], "extra_names", "more than once"),
+        ("extra_names", ["hello.test"], "extra_names", "as does asgi_proxy_server_names"),
+        ("eab_kid", "kid", "eab_hmac_key", "is not set, and asgi_proxy_acme_eab_kid is"),
+        ("eab_hmac_key", "abc", "eab_kid", "is not set, and asgi_proxy_acme_eab_hmac_key is"),
+        ("ca_bundle", "none", "ca_bundle", "No such file"),
+        ("ca_bundle", "vault", "ca_bundle", "ansible-vault encrypted"),
+        ("ca_bundle", "text", "ca_bundle", "no readable PEM certificate"),
+    ],
+)
+def test_acme_refused(tmp_path, option, value, variable, fault):
+    (tmp_path / "vault").write_text("$ANSIBLE_VAULT;1.1;AES256\n00")
+    (tmp_path / "text").write_text("authority")
+    options = {**ACME, f"asgi_proxy_acme_{option}": value}
+    found = problems(find=lambda path: tmp_path / path, **options)
+    assert [(each.variable, fault in each.fault) for each in found] == [(f"asgi_proxy_acme_{variable}", True)]
+
+
+@pytest.mark.parametrize(
+    ("kid", "key", "variable"),
+    [("kid\nserver = x", "abc", "eab_kid"), ("[kid", "abc", "eab_kid"), ("kid", "a b\n", "eab_hmac_key")],
+)
+def test_an_account_binding_that_is_none(kid, key, variable):
+    found = problems(**ACME, asgi_proxy_acme_eab_kid=kid, asgi_proxy_acme_eab_hmac_key=key)
+    assert [each.variable for each in found] == [f"asgi_proxy_acme_{variable}"]
+    assert key not in str(found)
+
+
+def test_no_wildcard_by_http():
+    found = problems(**{**ACME, "asgi_proxy_server_names": ["hello.test", "*.hello.test"]})
+    assert [(each.variable, "wildcard" in each.fault) for each in found] == [("asgi_proxy_server_names", True)]
+
+
+@pytest.mark.parametrize(("name", "fault"), [("*.hello.test", "wildcard"), ("b.test", "as does")])
+def test_redirected_names_are_in_the_certificate_of_an_acme_server(name, fault):
+    found = problems(**ACME, asgi_proxy_redirect_names=[name], asgi_proxy_acme_extra_names=["b.test"])
+    assert len(found) == 1
+    assert fault in found[0].fault
+
+
+def test_a_certificate_of_another_provider_is_no_matter_of_acme():
+    found = problems(**ACME, asgi_proxy_tls_certificate="a.pem")
+    assert [(each.variable, "'acme', which ignores it" in each.fault) for each in found] == [
+        ("asgi_proxy_tls_certificate", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"), [("acme", ["a", "www", "b"]), ("selfsigned", ["a", "www"]), ("provided", ["a", "www"])]
+)
+def test_certificate_names(provider, expected):
+    options = {
+        "asgi_proxy_tls_provider": provider,
+        "asgi_proxy_server_names": ["a"],
+        "asgi_proxy_redirect_names": ["www"],
+        "asgi_proxy_acme_extra_names": ["b"],
+    }
+    assert asgi_proxy.certificate_names(options) == expected

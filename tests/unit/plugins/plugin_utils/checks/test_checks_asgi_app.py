@@ -8,6 +8,7 @@ import pytest
 import yaml
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import asgi_app
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context
+from ansible_collections.asgi.deploy.plugins.plugin_utils.source import SourceError
 
 DEFAULTS = Path(__file__).parents[5] / "roles" / "asgi_app" / "defaults" / "main.yml"
 
@@ -110,6 +111,45 @@ def test_a_lock_and_pip_do_not_go_together(problems, tmp_path):
     (tmp_path / "app/uv.lock").touch()
     (problem,) = problems(asgi_app_installer="pip")
     assert problem.variable == "asgi_app_installer"
+
+
+@pytest.fixture
+def resolved(monkeypatch):
+    """Stand in for uv on the controller; return what it was asked, and let it refuse requirements of ``refused``."""
+    asked = []
+
+    def resolve_wheels(_source, settings, _directory):
+        asked.append(settings)
+        if "refused" in settings.requirements:
+            raise SourceError("asgi_app_requirements", "cannot be resolved", "change them")
+
+    monkeypatch.setattr(asgi_app, "resolve_wheels", resolve_wheels)
+    return asked
+
+
+def test_requirements_are_resolved_before_a_host_is_touched(problems, resolved):
+    assert problems() == []
+    assert resolved == [], "not without a wheelhouse"
+    assert problems(asgi_app_wheelhouse=True, asgi_app_build_env={"UV_CONCURRENT_BUILDS": 1}) == []
+    [settings] = resolved
+    assert settings.build_environment == {"UV_CONCURRENT_BUILDS": "1"}
+    assert settings.index_url is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "variable"),
+    [
+        ({"asgi_app_requirements": ["refused"]}, "asgi_app_requirements"),
+        ({"asgi_app_uv_version": "0.7.22"}, "asgi_app_uv_version"),
+        ({"asgi_app_ca_bundle": "/no/such/bundle.pem"}, "asgi_app_ca_bundle"),
+        ({"asgi_app_python": "-c"}, "asgi_app_python"),
+    ],
+    ids=str,
+)
+def test_what_a_wheelhouse_cannot_do_is_told(problems, resolved, changed, variable):
+    (problem,) = problems(asgi_app_wheelhouse=True, **changed)
+    assert problem.variable == variable
+    assert problem.remedy
 
 
 def test_no_secret_is_told(problems):

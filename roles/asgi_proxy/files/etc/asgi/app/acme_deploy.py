@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""certbot's deploy hook: what certbot has just got becomes what nginx serves, if nginx can serve it.
+
+Written by the Ansible collection asgi.deploy into /etc/asgi/<app>; changes are overwritten. certbot runs it, at the first
+certificate as at every renewal, with the directory of the certificate in RENEWED_LINEAGE. It needs nothing but Python.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+LIVE = Path(__file__).resolve().parent / "tls/live.pem"
+# Both belong to the module nginx_site: who changes what nginx reads, and when nginx has last read it.
+LOCK = Path("/run/asgi-nginx.lock")
+LOADED = Path("/run/asgi-nginx.loaded")
+RELOAD_SECONDS = 30
+
+
+class Refused(Exception):
+    """The new certificate is not served; the message says why, and what is."""
+
+
+def main() -> None:
+    try:
+        with os.fdopen(os.open(LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            deploy(Path(os.environ["RENEWED_LINEAGE"]))
+    except (Refused, OSError) as exc:
+        sys.exit(f"asgi.deploy: {exc}")
+
+
+def deploy(lineage: Path) -> None:
+    """Put chain and key of *lineage* into LIVE by one rename, and have nginx load it; raise Refused if it cannot."""
+    new = (lineage / "fullchain.pem").read_bytes() + (lineage / "privkey.pem").read_bytes()
+    old = LIVE.read_bytes() if LIVE.exists() else None
+    if new != old:
+        replace(new)
+    fault = nginx_objects()
+    if fault and old not in (None, new):
+        replace(old, proven=True)
+        if not nginx_objects():
+            raise Refused(f"nginx refuses the certificate in {lineage}, and the former one goes on serving: {fault}")
+        # Something else in nginx's files is at fault. The pair is good: whoever mends them gets it with the reload.
+        replace(new, proven=True)
+    if fault:
+        raise Refused(
+            f"{LIVE} is renewed, but nginx refuses its configuration and serves the former certificate until that is "
+            f"mended and nginx reloaded: {fault}"
+        )
+    reload()
+
+
+def replace(pem: bytes, proven: bool = False) -> None:
+    """Make *pem* the content of LIVE; raise Refused, with LIVE untouched, if it cannot be served and is not *proven*."""
+    descriptor, temporary = tempfile.mkstemp(dir=LIVE.parent, prefix=f".{LIVE.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        if not proven:
+            # that the key is the certificate's, say: as nginx will, with the same library
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(temporary)
+        os.replace(temporary, LIVE)
+    except ssl.SSLError as exc:
+        os.unlink(temporary)
+        raise Refused(f"the new certificate and key cannot be served, and the former go on serving: {exc}") from exc
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def nginx_objects() -> str:
+    """Return what nginx has against the files that it would load, the empty string if nothing."""
+    return "" if (done := run("/usr/sbin/nginx", "-t", "-q")).returncode == 0 else done.stderr.strip()
+
+
+def reload() -> None:
+    """Have a running nginx load its files, and wait until it has workers that have read them."""
+    if run("systemctl", "is-active", "--quiet", "nginx.service").returncode:
+        return  # it reads them when it starts
+    asked, before = time.time(), workers()
+    if (done := run("systemctl", "reload", "nginx.service")).returncode:
+        raise Refused(f"nginx was not reloaded and serves the former certificate: {done.stderr.strip()}")
+    while not workers() - before:
+        if time.time() - asked > RELOAD_SECONDS:
+            raise Refused("nginx did not load the new certificate; /var/log/nginx/error.log may say why")
+        time.sleep(0.05)
+    LOADED.touch()
+    os.utime(LOADED, (asked, asked))
+
+
+def workers() -> set[str]:
+    """Return the process ids of nginx's workers."""
+    master = run("systemctl", "show", "--value", "--property=MainPID", "nginx.service").stdout.strip()
+    return set(Path(f"/proc/{master}/task/{master}/children").read_text(encoding="ascii").split())
+
+
+def run(*command: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module on a made-up host: what it asks certbot for, what it writes, and what it says when that fails."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils import acme as decide
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.modules import acme_certificate as module
+
+DAY = 24 * 60 * 60
+DIRECTORY = "https://ca.test/dir"
+AUTHORITY = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+PARAMS = {
+    "name": "a",
+    "state": "present",
+    "names": ["a.test"],
+    "directory": DIRECTORY,
+    "hook": "the hook\n",
+    "key_type": "ecdsa",
+    "mail": None,
+    "ca_bundle": None,
+    "eab_kid": None,
+    "eab_hmac_key": None,
+}
+
+
+class Host:
+    """A host below *root*; its certbot gives what it is asked for, or says what the test wants."""
+
+    def __init__(self, root: Path, monkeypatch) -> None:
+        self.root = root
+        self.calls = []
+        self.certbot = (0, "", "")
+        self.busy = 0
+        self.hook = (0, "", "")
+        self.hook_inside_certbot = True
+        self.programs = True
+        self.serial = 0
+        self.seen = {}
+        monkeypatch.setattr(module, "CERTBOT", root / "letsencrypt")
+        monkeypatch.setattr(module, "layout", self.layout)
+        monkeypatch.setattr(decide, "SYSTEM_BUNDLE", str(root / "system.crt"))
+        monkeypatch.setattr(module.time, "sleep", lambda _seconds: None)
+        (root / "tmp").mkdir()
+        (root / "system.crt").write_text("the system's\n")
+        self.write(self.paths["live_pem"], "placeholder")
+
+    def layout(self, name):
+        def below(value):
+            if isinstance(value, dict):
+                return {key: below(each) for key, each in value.items()}
+            return f"{self.root}{value}" if value.startswith("/") else value
+
+        return below(layout(name))
+
+    @property
+    def paths(self):
+        return self.layout("a")
+
+    @property
+    def live_pem(self):
+        return Path(self.paths["live_pem"]).read_text()
+
+    @property
+    def renewal(self):
+        return self.root / "letsencrypt/renewal/asgi-a.conf"
+
+    @staticmethod
+    def write(path, text):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text)
+
+    def run_command(self, command, environ_update=None, check_rc=False):
+        words = command.split() if isinstance(command, str) else command
+        if "x509" in words:
+            return self.openssl(words)
+        self.calls.append(words[1])
+        if words[0] == "certbot":
+            return self.run_certbot(words, environ_update)
+        if "RENEWED_LINEAGE" in (environ_update or {}):
+            return self.run_hook()
+        return 0, "", ""
+
+    def openssl(self, words):
+        path = words[words.index("-in") + 1]
+        if "BEGIN" in Path(path).read_text():
+            start, end = (
+                time.strftime("%b %d %H:%M:%S %Y GMT", time.gmtime(time.time() + days * DAY)) for days in (-1, 89)
+            )
+            return 0, f"subject=CN=a\nissuer=CN=CA\nDNS:a.test\nnotBefore={start}\nnotAfter={end}\n", ""
+        return 1, "", "no certificate"
+
+    def run_certbot(self, words, environment):
+        if self.busy:
+            self.busy -= 1
+            return 1, "", decide.BUSY
+        self.seen = {"words": words}
+        if environment:
+            self.seen["ca"] = Path(environment["REQUESTS_CA_BUNDLE"]).read_text()
+        if "--config" in words:
+            file = Path(words[words.index("--config") + 1])
+            self.seen["config"] = (file.read_text(), file.stat().st_mode & 0o777)
+        if self.certbot[0]:
+            return self.certbot
+        if words[1] == "delete":
+            self.renewal.unlink()
+            return self.certbot
+        self.serial += 1
+        self.write(self.root / "letsencrypt/live/asgi-a/fullchain.pem", f"BEGIN {self.serial}\n")
+        self.write(self.root / "letsencrypt/live/asgi-a/privkey.pem", "key\n")
+        self.write(
+            self.renewal,
+            "version = 4.0.0\n[renewalparams]\nkey_type = ecdsa\nauthenticator = webroot\n"
+            f"server = {words[words.index('--server') + 1]}\nrenew_hook = {words[words.index('--deploy-hook') + 1]}\n",
+        )
+        return (0, "", "") if self.hook_inside_certbot and not self.run_hook()[0] else (0, decide.HOOK_FAILED, "")
+
+    def run_hook(self):
+        if self.hook[0] == 0:
+            live = self.root / "letsencrypt/live/asgi-a"
+            self.write(
+                self.paths["live_pem"], "".join((live / f"{each}.pem").read_text() for each in ("fullchain", "privkey"))
+            )
+        return self.hook
+
+    def run(self, check_mode=False, **params):
+        return module.run(
+            SimpleNamespace(
+                params={**PARAMS, **params},
+                check_mode=check_mode,
+                tmpdir=str(self.root / "tmp"),
+                get_bin_path=lambda name: name if self.programs else None,
+                run_command=self.run_command,
+            )
+        )
+
+    def files(self):
+        return {str(path): path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    return Host(tmp_path, monkeypatch)
+
+
+def test_the_first_certificate(host):
+    result = host.run()
+    assert result["changed"] is True
+    assert result["reason"] == "there is none"
+    assert host.live_pem == "BEGIN 1\nkey\n"
+    assert host.calls == ["certonly"]
+    assert Path(host.paths["acme"]["hook"]).read_text() == "the hook\n"
+    assert Path(host.paths["acme"]["webroot"]).is_dir()
+    assert "ca" not in host.seen
+
+
+def test_a_second_run_changes_nothing(host):
+    host.run()
+    before = host.files()
+    host.calls.clear()
+    assert host.run() == {"changed": False, "reason": "", "deployed": False, "written": []}
+    assert host.calls == []
+    assert host.files() == before
+
+
+def test_another_name_is_another_certificate(host):
+    host.run()
+    assert "without b.test" in host.run(names=["a.test", "b.test"])["reason"]
+    assert host.live_pem == "BEGIN 2\nkey\n"
+
+
+@pytest.mark.parametrize("programs", [True, False])
+def test_check_mode_announces_and_does_nothing(host, programs):
+    host.programs = programs
+    before = host.files()
+    result = host.run(check_mode=True, ca_bundle=AUTHORITY)
+    assert result["changed"] is True
+    assert len(result["written"]) == 3
+    assert (host.calls, host.files()) == ([], before)
+
+
+def test_without_certbot_it_says_so(host):
+    host.programs = False
+    with pytest.raises(module.Refused, match="install the packages first"):
+        host.run()
+
+
+def test_a_server_that_gives_none(host):
+    host.run()
+    before = host.files()
+    host.certbot = (1, "", "Saving debug log to x\nValueError: Requesting ca.test/dir: Connection refused")
+    with pytest.raises(module.Refused) as caught:
+        host.run(names=["a.test", "b.test"])
+    said = str(caught.value)
+    assert said.startswith(f"{DIRECTORY} gave no certificate for a.test, b.test: ValueError: Requesting")
+    assert "nginx goes on serving the certificate of CN=CA that is valid until 20" in said
+    assert "Saving debug log" not in said
+    assert host.files() == before
+
+    host.certbot = (0, "", "")
+    assert host.run(names=["a.test", "b.test"])["changed"] is True
+
+
+def test_a_certbot_that_is_busy_is_waited_for(host):
+    host.busy = 2
+    assert host.run()["changed"] is True
+    assert host.calls == ["certonly"] * 3
+
+
+def test_a_hook_that_refuses_fails_the_task(host):
+    host.hook = (1, "", "asgi.deploy: nginx refuses the certificate")
+    with pytest.raises(module.Refused, match="nginx refuses the certificate"):
+        host.run()
+    assert host.live_pem == "placeholder"
+    host.hook = (0, "", "")
+    # the next run has the certificate and only needs to deploy it
+    result = host.run()
+    assert (result["reason"], result["deployed"]) == ("", True)
+    assert host.calls.count("certonly") == 1
+    assert host.live_pem == "BEGIN 1\nkey\n"
+
+
+def test_a_hook_that_failed_within_certbot_is_asked_again(host):
+    host.hook_inside_certbot = False
+    host.run()
+    assert host.live_pem == "BEGIN 1\nkey\n"
+
+
+def test_authorities_are_trusted_at_once_and_at_each_renewal(host):
+    acme = host.paths["acme"]
+    host.run(ca_bundle=AUTHORITY)
+    assert host.seen["ca"] == f"the system's\n{AUTHORITY}\n"
+    assert Path(acme["ca_bundle"]).read_text() == f"{AUTHORITY}\n"
+    assert "REQUESTS_CA_BUNDLE" in Path(acme["drop_in"]).read_text()
+    assert "daemon-reload" in host.calls
+
+    host.calls.clear()
+    result = host.run()
+    assert result["written"] == sorted([acme["ca_bundle"], acme["drop_in"]])
+    assert not Path(acme["ca_bundle"]).exists()
+    assert not Path(acme["drop_in"]).exists()
+    assert host.calls == ["daemon-reload"]
+
+
+def test_secrets_are_in_no_command_line(host):
+    host.run(eab_kid="kid", eab_hmac_key="s3cret")
+    assert "s3cret" not in " ".join(host.seen["words"])
+    assert host.seen["config"] == ("eab-kid = kid\neab-hmac-key = s3cret\n", 0o600)
+    assert [text for text in host.files().values() if b"s3cret" in text] == []
+
+
+def test_a_retired_certificate_is_kept_and_comes_back(host):
+    host.run(ca_bundle=AUTHORITY)
+    renewal = host.renewal.read_text()
+    host.write(host.paths["live_pem"], "somebody else's")
+
+    assert host.run(state="retired")["changed"] is True
+    assert not decide.renews(decide.parse_renewal(host.renewal.read_text()))
+    assert [Path(host.paths["acme"][each]).exists() for each in ("hook", "ca_bundle", "drop_in")] == [False] * 3
+    assert host.live_pem == "somebody else's"
+    assert host.run(state="retired")["changed"] is False
+
+    result = host.run(ca_bundle=AUTHORITY)
+    assert (result["changed"], result["reason"], result["deployed"]) == (True, "", True)
+    assert host.renewal.read_text() == renewal
+    assert host.live_pem == "BEGIN 1\nkey\n"
+    assert host.calls.count("certonly") == 1
+
+
+@pytest.mark.parametrize("state", ["retired", "absent"])
+def test_where_there_never_was_one_there_is_nothing_to_do(host, state):
+    before = host.files()
+    assert host.run(state=state)["changed"] is False
+    assert (host.calls, host.files()) == ([], before)
+
+
+def test_absent(host):
+    host.run()
+    before = host.files()
+    assert host.run(state="absent", check_mode=True)["changed"] is True
+    assert host.files() == before
+    host.run(state="absent")
+    assert host.calls[-1] == "delete"
+    assert not Path(host.paths["acme"]["webroot"]).exists()
+    assert not Path(host.paths["acme"]["hook"]).exists()
+    assert host.run(state="absent")["changed"] is False
