@@ -44,9 +44,10 @@ def test_a_release_in_batches(fleet, playbook, release, under_traffic, before):
     assert_nothing_lost(found)
 
 
-def test_a_release_that_one_host_cannot_run(fleet, playbook, release, under_traffic, before):
+def test_a_release_that_one_host_cannot_run(fleet, playbook, release, under_traffic, before, tmp_path):
     """Stopped there; what was activated is rolled back, then left on request, then the host is left out on request."""
     variables, slots, runs = release(), fleet.slots, []
+    files = {f"asgi_status_{kind}": str(tmp_path / f"status.{kind}") for kind in ("json", "html")}
     with fleet["app3"].fault():
         found = under_traffic(lambda: runs.append(playbook("deploy", asgi_deploy_batches=1, **variables)))
 
@@ -82,6 +83,16 @@ def test_a_release_that_one_host_cannot_run(fleet, playbook, release, under_traf
             "app4": ("not touched", before),
         }
 
+        status, said = playbook("status", **files)
+
+        assert status != 0
+        assert "4 hosts: fleet differs in release" in said
+        found = json.loads((tmp_path / "status.json").read_text())
+        assert found["agree"] is False
+        values = {each["aspect"]: each["values"] for each in found["differences"]}
+        assert values["release"] == {new: ["app1", "app2"], before: ["app3", "app4"]}
+        assert new in (tmp_path / "status.html").read_text()
+
         status, said = playbook("deploy", asgi_deploy_batches=1, asgi_deploy_max_failures=1, **variables)
 
         assert status != 0, "a host without the release is an error, if one that does not stop the others"
@@ -97,6 +108,12 @@ def test_a_release_that_one_host_cannot_run(fleet, playbook, release, under_traf
 
     assert status == 0, said
     assert fleet.releases == [new] * 4
+
+    status, said = playbook("status", **files)
+
+    assert status == 0, said
+    assert "4 hosts, all agree" in said
+    assert json.loads((tmp_path / "status.json").read_text())["agree"] is True
 
 
 def test_a_host_that_dies_in_the_middle_of_its_activation(fleet, playbook, release, under_traffic, before, tmp_path):
