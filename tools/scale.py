@@ -3,6 +3,8 @@
 
     tools/scale.py [--hosts 1,2,4,8,16] [--keep]
 
+One host is deployed to, and the others are copies of its container.
+
 Prints the seconds and the controller's memory of a site.yml that changes nothing and of a deploy of other code, the module
 executions that a host sees, and the same for the least that a play can do (facts and one task). docs/fleet.md has figures.
 """
@@ -27,6 +29,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 IMAGE = "asgi-target:13"
 PREFIX = "asgi-scale"
+DEPLOYED = f"{PREFIX}:deployed"
 FLOOR = [
     {
         "name": "The least that a play can do",
@@ -46,12 +49,12 @@ class Cost(NamedTuple):
     memory: int
 
 
-def inventory(hosts: int, variables: dict[str, Any]) -> dict[str, Any]:
+def inventory(hosts: int, variables: dict[str, Any], image: str = DEPLOYED) -> dict[str, Any]:
     names = [f"{PREFIX}-{number}" for number in range(1, hosts + 1)]
     connection = {"ansible_connection": "community.docker.docker"}
     return {
         "all": {
-            "vars": {"targets": [{"name": name, "image": IMAGE, "ports": []} for name in names]},
+            "vars": {"targets": [{"name": name, "image": image, "ports": []} for name in names]},
             "children": {"asgi": {"vars": {**connection, **variables}, "hosts": {name: {} for name in names}}},
         }
     }
@@ -88,9 +91,11 @@ class Controller:
         self.work = work
         self.environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
 
-    def run(self, hosts: int, playbook: str, *options: str, source: Path | None = None) -> tuple[Cost, str]:
+    def run(
+        self, hosts: int, playbook: str, *options: str, source: Path | None = None, image: str = DEPLOYED
+    ) -> tuple[Cost, str]:
         path = self.work / f"hosts-{hosts}.yml"
-        path.write_text(yaml.safe_dump(inventory(hosts, app_variables(source or self.work / "app"))))
+        path.write_text(yaml.safe_dump(inventory(hosts, app_variables(source or self.work / "app"), image)))
         log = self.work / "log"
         began, memory = time.monotonic(), 0
         with log.open("w") as output:
@@ -143,6 +148,10 @@ def main() -> None:
         (work / "floor.yml").write_text(yaml.safe_dump(FLOOR))
         controller = Controller(work)
         try:
+            for playbook in ("tests/hosts/create.yml", "tests/hosts/prepare.yml", "playbooks/site.yml"):
+                controller.run(1, playbook, image=IMAGE)
+            subprocess.run(["docker", "commit", f"{PREFIX}-1", DEPLOYED], check=True, stdout=subprocess.DEVNULL)
+            controller.run(1, "tests/hosts/destroy.yml")
             for playbook in ("create", "prepare"):
                 controller.run(most, f"tests/hosts/{playbook}.yml")
             controller.run(most, "playbooks/site.yml")
@@ -150,6 +159,7 @@ def main() -> None:
         finally:
             if not arguments.keep:
                 controller.run(most, "tests/hosts/destroy.yml")
+                subprocess.run(["docker", "image", "rm", DEPLOYED], check=False, stdout=subprocess.DEVNULL)
 
 
 def measure(controller: Controller, counts: list[int]) -> None:
