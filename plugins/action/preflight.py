@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import playbooks
 from ansible_collections.asgi.deploy.plugins.plugin_utils.options import purpose, typed
 from ansible_collections.asgi.deploy.plugins.plugin_utils.paths import controller_path
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem, describe
@@ -31,6 +32,7 @@ class ActionModule(ActionBase):
         _validation, arguments = self.validate_argument_spec(
             argument_spec={
                 "roles": {"type": "list", "elements": "str", "choices": list(ROLES), "default": list(ROLES)},
+                "playbook": {"type": "str", "choices": list(playbooks.VARIABLES)},
                 "entry_point": {"type": "str", "choices": list(ENTRY_POINTS), "default": ENTRY_POINTS[0]},
             }
         )
@@ -38,12 +40,14 @@ class ActionModule(ActionBase):
 
         options, problems = {}, []
         # every role's options, whichever roles are asked about: cross-variable checks need the neighbours' defaults
-        for role in ROLES:
+        for role in ROLES if arguments["roles"] else ():
             found, its_problems = self._options(role, entry_point, task_vars)
             options.update(found)
             if role in arguments["roles"]:
                 problems += its_problems
 
+        if arguments["playbook"]:
+            problems += self._playbook_problems(arguments["playbook"], task_vars)
         if not problems:
             context = Context(options=options, find=controller_path)
             # what the roles check is about their main entry points
@@ -57,6 +61,20 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(describe(task_vars.get("inventory_hostname", "this host"), found))
         result.update(changed=False)
         return result
+
+    def _playbook_problems(self, playbook, task_vars):
+        """Return the objections to the variables of a *playbook* of the collection."""
+        names = playbooks.VARIABLES[playbook]
+        values, problems = {}, []
+        for name in names:
+            try:
+                if name in task_vars:
+                    values[name] = self._templar.template(task_vars[name])
+            except AnsibleError as exc:
+                problems.append(Problem(name, f"cannot be templated: {exc}", "mend the template"))
+        first = task_vars["hostvars"][task_vars["ansible_play_hosts_all"][0]]
+        of_the_play = {name: first[name] for name in playbooks.OF_THE_PLAY & set(names) if name in first}
+        return problems or playbooks.problems(Context(options=values, find=controller_path), playbook, of_the_play)
 
     def _options(self, role, entry_point, task_vars):
         """Return the templated and typed options of an entry point of *role*, and what its specification objects to."""

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: status_report
-short_description: What runs on all hosts, as a table or as JSON
+short_description: What runs on all hosts and where they differ, as a table, as JSON or as a page
 version_added: 0.1.0
-description: Joins what M(asgi.deploy.app_info) returned for several hosts into one text.
+description:
+  - Joins what M(asgi.deploy.app_info) returned for several hosts into one text, in which the hosts that differ from the others
+    are marked.
 positional: _input, hosts, format
 options:
   _input:
-    description: Results of M(asgi.deploy.app_info), in the order of O(hosts).
+    description: Results of M(asgi.deploy.app_info), in the order of O(hosts); anything else for a host that did not answer.
     type: list
     elements: dict
     required: true
@@ -23,10 +25,18 @@ options:
     elements: str
     required: true
   format:
-    description: V(table) for people, V(json) for programs.
+    description:
+      - V(table) for people, V(json) for programs, V(html) for a page that needs no other file.
+      - V(verdict) is one line, and V(agree) whether the hosts are all as they should be.
     type: str
-    choices: [table, json]
+    choices: [table, json, html, verdict, agree]
     default: table
+  ignore:
+    description: In what the hosts of an app may differ.
+    type: list
+    elements: str
+    choices: [release, state, config, workers, certificate, python, fastapi, uvicorn, gunicorn]
+    default: []
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """
@@ -39,20 +49,34 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The text.
-  type: str
+  description: The text; a truth value for O(format=agree).
+  type: raw
 """
 
+from datetime import UTC, datetime
+
 from ansible.errors import AnsibleFilterError
-from ansible_collections.asgi.deploy.plugins.plugin_utils.status import as_json, as_table, rows
+from ansible_collections.asgi.deploy.plugins.plugin_utils.status import as_json, as_table, report, rows, verdict
+from ansible_collections.asgi.deploy.plugins.plugin_utils.status_page import as_page
 
-FORMATS = {"table": as_table, "json": as_json}
+
+def _page(found):
+    return as_page(found, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
 
 
-def status_report(found, hosts, format="table"):
+FORMATS = {
+    "table": as_table,
+    "json": as_json,
+    "html": _page,
+    "verdict": verdict,
+    "agree": lambda found: found["agree"],
+}
+
+
+def status_report(found, hosts, format="table", ignore=()):
     if format not in FORMATS:
-        raise AnsibleFilterError(f"status_report: format is {format!r}; it must be table or json (asgi_status_format)")
-    return FORMATS[format](rows(hosts, found))
+        raise AnsibleFilterError(f"status_report: format is {format!r}; it must be one of {', '.join(FORMATS)}")
+    return FORMATS[format](report(rows(hosts, found), ignore))
 
 
 class FilterModule:

@@ -40,10 +40,10 @@ def with_live(log: list, entry: dict) -> list:
     return [*older, {**entry, "result": "live"}][-LIMIT:]
 
 
-def is_rolled_back(log: list, live: Pair | None, release: str | None) -> bool:
+def is_rolled_back(log: list, live: Pair | None, release: str | None, config: str | None = None) -> bool:
     """Return whether *live* is what a rollback to *release*, or to whatever was before, would lead to."""
     if release is not None:
-        return live is not None and live.release == release
+        return live is not None and live.release == release and config in (None, live.config)
     return any(is_live(entry) and entry.get("rollback") and pair_of(entry) == live for entry in log)
 
 
@@ -63,8 +63,9 @@ def rollback_target(
     on_disk: Callable[[Pair], bool],
     release: str | None = None,
     allow_bad: bool = False,
+    config: str | None = None,
 ) -> Pair:
-    """Return what to roll back to: the newest good pair other than *live*, of *release* if that is given.
+    """Return what to roll back to: the newest good pair other than *live*, of *release* and *config* if they are given.
 
     A pair is as good as its last activation; one that was rolled back from is no candidate unless it is named.
     Raises NoSuchRelease with what could be chosen instead.
@@ -79,13 +80,19 @@ def rollback_target(
         if pair != live and on_disk(pair) and (allow_bad or entry["result"] != "bad")
     ]
     for entry in candidates:
-        if entry["release"] == release or (release is None and not entry.get("withdrawn")):
+        if release is None and not entry.get("withdrawn"):
+            return pair_of(entry)
+        if entry["release"] == release and config in (None, entry["config"]):
             return pair_of(entry)
 
     ids = list(dict.fromkeys(entry["release"] for entry in candidates))
     available = f"available: {', '.join(ids)}" if ids else "there is no other good release on this host"
     if release is None:
         raise NoSuchRelease(f"nothing to roll back to: {available}")
+    if config is not None:
+        raise NoSuchRelease(
+            f"release {release} with configuration {config} is not kept here as a good one; {available}"
+        )
     if live and release == live.release:
         raise NoSuchRelease(f"release {release} is live already; {available}")
     if any(entry["release"] == release and entry["result"] == "bad" for entry in last.values()) and not allow_bad:

@@ -20,12 +20,24 @@ def certificate_path(site: str | None) -> str | None:
 
 
 def read_certificate(run_command: Callable, path: str | None, now: float) -> dict | None:
-    """Return the days until the certificate in *path* expires and the names it is for; None if there is none."""
+    """Return when the certificate in *path* expires, the names it is for and what identifies it; None if there is none.
+
+    ``shared`` says whether several hosts could have it: one that signs itself is made on each host.
+    """
     if path is None or not os.path.exists(path):
         return None
-    status, out, _err = run_command(["openssl", "x509", "-noout", "-enddate", "-ext", "subjectAltName", "-in", path])
+    status, out, _err = run_command(
+        ["openssl", "x509", "-noout", "-enddate", "-subject", "-issuer", "-fingerprint", "-sha256"]
+        + ["-ext", "subjectAltName", "-in", path]
+    )
     expires = re.search(r"^notAfter=(.+)$", out, re.MULTILINE)
     if status or not expires:
         return None
     days = int((ssl.cert_time_to_seconds(expires.group(1).strip()) - now) // DAY)
-    return {"days": days, "names": re.findall(r"DNS:([^,\s]+)", out)}
+    said = dict(re.findall(r"^(subject|issuer|\S+ Fingerprint) ?= ?(.*)$", out, re.MULTILINE))
+    return {
+        "days": days,
+        "names": re.findall(r"DNS:([^,\s]+)", out),
+        "fingerprint": next((value for name, value in said.items() if name.endswith("Fingerprint")), None),
+        "shared": said.get("subject") != said.get("issuer"),
+    }

@@ -140,6 +140,11 @@ class App:
         config = read_link(self.paths["slots"][slot]["config"])
         return Pair(os.path.basename(release), os.path.basename(config)) if release and config else None
 
+    def live_pair(self) -> Pair | None:
+        """Return what takes traffic, without asking systemd."""
+        slot = self._live_slot()
+        return self._pair(slot) if slot else None
+
     def staged(self) -> str | None:
         """Return the id of the release that asgi_app staged last."""
         target = read_link(self.paths["staged"])

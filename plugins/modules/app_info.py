@@ -82,6 +82,23 @@ apps:
     certificate_days:
       description: Days until the site's certificate expires; null if there is no site.
       type: int
+    certificate:
+      description: The site's certificate; null if there is no site.
+      type: dict
+      contains:
+        days:
+          description: Days until it expires.
+          type: int
+        names:
+          description: The names it is for.
+          type: list
+          elements: str
+        fingerprint:
+          description: SHA-256 of it.
+          type: str
+        shared:
+          description: Whether other hosts could have the same one. One that signs itself is made on each host.
+          type: bool
 """
 
 import glob
@@ -120,6 +137,7 @@ def _describe(module, paths):
     service = state.units[its["service_unit"]] if its else None
     idle = state.units[paths["slots"][other(state.live)]["service_unit"]]
     pair = state.live_pair
+    certificate = read_certificate(module.run_command, certificate_path(read_text(paths["nginx_site"])), time.time())
     manifest = json.loads(read_text(release_paths(paths["name"], pair.release)["manifest"]) or "{}") if pair else {}
     return {
         "name": paths["name"],
@@ -134,7 +152,8 @@ def _describe(module, paths):
         "idle_state": idle.active,
         "python": manifest.get("python"),
         "packages": manifest.get("packages", {}),
-        "certificate_days": _certificate_days(module, paths["nginx_site"]),
+        "certificate_days": certificate["days"] if certificate else None,
+        "certificate": certificate,
     }
 
 
@@ -143,12 +162,6 @@ def _previous(app, pair):
         return rollback_target(app.log(), pair, app.on_disk).release
     except NoSuchRelease:
         return None
-
-
-def _certificate_days(module, site):
-    """Return the days until the certificate that nginx uses for *site* expires."""
-    found = read_certificate(module.run_command, certificate_path(read_text(site)), time.time())
-    return found["days"] if found else None
 
 
 if __name__ == "__main__":

@@ -28,6 +28,10 @@ options:
     type: str
     choices: [main, uninstall]
     default: main
+  playbook:
+    description: Playbook of this collection whose own variables, such as C(asgi_deploy_batches), are checked, too.
+    type: str
+    choices: [deploy, reload, rollback, status]
 attributes:
   check_mode:
     description: Checks in any case.

@@ -184,6 +184,17 @@ live:
   description: Whether that release is live already.
   returned: success
   type: bool
+serving:
+  description: What takes traffic, and so what a deploy that fails has to go back to; null if nothing does.
+  returned: success
+  type: dict
+  contains:
+    release:
+      description: Id of the release.
+      type: str
+    config:
+      description: Digest of its configuration.
+      type: str
 built:
   description: Whether it was built by this task, or would be in check mode.
   returned: success
@@ -240,6 +251,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.release_build import (
     uv_of,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.removal import give_back
+from ansible_collections.asgi.deploy.plugins.module_utils.slots import App
 from ansible_collections.asgi.deploy.plugins.module_utils.wheel_store import WheelStoreError, describe_target, stored
 
 LOCK_SECONDS = 900
@@ -432,6 +444,8 @@ def _proceed(home, recipe, keep, lock):
     before = home.staged()
     result = {"changed": False, "release": release, "directory": str(home.releases / release), "built": False}
     result["live"] = read_link(home.app["current"]) == f"releases/{release}"
+    serving = App(home.app, systemd=None).live_pair()
+    result["serving"] = serving._asdict() if serving else None
     if before:
         result["staged_before"] = before
     diffs = []

@@ -26,6 +26,11 @@ options:
       - Id of the release to go back to.
       - By default the one that was live before the present one.
     type: str
+  config:
+    description:
+      - Digest of the configuration to go back to, of those that O(release) ran with.
+      - By default the one that it ran with last.
+    type: str
   allow_bad:
     description: Whether a release whose last activation failed may be tried again.
     type: bool
@@ -96,11 +101,14 @@ def main():
         argument_spec={
             "name": {"type": "str", "required": True},
             "release": {"type": "str"},
+            "config": {"type": "str"},
             "allow_bad": {"type": "bool", "default": False},
             "by": {"type": "str", "default": ""},
         },
+        required_by={"config": ["release"]},
         supports_check_mode=True,
     )
+    release, config = module.params["release"], module.params["config"]
     try:
         paths = layout(module.params["name"])
     except ValueError as exc:
@@ -113,11 +121,11 @@ def main():
             if before.live is None:
                 module.fail_json(msg=f"{paths['name']} is not live on this host: there is nothing to roll back")
             log = app.log()
-            if is_rolled_back(log, before.live_pair, module.params["release"]):
+            if is_rolled_back(log, before.live_pair, release, config):
                 target = before.live_pair
             else:
                 target = rollback_target(
-                    log, before.live_pair, app.on_disk, module.params["release"], module.params["allow_bad"]
+                    log, before.live_pair, app.on_disk, release, module.params["allow_bad"], config
                 )
             diff = app.difference(before.live_pair, target, app.config_files(target), app.environment(target))
             slot = app.activate(target, before, app.probe_of(target), rollback=True)

@@ -35,7 +35,7 @@ def test_status_tells_what_runs(app, playbook, tmp_path):
     )
 
     assert status == 0, said
-    [found] = json.loads((tmp_path / "status.json").read_text())
+    [found] = json.loads((tmp_path / "status.json").read_text())["apps"]
     assert found["name"] == app.name
     assert found["slot"] == app.live
     assert found["state"] == "active"

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar
+from ansible.template import Templar, trust_as_template
 from ansible_collections.asgi.deploy.plugins.action.preflight import ActionModule
 
 GOOD = {
@@ -28,13 +28,16 @@ def preflight(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ansible.constants.DEFAULT_LOCAL_TMP", str(tmp_path / "work"))
 
-    def run(roles=("asgi_app", "asgi_server", "asgi_proxy"), entry_point="main", **changes):
+    def run(roles=("asgi_app", "asgi_server", "asgi_proxy"), entry_point="main", playbook=None, **changes):
         loader = DataLoader()
         loader.set_basedir("/")
-        task = Mock(args={"roles": list(roles), "entry_point": entry_point}, async_val=0, check_mode=False, diff=False)
+        args = {"roles": list(roles), "entry_point": entry_point, **({"playbook": playbook} if playbook else {})}
+        task = Mock(args=args, async_val=0, check_mode=False, diff=False)
         action = ActionModule(task, Mock(), Mock(), loader, Templar(loader), None)
         monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
-        return action.run(task_vars={**GOOD, **changes, "inventory_hostname": "web1"})
+        given = {**GOOD, **changes}
+        play = {"inventory_hostname": "web1", "ansible_play_hosts_all": ["web1"], "hostvars": {"web1": given}}
+        return action.run(task_vars={**given, **play})
 
     return run
 
@@ -84,6 +87,17 @@ def test_credentials_are_not_told(preflight, changes):
     message = told(preflight, **changes)
     assert "hidden" not in message
     assert "://********@" in message
+
+
+def test_the_variables_of_a_playbook(preflight):
+    assert preflight(playbook="deploy", asgi_deploy_batches="1,50%") == {"changed": False}
+    message = told(preflight, playbook="deploy", asgi_deploy_on_failure="ignore")
+    assert "asgi_deploy_on_failure is 'ignore' -> give 'rollback' or 'stop'" in message
+
+
+def test_the_variables_of_a_playbook_are_templated(preflight):
+    message = told(preflight, playbook="reload", roles=[], asgi_deploy_batches=trust_as_template("{{ 0 * 2 }}"))
+    assert "asgi_deploy_batches is 0" in message
 
 
 def test_removing_an_app_takes_its_name_twice_and_nothing_else(preflight):

@@ -72,6 +72,29 @@ def test_where_it_does_not(history, live, asked, message):
         rollback_target(log_of(*history), Pair(*live.split("/")), on_disk, asked)
 
 
+@pytest.mark.parametrize(
+    ("config", "target"),
+    [("c1", Pair("r1", "c1")), ("c2", Pair("r1", "c2")), (None, Pair("r1", "c2"))],
+)
+def test_the_configuration_can_be_named(config, target):
+    log = log_of("r1/c1", "r1/c2", "r2/c2")
+
+    assert rollback_target(log, Pair("r2", "c2"), on_disk, "r1", config=config) == target
+
+
+def test_the_same_release_with_another_configuration():
+    log = log_of("r1/c1", "r1/c2")
+
+    assert not is_rolled_back(log, Pair("r1", "c2"), "r1", "c1")
+    assert is_rolled_back(log, Pair("r1", "c2"), "r1", "c2")
+    assert rollback_target(log, Pair("r1", "c2"), on_disk, "r1", config="c1") == Pair("r1", "c1")
+
+
+def test_a_configuration_that_is_not_kept():
+    with pytest.raises(NoSuchRelease, match="r1 with configuration c9 is not kept here as a good one; available: r1"):
+        rollback_target(log_of("r1/c1", "r2/c1"), Pair("r2", "c1"), on_disk, "r1", config="c9")
+
+
 def test_a_bad_one_on_request():
     found = rollback_target(log_of("r1/c1", "r2/c1!"), Pair("r1", "c1"), on_disk, "r2", allow_bad=True)
 

@@ -9,6 +9,9 @@ from ansible_collections.asgi.deploy.plugins.module_utils.site_certificate impor
 
 SAID = """\
 notAfter=Dec 21 12:00:00 2026 GMT
+subject=CN = hello.example.org
+issuer=O = Example, CN = An Authority
+sha256 Fingerprint=AA:01
 X509v3 Subject Alternative Name:
     DNS:hello.example.org, DNS:*.example.org, IP Address:192.0.2.1
 """
@@ -35,7 +38,20 @@ def test_days_and_names(tmp_path, before, days):
 
     found = read_certificate(lambda _argv: (0, SAID, ""), str(path), EXPIRES - before)
 
-    assert found == {"days": days, "names": ["hello.example.org", "*.example.org"]}
+    names = ["hello.example.org", "*.example.org"]
+    assert found == {"days": days, "names": names, "fingerprint": "AA:01", "shared": True}
+
+
+# as OpenSSL 3.0 writes them, and 3.5
+@pytest.mark.parametrize("names", ["subject=CN = x\nissuer=CN = x\n", "subject=CN=x\nissuer=CN=x\n"])
+def test_one_that_signs_itself_is_not_shared(tmp_path, names):
+    path = tmp_path / "live.pem"
+    path.touch()
+    said = f"notAfter=Dec 21 12:00:00 2026 GMT\n{names}SHA256 Fingerprint=BB:02\n"
+
+    found = read_certificate(lambda _argv: (0, said, ""), str(path), EXPIRES)
+
+    assert (found["fingerprint"], found["shared"]) == ("BB:02", False)
 
 
 def test_what_is_no_certificate(tmp_path):

@@ -145,6 +145,24 @@ def test_the_lock_is_exclusive_and_bounded(home, tmp_path, monkeypatch):
         assert descriptor > 2
 
 
+def test_what_serves_is_told(home, tmp_path):
+    add(home, OLD)
+    home.app["live_socket"] = str(tmp_path / "run" / "live.sock")
+    home.app["tmpfiles"] = str(tmp_path / "tmpfiles.conf")
+    recipe = RECIPE._replace(release=OLD)
+    assert module._proceed(home, recipe, keep=1, lock=3)["serving"] is None
+
+    for link, target in (
+        (home.app["live_socket"], "green.sock"),
+        (home.app["slots"]["green"]["release"], f"../../releases/{OLD}"),
+        (home.app["slots"]["green"]["config"], "../../configs/c1"),
+    ):
+        Path(link).parent.mkdir(parents=True, exist_ok=True)
+        Path(link).symlink_to(target)
+
+    assert module._proceed(home, recipe, keep=1, lock=3)["serving"] == {"release": OLD, "config": "c1"}
+
+
 def test_check_mode_tells_and_changes_nothing(home):
     add(home, OLD)
     home.stage(OLD)

@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of the variables of the playbooks, which are no role's.
+
+They are given with ``-e name=value`` more often than not, which makes a text of everything: ``1`` and ``"1"`` are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ansible.module_utils.parsing.convert_bool import BOOLEANS
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.shared import hook_problems
+from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import batch_sizes
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils.status import ASPECTS
+
+ON_FAILURE = ("rollback", "stop")
+FORMATS = ("table", "json")
+
+BATCHES = ("asgi_deploy_batches", "asgi_deploy_max_failures")
+HOOKS = ("asgi_deploy_hook_host_before", "asgi_deploy_hook_host_after")
+VARIABLES = {
+    "deploy": (*BATCHES, "asgi_deploy_on_failure", *HOOKS),
+    "reload": ("asgi_name", *BATCHES, *HOOKS, "asgi_reload_timeout"),
+    "rollback": ("asgi_name", *BATCHES, *HOOKS, "asgi_rollback_allow_bad"),
+    "status": (
+        "asgi_status_format",
+        "asgi_status_file",
+        "asgi_status_json",
+        "asgi_status_html",
+        "asgi_status_ignore",
+        "asgi_status_strict",
+    ),
+}
+REQUIRED = {"asgi_name": "it is: the name of the app"}
+
+# These steer the play: the first host's value decides for all.
+OF_THE_PLAY = frozenset(["asgi_deploy_batches", "asgi_deploy_max_failures", "asgi_deploy_on_failure"])
+
+
+def problems(context: Context, playbook: str, first: dict[str, Any]) -> list[Problem]:
+    """Return the objections to the variables of *playbook*; *first* has those of the first host of the play."""
+    found: list[Problem] = []
+    for name in VARIABLES[playbook]:
+        if name not in context.options:
+            if name in REQUIRED:
+                found.append(Problem(name, "is not set", REQUIRED[name]))
+        elif context.options[name] is None:
+            found.append(Problem(name, "is null", "leave it out for the default, or give a value"))
+        elif name in HOOKS:
+            found += hook_problems(context, name)
+        elif name in CHECKS:
+            found += CHECKS[name](name, context.options[name])
+    found += _of_the_play(context.options, playbook, first)
+    return found
+
+
+def _of_the_play(options: dict[str, Any], playbook: str, first: dict[str, Any]) -> Iterator[Problem]:
+    for name in VARIABLES[playbook]:
+        if name in OF_THE_PLAY and str(options.get(name)) != str(first.get(name)):
+            yield Problem(
+                name,
+                f"is {options.get(name, 'not set')!r} here and {first.get(name, 'not set')!r} for the first host of the play",
+                "give all hosts of a play the same, or a play to each app (-e asgi_hosts=<group>)",
+            )
+
+
+def _batches(name: str, value: Any) -> Iterator[Problem]:
+    try:
+        # what a share comes to does not matter here
+        batch_sizes(value, 100)
+    except ValueError as exc:
+        fault, _colon, remedy = str(exc).partition(": ")
+        yield Problem(name, f"is {value!r}: {fault}", remedy)
+
+
+def _number(least: int) -> Callable[[str, Any], Iterator[Problem]]:
+    def check(name: str, value: Any) -> Iterator[Problem]:
+        if isinstance(value, bool) or not str(value).isdecimal() or int(value) < least:
+            yield Problem(name, f"is {value!r}", f"give a whole number of at least {least}")
+
+    return check
+
+
+def _one_of(*choices: str) -> Callable[[str, Any], Iterator[Problem]]:
+    def check(name: str, value: Any) -> Iterator[Problem]:
+        if value not in choices:
+            yield Problem(name, f"is {value!r}", f"give {' or '.join(map(repr, choices))}")
+
+    return check
+
+
+def _switch(name: str, value: Any) -> Iterator[Problem]:
+    if (value.lower() if isinstance(value, str) else value) not in BOOLEANS:
+        yield Problem(name, f"is {value!r}", "give true or false")
+
+
+def _path(name: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, str) or not value.strip():
+        yield Problem(name, f"is {value!r}", "give the path of a file on the controller")
+
+
+def _aspects(name: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, (list, tuple)):
+        yield Problem(
+            name, f"is {value!r}", f'give a list; on the command line as JSON: -e \'{{"{name}": ["workers"]}}\''
+        )
+        return
+    for aspect in value:
+        if aspect not in ASPECTS:
+            yield Problem(name, f"contains {aspect!r}", f"give some of {', '.join(ASPECTS)}")
+
+
+CHECKS: dict[str, Callable[[str, Any], Iterator[Problem]]] = {
+    "asgi_deploy_batches": _batches,
+    "asgi_deploy_max_failures": _number(0),
+    "asgi_deploy_on_failure": _one_of(*ON_FAILURE),
+    "asgi_reload_timeout": _number(1),
+    "asgi_rollback_allow_bad": _switch,
+    "asgi_status_format": _one_of(*FORMATS),
+    "asgi_status_file": _path,
+    "asgi_status_json": _path,
+    "asgi_status_html": _path,
+    "asgi_status_ignore": _aspects,
+    "asgi_status_strict": _switch,
+}
