@@ -176,6 +176,15 @@ def test_check_mode_tells_and_changes_nothing(home):
     assert [path.name for path in home.releases.iterdir()] == [OLD]
 
 
+def test_nothing_goes_in_a_run_that_changes_nothing(home):
+    """What the last deploy has replaced goes with the next one: a run after a deploy changes nothing."""
+    for release in (OLD, NEW):
+        add(home, release)
+    home.stage(NEW)
+    result = module._proceed(home, RECIPE._replace(release=NEW), keep=1, lock=3)
+    assert (result["changed"], result["pruned"]) == (False, [])
+
+
 def test_what_is_there_is_only_staged(home):
     add(home, OLD)
     result = module._proceed(home, RECIPE._replace(release=OLD), keep=1, lock=3)
