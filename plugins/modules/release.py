@@ -466,7 +466,7 @@ def _proceed(home, recipe, keep, lock):
         old = f"releases/{before}\n" if before else ""
         diffs.append(_diff(old, f"releases/{release}\n", home.app["staged"], home.app["staged"]))
 
-    # With a change only: what this deploy replaces is free to go when it is live, and that must be no change of the next run.
+    # With a change only: what this deploy replaces may go once it is live, and that must be no change of the next run.
     result["pruned"] = home.prunable(release, keep) if result["changed"] else []
     if result["pruned"]:
         if lock is not None:
