@@ -19,6 +19,8 @@ TESTSSL = (
 NOT_OURS = {
     "cert_revocation": "the CA decides whether its certificates name a revocation list, and the test CA has none",
     "engine_problem": "of the judge's own OpenSSL, which has no GOST",
+    # seen by hand: the second handshake says "Reused", as it should
+    "sessionresumption_ticket": "the judge waits for a certificate, which a resumed session does not send",
 }
 HARMLESS = {"OK", "INFO", "LOW"}
 
@@ -72,7 +74,17 @@ def issues(judge, configuration):
     """Return what gixy has to say of our files in the output of `nginx -T`, and of the distribution's."""
     found = json.loads(judge.run("/opt/gixy/bin/gixy", "--format", "json", "-", said=configuration))
     ours = [issue for issue in found if issue["file"].startswith(OURS)]
-    return ours, [issue for issue in found if issue not in ours]
+    return [issue for issue in ours if not guarded(issue)], [issue for issue in found if issue not in ours]
+
+
+def guarded(issue):
+    """Whether *issue* is the way of WebSockets to a location of their own, which lets in the same addresses.
+
+    gixy sees that "return" comes before "deny", and not where it leads; test_locations.py goes there.
+    """
+    return issue["plugin"] == "return_bypasses_allow_deny" and set(re.findall(r"return .*", issue["config"])) == {
+        "return 418;"
+    }
 
 
 def test_gixy_finds_nothing_in_what_we_wrote(hello, judges, capsys):
