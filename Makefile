@@ -64,7 +64,7 @@ bench: export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/.cache/molecule/traffic
 bench: export ANSIBLE_CONFIG := $(MOLECULE_EPHEMERAL_DIRECTORY)/ansible.cfg
 bench: venv engine ## Count 1,000,000 requests in 200 disturbances, write docs/benchmarks; resumes (BENCH_ARGS='--minutes 90')
 	@tests/hosts/image.py 13
-	@for step in create prepare converge; do \
+	@for step in destroy create prepare converge; do \
 	  env -u ANSIBLE_CONFIG $(MOLECULE) $$step --no-command-borders --scenario-name traffic || exit 1; \
 	done
 	PYTHONPATH=tests python -m traffic.bench $(BENCH_ARGS)
