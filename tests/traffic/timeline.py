@@ -12,8 +12,8 @@ from traffic.counting import SLICE_SECONDS
 # a window's slices, as counting.Figures.course has them
 Course = Sequence[Sequence[float]]
 
-WIDTH, LEFT, RIGHT = 960, 260, 20
-TRACK, GAP, TOP, BOTTOM = 44, 10, 30, 40
+WIDTH, LEFT, RIGHT = 960, 280, 20
+TRACK, GAP, TOP, BOTTOM = 44, 16, 10, 30
 LEAST_MS, MOST_MS = 1, 10_000
 GRID_MS = (1, 10, 100, 1000, 10_000)
 SECONDS_STEP = 5
