@@ -122,6 +122,16 @@ def as_json(report: dict[str, Any]) -> str:
     return json.dumps(report, indent=2, sort_keys=True)
 
 
+def certificate_text(row: Row) -> str:
+    days = row.get("certificate_days")
+    return "-" if days is None else f"{days} days"
+
+
+def holders(hosts: Sequence[str], most: int = 4) -> str:
+    """Return *hosts* by name if they are few."""
+    return ", ".join(hosts) if len(hosts) <= most else f"{len(hosts)} hosts"
+
+
 COLUMNS: dict[str, tuple[str, Callable[[Row], str]]] = {
     # heading: the aspect that is marked there, and the text
     "host": ("", lambda row: row["host"]),
@@ -131,7 +141,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Row], str]]] = {
     "state": ("state", lambda row: row.get("state") or "-"),
     "workers": ("workers", lambda row: str(row.get("workers", "-"))),
     "rollback to": ("", lambda row: row.get("previous") or "-"),
-    "certificate": ("certificate", lambda row: certificate_text(row)),
+    "certificate": ("certificate", certificate_text),
     "since": ("", lambda row: minute(row.get("since"))),
     "config": ("config", lambda row: row.get("config") or "-"),
     "python": ("python", lambda row: row.get("python") or "-"),
@@ -165,16 +175,6 @@ def as_table(report: dict[str, Any]) -> str:
 def marks(report: dict[str, Any]) -> set[tuple[str, str, str]]:
     """Return app, host and aspect of everything that differs from what most hosts have."""
     return {(each["app"], host, each["aspect"]) for each in report["differences"] for host in each["odd"]}
-
-
-def certificate_text(row: Row) -> str:
-    days = row.get("certificate_days")
-    return "-" if days is None else f"{days} days"
-
-
-def holders(hosts: Sequence[str], most: int = 4) -> str:
-    """Return *hosts* by name if they are few."""
-    return ", ".join(hosts) if len(hosts) <= most else f"{len(hosts)} hosts"
 
 
 def _apps(rows: Iterable[Row]) -> list[str]:

@@ -125,7 +125,7 @@ def _app(app: str, rows: list[Row], report: dict[str, Any], odd: set[tuple[str, 
     counts = Counter(row.get("release") or "nothing" for row in rows).most_common()
     colours = {release: f"--c: var(--r{min(rank, RELEASE_COLOURS - 1)})" for rank, (release, _n) in enumerate(counts)}
     faults = {each["host"]: each["fault"] for each in report["troubles"] if each["app"] == app}
-    bar = "".join(f'<i style="{colours[release]}; flex: {number}"></i>' for release, number in counts)
+    shares = "".join(f'<i style="{colours[release]}; flex: {number}"></i>' for release, number in counts)
     legend = "".join(
         f'<li style="{colours[release]}"><code>{escape(release)}</code> <span>{_on(number)}</span></li>'
         for release, number in counts
@@ -135,7 +135,7 @@ def _app(app: str, rows: list[Row], report: dict[str, Any], odd: set[tuple[str, 
     differing = [each for each in report["differences"] if each["app"] == app]
     return (
         f"<section>\n<h2>{escape(app)}<small>{_on(len(rows))}</small></h2>\n"
-        f'<div class="bar">{bar}</div>\n<ul class="legend">{legend}</ul>\n<ul class="usual">{usual}</ul>\n'
+        f'<div class="bar">{shares}</div>\n<ul class="legend">{legend}</ul>\n<ul class="usual">{usual}</ul>\n'
         f'<div class="hosts">\n{tiles}\n</div>\n{_who_has_what(differing)}</section>'
     )
 

@@ -49,8 +49,10 @@ def answer(pair, state="active"):
     return {"apps": [{**pair, "slot": "blue", "state": state, "since": "Sat 2026-11-21 00:46:28 UTC"}]}
 
 
-def variables(before=OLD, after=OLD, restored=None, target=None, said=None):
-    """Return what deploy.yml leaves of a host."""
+def variables(before="old", after=None, restored=None, target=None, said=None):
+    """Return what deploy.yml leaves of a host; by default the old release served before and serves still."""
+    before = OLD if before == "old" else before
+    after = after or OLD
     found = {"asgi_app_release": {"release": "src-2", "serving": before}, "__asgi_deploy_after": answer(after)}
     if restored:
         found["__asgi_deploy_restored"] = answer(restored)

@@ -41,10 +41,10 @@ class Reader(HTMLParser):
         super().__init__()
         self.open, self.texts, self.tags = [], [], []
 
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
-            self.open.append((tag, dict(attributes).get("class", "")))
+            self.open.append((tag, dict(attrs).get("class", "")))
 
     def handle_endtag(self, tag):
         assert self.open.pop()[0] == tag
