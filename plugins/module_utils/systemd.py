@@ -10,6 +10,10 @@ from typing import Callable, NamedTuple
 
 PROPERTIES = ("Id", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "MainPID", "ActiveEnterTimestamp")
 
+# of what an instance that failed has said, of all its workers
+MOST_MESSAGES = 1000
+FIRST_LINES, LAST_LINES = 60, 30
+
 
 class Unit(NamedTuple):
     """What systemd says of one unit."""
@@ -69,6 +73,15 @@ def readable_journal(text: str) -> str:
     return "\n".join(lines)
 
 
+def excerpt(text: str, first: int = FIRST_LINES, last: int = LAST_LINES) -> str:
+    """Return the beginning and the end of *text*: what goes wrong is told first, and what came of it last."""
+    lines = text.splitlines()
+    left_out = len(lines) - first - last
+    if left_out <= 0:
+        return text
+    return "\n".join([*lines[:first], f"... {left_out} lines ...", *lines[-last:]])
+
+
 def misread_lines(text: str, path: str) -> str:
     """Return those lines of ``systemd-analyze verify`` that speak of the file *path*."""
     return "; ".join(line.split(path, 1)[1].lstrip(":") for line in text.splitlines() if path in line)
@@ -117,9 +130,17 @@ class Systemd:
         _status, out, err = self._run_command(["systemd-analyze", "--man=no", "verify", unit])
         return misread_lines(out + err, path)
 
-    def journal(self, unit: str, since: float, lines: int = 40) -> str:
-        """Return the last *lines* messages of *unit* since the time *since* (seconds since the epoch)."""
+    def journal(self, unit: str, since: float) -> str:
+        """Return what *unit* has said since the time *since* (seconds since the epoch), in an excerpt if it is long."""
         _status, out, err = self._run_command(
-            ["journalctl", "--unit", unit, f"--since=@{int(since)}", "--output=cat", "--no-pager", f"--lines={lines}"]
+            [
+                "journalctl",
+                "--unit",
+                unit,
+                f"--since=@{int(since)}",
+                "--output=cat",
+                "--no-pager",
+                f"--lines={MOST_MESSAGES}",
+            ]
         )
-        return readable_journal(out or err).strip()
+        return excerpt(readable_journal(out or err).strip())

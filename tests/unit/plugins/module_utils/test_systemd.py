@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import (
     Systemd,
     SystemdError,
+    excerpt,
     misread_lines,
     parse_show,
     readable_journal,
@@ -72,3 +73,11 @@ def test_a_refusal_is_an_error_with_systemds_own_words():
 
     with pytest.raises(SystemdError, match="Unit x.service not found."):
         systemd.start("x.service")
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [(0, ""), (1, "0"), (5, "0|1|2|3|4"), (6, "0|1|2|... 1 lines ...|4|5"), (9, "0|1|2|... 4 lines ...|7|8")],
+)
+def test_a_long_journal_shows_how_it_began_and_how_it_ended(lines, expected):
+    assert excerpt("\n".join(map(str, range(lines))), first=3, last=2).split("\n") == expected.split("|")
