@@ -24,7 +24,7 @@ PROJECT = Path(__file__).parents[2]
 RESULTS = PROJECT / ".cache" / "bench" / "results.jsonl"
 INVENTORY = PROJECT / "molecule" / "traffic" / "inventory"
 
-STOCK_RELOADS = 6
+STOCK_RELOADS = 24
 
 
 def main() -> None:
