@@ -118,7 +118,7 @@ served. A stall is an answer that took more than a second longer than it should.
 p99.9 while a release replaces another is {deploys.latency(0.999)} ms, {ratio:.1f} times that of the quiet times of the same runs ({quiet.latency(0.999)} ms).
 Clients, controller, builds and the app share the processors here, and a p99.9 is made by a handful of requests.
 
-The stock recipe is the one that tutorials give (`molecule/traffic/stock`): two UvicornWorkers behind nginx with upstream
+{_troubles(results)}The stock recipe is the one that tutorials give (`molecule/traffic/stock`): two UvicornWorkers behind nginx with upstream
 keepalive, one unit, `ExecReload` = HUP. It gets kinder clients: no WebSockets and no streams, which its reload would wait for and then cut.
 
 ## Slowest answer and losses in the course of each disturbance
@@ -134,6 +134,12 @@ quarter of a second (logarithmic), a red bar is a lost request.
 |---|---|
 {facts}
 """
+
+
+def _troubles(results: Sequence[Result]) -> str:
+    """Return what did not go as it should, other than for the clients."""
+    found = [f"{result.name} ({result.trouble[:100].splitlines()[0]})" for result in results if result.trouble]
+    return f"Not as planned, and counted all the same: {'; '.join(found)}.\n\n" if found else ""
 
 
 def _table(rows: Sequence[Kind]) -> str:

@@ -125,8 +125,11 @@ class Operator:
         return self.play_refused("deploy", *broken.words, asgi_app_source=source, **broken.variables)
 
     def deploy_twice_at_once(self) -> None:
-        """Deploy two releases at the same time: one of them becomes live, and one is told who is in its way."""
-        wanted = [{**self.variables, "asgi_app_source": self.source(boot=1)} for _number in range(2)]
+        """Deploy two releases at the same time: one of them becomes live, and one is told who is in its way.
+
+        They boot slowly, so that the second activation begins before the first one ends.
+        """
+        wanted = [{**self.variables, "asgi_app_source": self.source(boot=5)} for _number in range(2)]
         waiting = [self.start("deploy", variables) for variables in wanted]
         outcomes = [wait() for wait in waiting]
         if sorted(bool(status) for status, _said in outcomes) != [False, True]:
