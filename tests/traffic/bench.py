@@ -60,6 +60,8 @@ def one_round(operator: Operator, deadline: float) -> list[Result]:
     operator.start_over()
     ours = [disturbance for disturbance in catalogue.of_ours(operator) if disturbance.name in catalogue.LOSSLESS]
     found = session.run(OURS, ours, deadline=deadline, results=RESULTS)
+    if time.monotonic() > deadline:
+        return found
     reloads = catalogue.of_stock(STOCK, STOCK_RELOADS)
     found += session.run(
         STOCK, reloads, shape=catalogue.STOCK_SHAPE, quiet_seconds=2, deadline=deadline, results=RESULTS
