@@ -14,7 +14,6 @@ import os
 import shutil
 import subprocess
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.files import write_tex
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.release import cause, last_lines
 from ansible_collections.asgi.deploy.plugins.module_utils.release_archive import UnsafeArchive, extract
+from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import now
 from ansible_collections.asgi.deploy.plugins.module_utils.wheel_store import WheelStoreError, prune, receive, touch
 
 CACHE = Path("/var/cache/asgi")
@@ -397,11 +397,6 @@ def find_python(wanted: str) -> str:
 def uv_of(version: str) -> Path:
     """Return where the uv of that *version* is, or will be, on the host."""
     return TOOLS / f"uv-{version}" / "uv"
-
-
-def now() -> str:
-    """Return the time as release.json has it."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def kept_for_itself(directory: Path) -> int:

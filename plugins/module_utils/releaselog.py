@@ -10,6 +10,7 @@ live has ``rollback``. The newest entry is the last one.
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Callable, NamedTuple
 
 LIMIT = 100  # entries kept; more than anybody's kept releases
@@ -24,6 +25,11 @@ class Pair(NamedTuple):
 
 class NoSuchRelease(Exception):
     """There is nothing to roll back to; the message says what there is."""
+
+
+def now() -> str:
+    """Return the time as the log and release.json have it: UTC, ISO 8601, to the second."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def pair_of(entry: dict) -> Pair:

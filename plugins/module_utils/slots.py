@@ -18,7 +18,6 @@ import re
 import shutil
 import tempfile
 import time
-from datetime import datetime, timezone
 from typing import Callable, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
@@ -41,6 +40,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, wa
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import (
     Pair,
     is_live,
+    now,
     pair_of,
     rollback_target,
     with_bad,
@@ -100,10 +100,6 @@ def tmpfiles_text(paths: dict, slot: str) -> str:
         f"d {paths['run']} 0755 root root -\n"
         f"L+ {paths['live_socket']} - - - - {slot}.sock\n"
     )
-
-
-def now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class App:

@@ -247,9 +247,9 @@ from ansible_collections.asgi.deploy.plugins.module_utils.release_build import (
     BuildError,
     Recipe,
     find_python,
-    now,
     uv_of,
 )
+from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import now
 from ansible_collections.asgi.deploy.plugins.module_utils.removal import give_back
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App
 from ansible_collections.asgi.deploy.plugins.module_utils.wheel_store import WheelStoreError, describe_target, stored
