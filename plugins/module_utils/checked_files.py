@@ -118,8 +118,9 @@ def copy_configuration(configuration: Path, copy: Path, moves: dict, changes: di
     *changes* are texts by path below *configuration*; one without a text (None) is missing from the copy. The copy must be
     for root only: there may be keys in the configuration.
     """
-    # A link that leads nowhere is left out; should the daemon care, then its reload says so.
-    shutil.copytree(configuration, copy, ignore_dangling_symlinks=True)
+    if configuration.is_dir():
+        # A link that leads nowhere is left out; should the daemon care, then its reload says so.
+        shutil.copytree(configuration, copy, ignore_dangling_symlinks=True)
     for each in copy.rglob("*"):
         if each.is_file():
             _relocate_file(each, moves)
