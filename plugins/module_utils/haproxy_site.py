@@ -105,7 +105,9 @@ def readable(output: str, moves: dict[str, str]) -> str:
 
 def warnings(output: str, moves: dict[str, str]) -> list[str]:
     """Return what HAProxy warns of, each once."""
-    return list(dict.fromkeys(text for level, text in _said(output, moves) if level == "WARNING"))
+    found = (text for level, text in _said(output, moves) if level == "WARNING")
+    # before the first start there is no state, of course
+    return list(dict.fromkeys(text for text in found if "server state file" not in text))
 
 
 def _said(output: str, moves: dict[str, str]) -> Iterator[tuple[str, str]]:

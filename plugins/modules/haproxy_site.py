@@ -100,6 +100,10 @@ reloaded:
   description: Whether HAProxy was reloaded, or restarted to read other files than before.
   type: bool
   returned: success
+in_use:
+  description: Whether the balancer has an app.
+  type: bool
+  returned: success
 """
 
 import hashlib
@@ -248,6 +252,7 @@ def run(module: AnsibleModule) -> dict:
     return {
         "changed": bool(site.changes) or reloads,
         "reloaded": reloads,
+        "in_use": site.needed,
         "written": sorted(str(path) for path, text in site.changes.items() if text is not None),
         "removed": sorted(str(path) for path, text in site.changes.items() if text is None),
         "diff": site.diff(),

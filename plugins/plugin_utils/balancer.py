@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -83,8 +82,3 @@ def peers(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name:
     return list(
         dict.fromkeys(address_of(host, hostvars[host]) for host in hosts if hostvars[host].get("asgi_name") == name)
     )
-
-
-def sticky_value(server: str) -> str:
-    """Return what stands for *server* in a cookie: the same on each balancer, and no name that outsiders need to know."""
-    return hashlib.sha256(server.encode()).hexdigest()[:12]

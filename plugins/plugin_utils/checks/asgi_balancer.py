@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from ipaddress import ip_address, ip_interface
+from ipaddress import IPv4Interface, ip_address
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import balancer_server
@@ -166,7 +166,7 @@ def _sharing_problems(options: dict[str, Any]) -> Iterator[Problem]:
     if virtual not in options:
         return
     if not _is_interface(options[virtual]):
-        remedy = "give an address with the length of its network, such as 192.0.2.10/24"
+        remedy = "give an IPv4 address with the length of its network, such as 192.0.2.10/24"
         yield Problem(virtual, f"is {options[virtual]!r}", remedy)
     if interface in options and not INTERFACE.fullmatch(options[interface]):
         yield Problem(interface, f"is {options[interface]!r}", "give the name of an interface, such as eth0")
@@ -176,9 +176,9 @@ def _sharing_problems(options: dict[str, Any]) -> Iterator[Problem]:
         yield Problem("asgi_balancer_router_id", f"is {options['asgi_balancer_router_id']}", "it is 1 to 255")
     peers = options["asgi_balancer_peers"]
     for peer in peers:
-        if not _is_address(peer):
+        if ":" in peer or not _is_address(peer):
             remedy = "set asgi_balancer_address of that balancer to its address: VRRP looks no names up"
-            yield Problem("asgi_balancer_peers", f"holds {peer!r}, which is no address", remedy)
+            yield Problem("asgi_balancer_peers", f"holds {peer!r}, which is no IPv4 address", remedy)
     if len(set(peers)) < 2:
         remedy = "put both balancers into the group asgi_balancers with the same asgi_name, each with an asgi_balancer_address"
         yield Problem("asgi_balancer_peers", f"is {peers}, and it takes two to share an address", remedy)
@@ -194,7 +194,7 @@ def _is_address(text: str) -> bool:
 
 def _is_interface(text: str) -> bool:
     try:
-        ip_interface(text)
+        IPv4Interface(text)
     except ValueError:
         return False
-    return "/" in text and not text.partition("/")[2].count(".")
+    return re.fullmatch(r".+/\d+", text) is not None

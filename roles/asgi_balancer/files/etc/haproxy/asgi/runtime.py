@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a balancer asks of HAProxy's runtime API by itself: `save` its state before a reload, `check` that it serves.
+"""What a balancer asks of HAProxy's runtime API by itself: `save` its state before a reload, `check` that it serves;
+`forget` a former state before a start.
 
 Written by the Ansible collection asgi.deploy into /etc/haproxy/asgi; changes are overwritten. It needs nothing but Python.
 """
@@ -12,16 +13,19 @@ import sys
 
 SOCKET = "/run/haproxy/admin.sock"
 STATE = "/run/asgi-haproxy.state"
+EMPTY = b"1\n"  # the version of the format
 SECONDS = 2
 
 
 def main():
     if sys.argv[1:] == ["save"]:
         save(ask("show servers state"))
+    elif sys.argv[1:] == ["forget"]:
+        save(EMPTY)
     elif sys.argv[1:] == ["check"]:
         ask("show info")
     else:
-        sys.exit(f"{sys.argv[0]}: say save or check")
+        sys.exit(f"{sys.argv[0]}: say save, forget or check")
 
 
 def ask(command):
