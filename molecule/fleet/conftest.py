@@ -18,7 +18,7 @@ from fleet.hosts import BROKEN, SHAPE, Fleet, Run, kill
 from traffic import session
 from traffic.counting import Events, Figures, Window, count
 from traffic.load import Shape
-from traffic.playbooks import APP
+from traffic.playbooks import APP, wait_for
 from traffic.sites import Site
 
 SCENARIO = Path(__file__).parent
@@ -94,7 +94,8 @@ def under_traffic(fleet: Fleet, tmp_path: Path) -> Callable[..., Figures]:
         fleet.forget_executed()
         journal = tmp_path / "journal"
         with session.clients(site or fleet.balancers[0].site, shape, journal):
-            time.sleep(1)
+            # on a busy computer that takes a while
+            wait_for(lambda: fleet.executed().total() >= shape.askers, "the clients")
             began = time.monotonic()
             action()
             time.sleep(1)

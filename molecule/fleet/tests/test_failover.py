@@ -62,8 +62,10 @@ def test_the_other_balancer_takes_over(fleet, under_traffic, way):
     assert found.duplicates == 0
     # each client is let down once by its old connection, and again as long as there is nobody to connect to
     assert found.lost <= SHAPE.askers * (1 + OUTAGE_SECONDS / load.RETRY_SECONDS)
-    assert other.has_the_address
-    assert not active.has_the_address, "the one that comes back leaves it to the other"
+    # a machine that has hung may take it back, as it does not know; never do both keep it
+    wait_for(
+        lambda: [active.has_the_address, other.has_the_address].count(True) == 1, "one of them to leave the address"
+    )
     address = fleet.shared.address
     assert probe.ask(address.name, address.port, "/health", host=address.host).status == 200
     wait_for(lambda: set(active.statuses().values()) == {"UP"}, f"{active.name} to be ready to serve again")
