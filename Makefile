@@ -52,8 +52,7 @@ sanity: venv $(TARBALL) ## Run ansible-test sanity over the built collection
 	tools/sanity.sh $(TARBALL)
 
 molecule: venv engine ## Test on Debian 12 and 13 machines (SCENARIO=name for one scenario)
-	@tests/hosts/image.py 12
-	@tests/hosts/image.py 13
+	@for release in 12 13; do tests/hosts/image.py $$release target && tests/hosts/image.py $$release ready || exit 1; done
 	@for scenario in $(SCENARIO); do \
 	  echo "==> molecule test: $$scenario"; \
 	  MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.cache/molecule/$$scenario \
@@ -63,7 +62,7 @@ molecule: venv engine ## Test on Debian 12 and 13 machines (SCENARIO=name for on
 bench: export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/.cache/molecule/traffic
 bench: export ANSIBLE_CONFIG := $(MOLECULE_EPHEMERAL_DIRECTORY)/ansible.cfg
 bench: venv engine ## Count 1,000,000 requests in 200 disturbances, write docs/benchmarks; resumes (BENCH_ARGS='--minutes 90')
-	@tests/hosts/image.py 13
+	@tests/hosts/image.py 13 ready
 	@for step in destroy create prepare converge; do \
 	  env -u ANSIBLE_CONFIG $(MOLECULE) $$step --no-command-borders --scenario-name traffic || exit 1; \
 	done
@@ -87,7 +86,7 @@ lock: venv ## Resolve requirements-dev.in into requirements-dev.txt, for every s
 
 clean: ## Remove what the targets above left here, the test images included
 	rm -rf .venv .cache .ansible .pytest_cache .ruff_cache .hypothesis tests/output asgi-deploy-*.tar.gz
-	-@docker image rm asgi-judge asgi-target:12 asgi-target:13 asgi-base:12 asgi-base:13 >/dev/null 2>&1
+	-@docker image rm asgi-judge asgi-{target,ready,base}:1{2,3} >/dev/null 2>&1
 
 venv:
 	@tools/venv.sh
