@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity worker molecule bench build lock clean scenarios venv engine
+.PHONY: help demo demo-down test lint unit sanity worker molecule bench build lock clean scenarios venv engine images
 
 help: ## Show this
 	@echo 'make TARGET, where TARGET is one of:'
@@ -28,8 +28,8 @@ demo: venv ## Deploy the example app to a disposable machine here and show it (D
 demo-down: venv ## Remove that machine
 	@$(BIN)/python tools/demo.py down
 
-test: venv ## Run all that continuous integration runs: lint, unit, sanity, worker and the Molecule scenarios
-	@tools/test.sh lint unit sanity worker $(SCENARIOS:%=molecule:%)
+test: images ## Run all that continuous integration runs: lint, unit, sanity, worker and the Molecule scenarios (JOBS=2 at once)
+	@tools/run_parts.py $(SCENARIOS:%='molecule SCENARIO=%') worker 'lint sanity' unit
 
 lint: venv $(TARBALL) ## Check style, documentation, changelog, scripts and the package
 	ansible-lint
@@ -51,8 +51,7 @@ worker: venv ## Test the drain worker as real processes, with the oldest and the
 sanity: venv $(TARBALL) ## Run ansible-test sanity over the built collection
 	tools/sanity.sh $(TARBALL)
 
-molecule: venv engine ## Test on Debian 12 and 13 machines (SCENARIO=name for one scenario)
-	@for release in 12 13; do tests/hosts/image.py $$release target && tests/hosts/image.py $$release ready || exit 1; done
+molecule: images ## Test on Debian 12 and 13 machines (SCENARIO=name for one scenario)
 	@for scenario in $(SCENARIO); do \
 	  echo "==> molecule test: $$scenario"; \
 	  MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.cache/molecule/$$scenario \
@@ -93,3 +92,6 @@ venv:
 
 engine:
 	@tools/engine.sh
+
+images: venv engine
+	@for release in 12 13; do tests/hosts/image.py $$release target && tests/hosts/image.py $$release ready || exit 1; done
