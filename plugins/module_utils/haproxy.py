@@ -18,11 +18,12 @@ from collections.abc import Collection, Iterable
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text, write_text
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import balancer_server
 
 READY, DRAIN, MAINT = "ready", "drain", "maint"
+# what becomes of sessions that do not end
+LINGERING = REFUSE, CUT, LEAVE = "refuse", "cut", "leave"
 
-# what HAProxy lets a proxy and a server be called; nothing that would end a command or begin another one
-NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 AGE = re.compile(r"\bage=(\S+)")
 # `type` in "show stat"
 SERVER_ROW = "2"
@@ -52,6 +53,7 @@ class Server(NamedTuple):
     """One server of a backend, as one HAProxy sees it."""
 
     name: str
+    address: str
     admin: str  # what it was told: READY, DRAIN or MAINT
     running: bool  # by the health checks, if there are any
     checked: bool  # whether there are
@@ -65,18 +67,17 @@ class Server(NamedTuple):
         return self.admin != READY
 
 
-def parse_servers(stat: str, state: str, backend: str) -> dict[str, Server]:
-    """Return the servers of *backend* by name, from the answers to ``show stat`` and ``show servers state``.
+def parse_backends(stat: str, state: str) -> dict[str, dict[str, Server]]:
+    """Return the servers of each backend by name, from the answers to ``show stat`` and ``show servers state``.
 
     Neither alone says it all: the first does not tell of a drain where a server is down, the second of no sessions.
-    Raises HaproxyError if there is no such backend.
     """
-    rows = [row for row in _stat_rows(stat) if row["pxname"] == backend and row["type"] == SERVER_ROW]
-    states = {row["srv_name"]: row for row in _state_rows(state) if row["be_name"] == backend}
-    found = {row["svname"]: _server(row, states[row["svname"]]) for row in rows if row["svname"] in states}
-    if not found:
-        others = sorted({row["pxname"] for row in _stat_rows(stat) if row["type"] == SERVER_ROW})
-        raise HaproxyError(f"it has no backend {backend} with servers, only {', '.join(others) or 'none at all'}")
+    states = {(row["be_name"], row["srv_name"]): row for row in _state_rows(state)}
+    found: dict[str, dict[str, Server]] = {}
+    for row in _stat_rows(stat):
+        its = states.get((row["pxname"], row["svname"]))
+        if row["type"] == SERVER_ROW and its:
+            found.setdefault(row["pxname"], {})[row["svname"]] = _server(row, its)
     return found
 
 
@@ -103,6 +104,7 @@ def _server(row: dict[str, str], state: dict[str, str]) -> Server:
         status += f" ({' '.join(word for word in words if word)})"
     return Server(
         name=row["svname"],
+        address=state["srv_addr"],
         admin=admin,
         running=running,
         checked=checked,
@@ -124,12 +126,6 @@ def oldest(sessions: str, backend: str, server: str) -> str:
 def _age_seconds(age: str) -> int:
     units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
     return sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([dhms])", age))
-
-
-def check_name(what: str, name: str) -> None:
-    """Raise ValueError unless *name* can be that of a proxy or a server, and of nothing else in a command."""
-    if not NAME.fullmatch(name):
-        raise ValueError(f"{what} {name!r} is no name in HAProxy: letters, digits and any of . : _ - make one")
 
 
 class Socket:
@@ -158,10 +154,9 @@ class Socket:
         return b"".join(answer).decode(errors="replace")
 
 
-def servers(ask: Callable[[str], str], backend: str) -> dict[str, Server]:
-    """Return the servers of *backend* by name, as the HAProxy behind *ask* has them now."""
-    check_name("backend", backend)
-    return parse_servers(ask("show stat"), ask(f"show servers state {backend}"), backend)
+def backends(ask: Callable[[str], str]) -> dict[str, dict[str, Server]]:
+    """Return the servers of each backend by name, as the HAProxy behind *ask* has them now."""
+    return parse_backends(ask("show stat"), ask("show servers state"))
 
 
 class Balancer:
@@ -176,22 +171,26 @@ class Balancer:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        check_name("server", server)
         self.ask = ask
-        self.backend = backend
-        self.name = server
+        # a name that would end a command and begin another one is none; a backend can be called what a server can
+        self.backend = balancer_server(backend)
+        self.name = balancer_server(server)
         self.mark_path = os.path.join(marks, f"{backend}_{server}.json")
         self.clock = clock
         self.sleep = sleep
 
     def look(self) -> Server:
         """Return the server as it is now; raise HaproxyError if it is not there."""
-        return self._of(servers(self.ask, self.backend))
+        return self._all()[self.name]
 
-    def _of(self, found: dict[str, Server]) -> Server:
-        if self.name not in found:
-            raise HaproxyError(f"backend {self.backend} has no server {self.name}, only {', '.join(found)}")
-        return found[self.name]
+    def _all(self) -> dict[str, Server]:
+        """Return the servers of the backend; raise HaproxyError if this one is not there."""
+        found = backends(self.ask)
+        if self.backend not in found:
+            raise HaproxyError(f"there is no backend {self.backend} with servers, only {', '.join(found) or 'none at all'}")
+        if self.name not in found[self.backend]:
+            raise HaproxyError(f"backend {self.backend} has no server {self.name}, only {', '.join(found[self.backend])}")
+        return found[self.backend]
 
     @property
     def mark(self) -> dict[str, Any] | None:
@@ -204,8 +203,8 @@ class Balancer:
 
         Nothing is refused of a server that takes no requests anyway.
         """
-        found = servers(self.ask, self.backend)
-        if not self._of(found).usable:
+        found = self._all()
+        if not found[self.name].usable:
             return
         leaving = {self.name, *together}
         rest = [server for server in found.values() if server.name not in leaving]
@@ -217,11 +216,11 @@ class Balancer:
                 f"take requests, and asgi_maintain_min_servers is {least}: {others}"
             )
 
-    def take_out(self, timeout: float, cut: bool, by: str = "") -> int:
+    def take_out(self, timeout: float, lingering: str, by: str = "") -> int:
         """Let the server get nothing new and wait until it has nothing left; return how many sessions were cut.
 
-        What has not ended after *timeout* seconds is cut if *cut* says so; otherwise the server is as before, and Refused
-        is raised.
+        *lingering* says what becomes of those that have not ended after *timeout* seconds; with REFUSE the server is as
+        before, and Refused is raised.
         """
         before = self.look()
         ours = self.mark
@@ -238,20 +237,20 @@ class Balancer:
         if server.admin != MAINT:
             self._tell(MAINT)
             server = self._wait_empty(end)
-        if not server.sessions:
+        if not server.sessions or lingering == LEAVE:
             return 0
-        if not cut:
+        if lingering == REFUSE:
             age = oldest(self.ask("show sess"), self.backend, self.name)
             self._undo(before, ours)
             raise Refused(
-                f"{self.name} still has {server.sessions} sessions after {timeout:.0f} s"
+                f"{self.name} still has {_counted(server.sessions)} after {timeout:.0f} s"
                 f"{', the oldest for ' + age if age else ''}: WebSockets, event streams, downloads or slow requests. "
                 f"It goes on serving"
             )
         self._order(f"shutdown sessions server {self.backend}/{self.name}")
         left = self._wait_empty(self.clock() + CUT_SECONDS)
         if left.sessions:
-            raise HaproxyError(f"{self.name} still has {left.sessions} sessions after these were to be shut down")
+            raise HaproxyError(f"{self.name} still has {_counted(left.sessions)} after these were to be shut down")
         return server.sessions
 
     def give_back(self, timeout: float) -> str:
@@ -304,6 +303,10 @@ class Balancer:
         answer = self.ask(command).strip()
         if answer:
             raise HaproxyError(f"{command!r} was answered: {answer}")
+
+
+def _counted(sessions: int) -> str:
+    return "1 session" if sessions == 1 else f"{sessions} sessions"
 
 
 def _persists(first: Server, now: Server) -> bool:

@@ -2,20 +2,16 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which servers a backend of an HAProxy has, and how they are."""
+"""Which servers an HAProxy has, and how they are."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: balancer_info
-short_description: How the servers of an HAProxy backend are
+short_description: How the servers of an HAProxy are
 version_added: 0.1.0
 description: Asks the runtime API of the HAProxy on the host that it runs on. Reads only.
 options:
-  backend:
-    description: Name of the backend.
-    type: str
-    required: true
   socket:
     description: Socket of HAProxy's runtime API.
     type: path
@@ -34,18 +30,23 @@ author:
 EXAMPLES = r"""
 - name: See which servers take requests
   asgi.deploy.balancer_info:
-    backend: asgi_shop
   delegate_to: lb1.example.com
   register: found
 """
 
 RETURN = r"""
-servers:
-  description: The servers, by name.
+backends:
+  description: The servers by name, for each backend by name.
   type: dict
   returned: success
-  sample: {web1: {admin: maint, usable: false, sessions: 0, status: MAINT, taken: {found: ready, at: 2026-11-27 02:40, by: alice}}}
+  sample:
+    asgi_shop:
+      web1: {address: 10.0.0.11, admin: ready, usable: true, sessions: 3, status: UP, taken: null}
+      web2: {address: 10.0.0.12, admin: maint, usable: false, sessions: 0, status: MAINT, taken: {found: ready, by: alice}}
   contains:
+    address:
+      description: Address of the server.
+      type: str
     admin:
       description: What it was told, V(ready), V(drain) or V(maint).
       type: str
@@ -64,29 +65,28 @@ servers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils.haproxy import Balancer, HaproxyError, Socket, servers
+from ansible_collections.asgi.deploy.plugins.module_utils.haproxy import Balancer, HaproxyError, Socket, backends
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import BALANCER_SOCKET
 
 
 def main():
     module = AnsibleModule(
-        argument_spec={
-            "backend": {"type": "str", "required": True},
-            "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-        },
-        supports_check_mode=True,
+        argument_spec={"socket": {"type": "path", "default": BALANCER_SOCKET}}, supports_check_mode=True
     )
-    ask, backend = Socket(module.params["socket"]).ask, module.params["backend"]
+    ask = Socket(module.params["socket"]).ask
     try:
         found = {
-            name: _describe(server, Balancer(ask, backend, name).mark) for name, server in servers(ask, backend).items()
+            backend: {name: _describe(server, Balancer(ask, backend, name).mark) for name, server in servers.items()}
+            for backend, servers in backends(ask).items()
         }
-    except (ValueError, HaproxyError) as exc:
+    except HaproxyError as exc:
         module.fail_json(msg=str(exc))
-    module.exit_json(changed=False, servers=found)
+    module.exit_json(changed=False, backends=found)
 
 
 def _describe(server, mark):
     return {
+        "address": server.address,
         "admin": server.admin,
         "usable": server.usable,
         "sessions": server.sessions,

@@ -39,12 +39,14 @@ options:
         have passed.
     type: int
     default: 60
-  cut:
+  lingering:
     description:
-      - Whether sessions that have not ended after O(timeout) seconds are cut. If not, the server goes on serving, and the
-        module fails.
-    type: bool
-    default: false
+      - What becomes of sessions that have not ended after O(timeout) seconds, such as WebSockets.
+      - V(refuse) lets the server go on serving and fails. V(cut) cuts them. V(leave) leaves them to the server, which gets
+        nothing new all the same; RV(sessions) says how many there are.
+    type: str
+    choices: [refuse, cut, leave]
+    default: refuse
   min_servers:
     description: How many other servers of the backend have to take requests, or a server is not drained.
     type: int
@@ -104,6 +106,10 @@ cut:
   description: How many sessions were cut.
   type: int
   returned: success
+sessions:
+  description: How many sessions the server still has.
+  type: int
+  returned: success
 seconds:
   description: How long it took.
   type: float
@@ -114,12 +120,14 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils.haproxy import (
+    LINGERING,
     MAINT,
     Balancer,
     HaproxyError,
     Refused,
     Socket,
 )
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import BALANCER_SOCKET
 
 
 def main():
@@ -129,11 +137,11 @@ def main():
             "server": {"type": "str", "required": True},
             "state": {"type": "str", "required": True, "choices": ["drained", "ready"]},
             "timeout": {"type": "int", "default": 60},
-            "cut": {"type": "bool", "default": False},
+            "lingering": {"type": "str", "choices": list(LINGERING), "default": LINGERING[0]},
             "min_servers": {"type": "int", "default": 1},
             "together": {"type": "list", "elements": "str", "default": []},
             "by": {"type": "str", "default": ""},
-            "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
+            "socket": {"type": "path", "default": BALANCER_SOCKET},
         },
         supports_check_mode=True,
     )
@@ -154,6 +162,7 @@ def main():
         before=before.status,
         after=after.status,
         cut=cut,
+        sessions=after.sessions,
         seconds=round(time.monotonic() - began, 1),
         diff=_diff(wanted, before, after, changed and module.check_mode),
     )
@@ -163,7 +172,7 @@ def _drain(balancer, before, wanted, dry):
     balancer.refuse_too_few(wanted["together"], wanted["min_servers"])
     if dry:
         return before.admin != MAINT, 0
-    cut = balancer.take_out(wanted["timeout"], wanted["cut"], wanted["by"])
+    cut = balancer.take_out(wanted["timeout"], wanted["lingering"], wanted["by"])
     return before.admin != MAINT or cut > 0, cut
 
 
