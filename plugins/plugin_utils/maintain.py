@@ -13,7 +13,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import FAILED, U
 from ansible_collections.asgi.deploy.plugins.plugin_utils.text_table import aligned
 
 DONE = "done"
-COLUMNS = ("host", "outcome", "drained in", "cut", "on the balancers")
+COLUMNS = ("host", "outcome", "drained in", "ended early", "on the balancers")
 
 # backend -> server -> what balancer_info says of it; and that of each balancer
 Backends = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -94,7 +94,8 @@ def host_facts(name: str, variables: Mapping[str, Any], lost: Sequence[str], fai
     return {
         "outcome": outcome,
         "seconds": sum(each.get("seconds", 0) for each in drained) if drained else None,
-        "cut": sum(each.get("cut", 0) for each in drained) if drained else None,
+        # what did not end by itself, whether the app ended it then or the balancer
+        "ended": sum(each.get("sessions", 0) + each.get("cut", 0) for each in drained) if drained else None,
         "reason": str(failure.get("msg", "")) if outcome == FAILED else "",
     }
 
@@ -118,13 +119,14 @@ def maintain_summary(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return for people what a run has come to, host by host, and what to do about hosts that get no requests."""
     counts = Counter(row["outcome"] for row in rows)
     failed = counts[FAILED] + counts[UNREACHABLE]
-    first = f"{failed} of {len(rows)} hosts failed" if failed else f"{len(rows)} hosts, none failed"
+    hosts = "1 host" if len(rows) == 1 else f"{len(rows)} hosts"
+    first = f"{failed} of {hosts} failed" if failed else f"{hosts}, none failed"
     lines = [first, "", *aligned([COLUMNS, *(_cells(row) for row in rows)])]
     reasons = [f"{row['host']}: {first_lines(row['reason'])}" for row in rows if row["reason"]]
     ours = [row["host"] for row in rows if any(found and found["taken"] for found in row["found"].values())]
     if ours:
         reasons.append(
-            f"drained by this collection and not back: {', '.join(ours)}. Put them right and run this again: it begins with them"
+            f"drained by maintain.yml and not back: {', '.join(ours)}. Put them right and run it again: it begins with them"
         )
     theirs = [
         row["host"]
@@ -141,7 +143,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         row["host"],
         row["outcome"],
         "-" if row["seconds"] is None else f"{row['seconds']:.1f} s",
-        "-" if row["cut"] is None else str(row["cut"]),
+        "-" if row["ended"] is None else str(row["ended"]),
         _on_balancers(row["found"]),
     )
 
