@@ -187,9 +187,13 @@ class Balancer:
         """Return the servers of the backend; raise HaproxyError if this one is not there."""
         found = backends(self.ask)
         if self.backend not in found:
-            raise HaproxyError(f"there is no backend {self.backend} with servers, only {', '.join(found) or 'none at all'}")
+            raise HaproxyError(
+                f"there is no backend {self.backend} with servers, only {', '.join(found) or 'none at all'}"
+            )
         if self.name not in found[self.backend]:
-            raise HaproxyError(f"backend {self.backend} has no server {self.name}, only {', '.join(found[self.backend])}")
+            raise HaproxyError(
+                f"backend {self.backend} has no server {self.name}, only {', '.join(found[self.backend])}"
+            )
         return found[self.backend]
 
     @property
@@ -279,7 +283,9 @@ class Balancer:
         while not server.running:
             if self.clock() >= end:
                 self._tell(MAINT)
-                raise Refused(f"{self.name} is not well by the balancer's health check after {timeout:.0f} s: {server.status}")
+                raise Refused(
+                    f"{self.name} is not well by the balancer's health check after {timeout:.0f} s: {server.status}"
+                )
             self.sleep(POLL_SECONDS)
             server = self.look()
 

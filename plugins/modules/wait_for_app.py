@@ -78,7 +78,9 @@ def main():
         module.fail_json(msg=str(exc))
     fault = wait_healthy(paths["live_socket"], probe)
     if fault:
-        module.fail_json(msg=app.hide(f"{paths['name']} is not healthy after {module.params['timeout']} s: {fault}", pair))
+        module.fail_json(
+            msg=app.hide(f"{paths['name']} is not healthy after {module.params['timeout']} s: {fault}", pair)
+        )
     module.exit_json(changed=False, release=pair.release, seconds=round(time.monotonic() - began, 1))
 
 

@@ -81,7 +81,8 @@ def _neighbours(backend: str, host: str, balancers: Balancers) -> list[dict[str,
 
 def _taken(server: Mapping[str, str], balancers: Balancers) -> bool:
     return any(
-        (backends.get(server["backend"], {}).get(server["server"]) or {}).get("taken") for backends in balancers.values()
+        (backends.get(server["backend"], {}).get(server["server"]) or {}).get("taken")
+        for backends in balancers.values()
     )
 
 

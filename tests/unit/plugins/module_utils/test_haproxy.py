@@ -25,7 +25,9 @@ VERSIONS = sorted(path.name for path in RECORDED.iterdir())
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_was_recorded(version):
-    found = parse_backends((RECORDED / version / "stat.csv").read_text(), (RECORDED / version / "state.txt").read_text())
+    found = parse_backends(
+        (RECORDED / version / "stat.csv").read_text(), (RECORDED / version / "state.txt").read_text()
+    )
 
     assert sorted(found) == ["asgi_shop", "asgi_tiles"]
     assert found["asgi_tiles"]["web1-tiles"].address == "10.0.0.11"
