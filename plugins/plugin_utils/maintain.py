@@ -91,14 +91,19 @@ def host_facts(name: str, variables: Mapping[str, Any], lost: Sequence[str], fai
     done = variables.get("__asgi_maintain_done", False)
     outcome = UNREACHABLE if name in lost else FAILED if name in failed else DONE if done else UNTOUCHED
     drained = (variables.get("__asgi_maintain_drained") or {}).get("results") or []
-    failure = variables.get("ansible_failed_result") or {}
     return {
         "outcome": outcome,
         "seconds": sum(each.get("seconds", 0) for each in drained) if drained else None,
         # what did not end by itself, whether the app ended it then or the balancer
         "ended": sum(each.get("sessions", 0) + each.get("cut", 0) for each in drained) if drained else None,
-        "reason": str(failure.get("msg", "")) if outcome == FAILED else "",
+        "reason": _reason(variables.get("ansible_failed_result") or {}) if outcome == FAILED else "",
     }
+
+
+def _reason(failure: Mapping[str, Any]) -> str:
+    """Return what went wrong; of a loop, what the items say, as it says itself no more than that some have failed."""
+    items = [str(each.get("msg", "")) for each in failure.get("results") or [] if each.get("failed")]
+    return "\n".join(dict.fromkeys(items)) or str(failure.get("msg", ""))
 
 
 def maintain_rows(

@@ -138,6 +138,12 @@ def test_the_summary():
     ]
 
 
+def test_the_reason_of_a_loop_is_that_of_its_items():
+    items = [{"failed": True, "msg": "web2 MAINT"}, {"failed": False, "msg": ""}, {"failed": True, "msg": "web2 MAINT"}]
+    failure = {"ansible_failed_result": {"msg": "One or more items failed", "results": items}}
+    assert host_facts("web1", failure, [], ["web1"])["reason"] == "web2 MAINT"
+
+
 def test_the_summary_without_a_balancer():
     facts = {"web1": host_facts("web1", {"__asgi_maintain_done": True}, [], [])}
     hosts = {"web1": SHOP}
