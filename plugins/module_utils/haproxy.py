@@ -216,8 +216,8 @@ class Balancer:
         if len(usable) < least:
             others = ", ".join(f"{server.name} {server.status}" for server in rest) or "no other server"
             raise Refused(
-                f"without {', '.join(sorted(leaving))} the backend {self.backend} would have {len(usable)} servers that "
-                f"take requests, and asgi_maintain_min_servers is {least}: {others}"
+                f"without {', '.join(sorted(leaving))} the backend {self.backend} would have {_counted(len(usable), 'server')} "
+                f"for requests, and asgi_maintain_min_servers is {least}: {others}"
             )
 
     def take_out(self, timeout: float, lingering: str, by: str = "") -> int:
@@ -247,14 +247,16 @@ class Balancer:
             age = oldest(self.ask("show sess"), self.backend, self.name)
             self._undo(before, ours)
             raise Refused(
-                f"{self.name} still has {_counted(server.sessions)} after {timeout:.0f} s"
+                f"{self.name} still has {_counted(server.sessions, 'session')} after {timeout:.0f} s"
                 f"{', the oldest for ' + age if age else ''}: WebSockets, event streams, downloads or slow requests. "
                 f"It goes on serving"
             )
         self._order(f"shutdown sessions server {self.backend}/{self.name}")
         left = self._wait_empty(self.clock() + CUT_SECONDS)
         if left.sessions:
-            raise HaproxyError(f"{self.name} still has {_counted(left.sessions)} after these were to be shut down")
+            raise HaproxyError(
+                f"{self.name} still has {_counted(left.sessions, 'session')} after these were to be shut down"
+            )
         return server.sessions
 
     def give_back(self, timeout: float) -> str:
@@ -311,8 +313,8 @@ class Balancer:
             raise HaproxyError(f"{command!r} was answered: {answer}")
 
 
-def _counted(sessions: int) -> str:
-    return "1 session" if sessions == 1 else f"{sessions} sessions"
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _persists(first: Server, now: Server) -> bool:

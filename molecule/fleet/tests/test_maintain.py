@@ -124,7 +124,7 @@ def test_too_few_would_remain_on_one_balancer(fleet, maintain, statuses, all_tak
     status, said = maintain(NOTHING, "--limit", "app1")
 
     assert status != 0
-    assert "without app1 the backend asgi_fleet would have 0 servers that take requests" in said
+    assert "without app1 the backend asgi_fleet would have 0 servers for requests" in said
     # not even on the balancer that has enough
     assert statuses("app1") == ["UP", "UP"]
     assert not re.search(r"^changed: ", said, re.MULTILINE), said

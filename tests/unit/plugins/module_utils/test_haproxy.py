@@ -239,7 +239,7 @@ def test_how_many_have_to_remain(tmp_path, others, together, least, refused):
     if not refused:
         fake.balancer.refuse_too_few(together, least)
         return
-    with pytest.raises(Refused, match="take requests"):
+    with pytest.raises(Refused, match="for requests"):
         fake.balancer.refuse_too_few(together, least)
     assert fake.told == []
 
@@ -248,7 +248,7 @@ def test_servers_that_do_not_take_requests_do_not_count(tmp_path):
     fake = Fake(tmp_path, others=["web2", "web3"])
     fake.servers["web2"]["op"] = 0
     fake.servers["web3"]["admin"] = 8
-    with pytest.raises(Refused, match=r"0 servers that take requests.*web2 DOWN \(L7OK 200\), web3 DRAIN"):
+    with pytest.raises(Refused, match=r"0 servers for requests.*web2 DOWN \(L7OK 200\), web3 DRAIN"):
         fake.balancer.refuse_too_few([], 1)
     # it takes none itself, so that nobody loses it
     fake.web1["admin"] = 8
