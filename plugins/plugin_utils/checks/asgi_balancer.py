@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Interface, ip_address
 from typing import Any
@@ -44,7 +45,10 @@ SHARED = ("asgi_balancer_virtual_ip", "asgi_balancer_interface", "asgi_balancer_
 
 def problems(context: Context) -> list[Problem]:
     """Return every objection to the options of asgi_balancer."""
-    options = context.options
+    # what the inventory says of the hosts, unless the balancer has a word of its own; as in the role's vars
+    app = {f"asgi_balancer_{name}": value for name, value in context.options["asgi_balancer_app"].items()}
+    options = {**app, **context.options}
+    context = replace(context, options=options)
     return [
         *_server_problems(options["asgi_balancer_servers"]),
         *_host_problems(options["asgi_balancer_app"]),

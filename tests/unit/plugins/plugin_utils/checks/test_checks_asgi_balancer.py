@@ -20,12 +20,7 @@ HOSTS = {"web1": HOST, "web2": HOST}
 def options_of(hosts):
     app = balanced_app(hosts, hosts, "shop")
     defaults = yaml.safe_load((ROLES / "asgi_balancer/defaults/main.yml").read_text())
-    computed = {
-        name: app[name.removeprefix("asgi_balancer_")]
-        for name in defaults
-        if name.removeprefix("asgi_balancer_") in app
-    }
-    return {**defaults, **computed, "asgi_name": "shop", "asgi_balancer_app": app, "asgi_balancer_peers": ["10.0.0.9"]}
+    return {**defaults, "asgi_name": "shop", "asgi_balancer_app": app, "asgi_balancer_peers": ["10.0.0.9"]}
 
 
 GOOD = options_of(HOSTS)
