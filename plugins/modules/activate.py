@@ -171,7 +171,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.nginx_site import serves, speaks_proxy_protocol
-from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, ask_proxy, wait_healthy
+from ansible_collections.asgi.deploy.plugins.module_utils.probe import PROBE_OPTIONS, Probe, ask_proxy, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import (
     BOOTED,
@@ -183,15 +183,6 @@ from ansible_collections.asgi.deploy.plugins.module_utils.slots import (
     Locked,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-
-PROBE_OPTIONS = {
-    "path": {"type": "str", "required": True},
-    "host": {"type": "str", "required": True},
-    "statuses": {"type": "list", "elements": "int", "required": True},
-    "successes": {"type": "int", "required": True},
-    "timeout": {"type": "float", "required": True},
-    "deadline": {"type": "float", "required": True},
-}
 
 
 def main():
