@@ -76,7 +76,7 @@ def tune_report(result, host, app, plan, format="table", minimum=1):
         raise AnsibleFilterError(f"tune_report: format is {format!r}; it must be one of {', '.join(FORMATS)}")
     measured = points(result["measurements"])
     try:
-        found = recommend(measured, result["load"], plan, minimum)
+        found = recommend(measured, result, plan, minimum)
     except ValueError as exc:
         raise AnsibleFilterError(f"tune_report: {exc}") from exc
     if format == "table":

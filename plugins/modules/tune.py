@@ -406,13 +406,13 @@ class Trial:
         after, clock = self.seconds(processes), time.monotonic() - clock
         if self.main_pid() != pid:
             raise self.app.failure(TRIAL, f"{self.its['service_unit']} ended under load", began)
-        sizes = [proportional_memory(worker) or 0 for worker in children(pid)]
+        sizes = [proportional_memory(process) or 0 for process in (pid, *children(pid))]
         self.systemd.stop(self.its["socket_unit"], self.its["service_unit"])
         return {
             **figures,
             "cpu": {name: round(max(after[name] - before[name], 0) / clock, 2) for name in after},
-            "worker_mb": max(sizes, default=0),
-            "slot_mb": sum(sizes) + (proportional_memory(pid) or 0),
+            "worker_mb": max(sizes[1:], default=0),
+            "slot_mb": sum(sizes),
         }
 
     def ask_once(self):

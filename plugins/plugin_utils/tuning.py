@@ -11,7 +11,7 @@ what p99 tells is how long requests wait behind others in one worker.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,9 @@ P99_FACTOR = 1.5
 # MemoryMax is where the kernel kills: what a worker takes under load for seconds is less than what it takes in weeks.
 MEMORY_FACTOR = 2
 MEMORY_STEP = 64
+
+# The share of the CPUs that others may take before the figures are doubted.
+OTHERS = 0.1
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Point:
     @property
     def throughput(self) -> float:
         return statistics.median(self.throughputs)
+
+    @property
+    def others(self) -> float:
+        """The CPUs that neither the app nor what measures it has used."""
+        return max(self.cpu["machine"] - self.cpu["app"] - self.cpu["nginx"] - self.cpu["load"], 0.0)
 
     @property
     def spread(self) -> float:
@@ -148,10 +156,11 @@ def choose(
 
 
 def recommend(
-    measured: Sequence[Point], load: dict[str, Any], plan: dict[str, Any], minimum: int = 1
+    measured: Sequence[Point], result: dict[str, Any], plan: dict[str, Any], minimum: int = 1
 ) -> Recommendation:
-    """Return what to set after *measured*; *plan* is the worker plan that holds without it."""
+    """Return what to set after *measured*; *result* is the module's, *plan* the worker plan that holds without it."""
     chosen, best = choose(measured, minimum)
+    load = result["load"]
     largest = max(point.worker_mb for point in measured)
     counted = plan["worker_memory"] or 0
     worker_memory = max(suggested_memory(largest), counted)
@@ -180,7 +189,7 @@ def recommend(
         best=best.workers,
         variables=variables,
         reasons=reasons,
-        notes=tuple(_notes(measured, load, chosen, minimum)),
+        notes=tuple(_notes(measured, result, chosen, minimum)),
     )
 
 
@@ -192,7 +201,7 @@ def _memory_max(workers: int, largest: int, worker_memory: int) -> int:
 
 def _why(chosen: Point, best: Point) -> str:
     if chosen.workers == best.workers:
-        return f"{chosen.throughput:.0f} requests/s, the most of all, and no fewer workers come near"
+        return f"{chosen.throughput:.0f} requests/s, the most, and no fewer workers that may be run come near"
     less = 1 - chosen.throughput / best.throughput
     return (
         f"{chosen.throughput:.0f} requests/s, {less:.1%} less than the most ({best.throughput:.0f} with {best.workers}), and "
@@ -200,25 +209,32 @@ def _why(chosen: Point, best: Point) -> str:
     )
 
 
-def _notes(measured: Sequence[Point], load: dict[str, Any], chosen: Point, minimum: int) -> Iterable[str]:
-    rounds = len(measured[0].throughputs)
-    if rounds < load["rounds"]:
-        yield f"{rounds} of {load['rounds']} rounds were done when the time was over (asgi_tune_budget)"
+def _notes(measured: Sequence[Point], result: dict[str, Any], chosen: Point, minimum: int) -> Iterator[str]:
+    rounds, wanted, cpus = len(measured[0].throughputs), result["load"]["rounds"], result["machine"]["cpus"]
+    if rounds < wanted:
+        yield f"{rounds} of {wanted} rounds were done when the time was over (asgi_tune_budget)"
     spread = max(point.spread for point in measured)
     if rounds > 1 and spread > 2 * TOLERANCE:
         yield (
             f"the rounds of one candidate differ by up to {spread:.0%}, so {TOLERANCE:.0%} between two are noise: repeat it at a "
             "quiet time, or with more rounds (asgi_tune_rounds) and seconds (asgi_tune_seconds)"
         )
+    others = max(point.others for point in measured)
+    if others > OTHERS * cpus:
+        yield f"something else took up to {others:.1f} of the {cpus} CPUs meanwhile: repeat it at a quiet time"
     failed = [str(point.workers) for point in measured if point.errors]
     if failed:
-        yield f"requests failed with {', '.join(failed)} workers, which were left out"
+        yield f"requests failed with {_workers(', '.join(failed))}: not recommended"
     below = [str(point.workers) for point in measured if point.workers < minimum]
     if below:
-        yield f"{', '.join(below)} workers are fewer than asgi_server_workers_min ({minimum}): measured, and not recommended"
+        yield f"asgi_server_workers_min is {minimum}, so {_workers(', '.join(below))} could not be recommended"
     usable = [point for point in measured if point.workers >= minimum]
     if len(usable) > 1 and chosen.workers == usable[-1].workers:
         yield "the most workers of all candidates came out best: try more (asgi_tune_workers)"
+
+
+def _workers(counts: str) -> str:
+    return "1 worker" if counts == "1" else f"{counts} workers"
 
 
 # ---- to read

@@ -34,6 +34,23 @@ VARIABLES = {
         "asgi_status_ignore",
         "asgi_status_strict",
     ),
+    "tune": (
+        "asgi_tune_body",
+        "asgi_tune_budget",
+        "asgi_tune_connections",
+        "asgi_tune_headers",
+        "asgi_tune_html",
+        "asgi_tune_json",
+        "asgi_tune_method",
+        "asgi_tune_path",
+        "asgi_tune_release",
+        "asgi_tune_rounds",
+        "asgi_tune_seconds",
+        "asgi_tune_vars_file",
+        "asgi_tune_warmup",
+        "asgi_tune_with_traffic",
+        "asgi_tune_workers",
+    ),
 }
 REQUIRED = {"asgi_name": "it is: the name of the app"}
 
