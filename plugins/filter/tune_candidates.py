@@ -24,9 +24,8 @@ options:
     type: int
     required: true
   wanted:
-    description: Numbers that the user wants to be measured.
-    type: list
-    elements: int
+    description: Numbers that the user wants to be measured, as a list or as a text such as V(1,2,4).
+    type: raw
   minimum:
     description: Fewest workers that may be recommended.
     type: int
@@ -52,12 +51,12 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.asgi.deploy.plugins.plugin_utils.tuning import candidates
+from ansible_collections.asgi.deploy.plugins.plugin_utils.tuning import candidates, worker_counts
 
 
 def tune_candidates(auto, present, wanted=None, minimum=1, maximum=None):
     try:
-        return candidates(auto, present, wanted, minimum, maximum)
+        return candidates(auto, present, None if wanted is None else worker_counts(wanted), minimum, maximum)
     except ValueError as exc:
         raise AnsibleFilterError(f"tune_candidates: {exc}") from exc
 

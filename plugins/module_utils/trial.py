@@ -41,7 +41,9 @@ def script(request: Request) -> str:
     It has no function that is called for each request: those would take the CPU that is measured.
     """
     lines = [f"wrk.method = {lua_string(request.method)}"]
-    lines += [f"wrk.headers[{lua_string(name)}] = {lua_string(value)}" for name, value in sorted(request.headers.items())]
+    lines += [
+        f"wrk.headers[{lua_string(name)}] = {lua_string(value)}" for name, value in sorted(request.headers.items())
+    ]
     if request.body:
         lines.append(f"wrk.body = {lua_string(request.body)}")
     fields = {

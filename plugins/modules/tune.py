@@ -351,11 +351,20 @@ class Trial:
             return [found]
         archives = os.path.join(directory, "archives")
         os.makedirs(os.path.join(archives, "partial"))
-        options = ["--yes", "--quiet", "--no-install-recommends", "--download-only", "-o", f"Dir::Cache::archives={archives}/"]
+        options = [
+            "--yes",
+            "--quiet",
+            "--no-install-recommends",
+            "--download-only",
+            "-o",
+            f"Dir::Cache::archives={archives}/",
+        ]
         status, out, err = self.module.run_command(["apt-get", *options, "install", "wrk"])
         packages = glob.glob(os.path.join(archives, "*.deb"))
         if status or not packages:
-            raise Refused(f"there is no wrk on this host, and none to fetch (apt-get update, or install it): {err or out}")
+            raise Refused(
+                f"there is no wrk on this host, and none to fetch (apt-get update, or install it): {err or out}"
+            )
         for package in packages:
             self.module.run_command(["dpkg-deb", "--extract", package, directory], check_rc=True)
         libraries = glob.glob(os.path.join(directory, "usr/lib/*/"))

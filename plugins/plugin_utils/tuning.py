@@ -73,6 +73,14 @@ class Recommendation:
 # ---- before
 
 
+def worker_counts(value: Any) -> list[int]:
+    """Return the numbers in *value*, a list or a text such as ``1,2,4``; raises ValueError for what is none."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
+    if not all(str(part).strip().isdecimal() and int(part) >= 1 for part in parts if not isinstance(part, bool)):
+        raise ValueError(f"{value!r} is no list of numbers")
+    return [int(part) for part in parts]
+
+
 def candidates(
     auto: dict[str, Any],
     present: int,
@@ -272,5 +280,10 @@ def table(measured: Sequence[Point], found: Recommendation) -> str:
         for point in measured
     ]
     lines = aligned([[*COLUMNS, ""], *rows])
-    lines += ["", *(f"{name}: {value}" for name, value in found.variables.items()), "", f"{found.workers} = {found.reason}"]
+    lines += [
+        "",
+        *(f"{name}: {value}" for name, value in found.variables.items()),
+        "",
+        f"{found.workers} = {found.reason}",
+    ]
     return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])

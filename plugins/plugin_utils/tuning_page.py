@@ -227,7 +227,9 @@ class Chart:
             parts.append(f'<text text-anchor="end" x="{LEFT - 8}" y="{round(y + 4, 1)}">{value:g}</text>')
         for place, count in enumerate(self.counts):
             kind = ' class="name"' if place == self.chosen else ""
-            parts.append(f'<text{kind} text-anchor="middle" x="{self.x(place)}" y="{HEIGHT - BOTTOM + 18}">{count}</text>')
+            parts.append(
+                f'<text{kind} text-anchor="middle" x="{self.x(place)}" y="{HEIGHT - BOTTOM + 18}">{count}</text>'
+            )
         parts.append(f'<text text-anchor="middle" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}">workers</text>')
         return "\n".join([*parts, *inside, "</svg>"])
 
@@ -246,7 +248,8 @@ def nice_step(most: float) -> float:
 
 def _variables(found: Recommendation) -> str:
     return "\n".join(
-        f"<i># {escape(found.reasons[name])}</i>\n{name}: {escape(str(value))}" for name, value in found.variables.items()
+        f"<i># {escape(found.reasons[name])}</i>\n{name}: {escape(str(value))}"
+        for name, value in found.variables.items()
     )
 
 
