@@ -189,12 +189,10 @@ def cpu_seconds(pids, root: str = "/proc") -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def machine_seconds(text: str) -> tuple:
-    """Return the CPU seconds that a machine was at work and those that it had, in all, by its /proc/stat."""
+def machine_seconds(text: str) -> float:
+    """Return the CPU seconds that a machine has been at work, by its /proc/stat."""
     fields = list(map(int, text.splitlines()[0].split()[1:9]))
-    tick = os.sysconf("SC_CLK_TCK")
-    idle = fields[3] + fields[4]
-    return (sum(fields) - idle) / tick, sum(fields) / tick
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
 def available_memory(meminfo: str) -> int:

@@ -207,7 +207,6 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import time
@@ -466,7 +465,7 @@ class Trial:
         return {
             **{name: cpu_seconds(pids) for name, pids in processes.items()},
             "load": usage.ru_utime + usage.ru_stime,
-            "machine": machine_seconds(read_text("/proc/stat"))[0],
+            "machine": machine_seconds(read_text("/proc/stat")),
         }
 
 

@@ -76,7 +76,7 @@ class Recommendation:
 def worker_counts(value: Any) -> list[int]:
     """Return the numbers in *value*, a list or a text such as ``1,2,4``; raises ValueError for what is none."""
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
-    if not all(str(part).strip().isdecimal() and int(part) >= 1 for part in parts if not isinstance(part, bool)):
+    if any(isinstance(part, bool) or not str(part).strip().isdecimal() or int(part) < 1 for part in parts):
         raise ValueError(f"{value!r} is no list of numbers")
     return [int(part) for part in parts]
 

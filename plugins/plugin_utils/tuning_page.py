@@ -84,14 +84,14 @@ def as_page(
     """Return the page for what was *measured* on *host*; *result* is the module's, *plan* that of the configuration so far."""
     number = f"{found.workers} {'worker' if found.workers == 1 else 'workers'}"
     now = f"so far {escape(plan['reason'])}"
+    hero = f'<div class="number">{found.workers}<small>{number.split()[1]}</small></div><p>{escape(found.reason)}; {now}</p>'
     notes = "\n".join(f'<p class="note">{escape(note)}</p>' for note in found.notes)
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(f'{app} on {host}: {number}')}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>",
         f"<header><h1>{escape(app)} on {escape(host)}</h1><time>{escape(at)}</time></header>",
-        f'<div class="hero"><div class="number">{found.workers}<small>{number.split()[1]}</small></div>'
-        f"<p>{escape(found.reason)}; {now}</p></div>",
+        f'<div class="hero">{hero}</div>',
         notes,
         '<div class="cards">',
         _throughput(measured, found),
@@ -214,11 +214,10 @@ class Chart:
         ]
 
     def svg(self, title: str, inside: Iterable[str]) -> str:
-        left = round(LEFT + self.slot * self.chosen, 1)
+        left, width = round(LEFT + self.slot * self.chosen, 1), round(self.slot, 1)
         parts = [
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>{title}</title>',
-            f'<rect class="chosen" x="{left}" y="{TOP - 12}" width="{round(self.slot, 1)}" '
-            f'height="{HEIGHT - BOTTOM - TOP + 12}" rx="6"/>',
+            f'<rect class="chosen" x="{left}" y="{TOP - 12}" width="{width}" height="{HEIGHT - BOTTOM - TOP + 12}" rx="6"/>',
         ]
         for number in range(round(self.top / self.step) + 1):
             value = number * self.step

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Compare what tune.yml recommends with what a person finds who deploys each number of workers and measures the site.
+"""Compare what tune.yml recommends with what a person finds who changes the number of workers and measures the site.
 
-By hand means: deploy.yml with asgi_server_workers, then wrk against the site's HTTPS, the numbers up and then down. Then tune.yml with
-its defaults. `make bench-tune` makes the machine and runs this, which writes docs/benchmarks/tuning.md and the pages to .cache/tune/.
+By hand means: wrk against the site's HTTPS, the workers of the live slot made more and fewer by signals (gunicorn's TTIN and TTOU), which
+are the same as after a deploy of that number, and are there sooner. Then tune.yml with its defaults. `make bench-tune` makes the machine
+and runs this, which writes docs/benchmarks/tuning.md and the pages to .cache/tune/.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ MACHINE = "asgi-tune"
 APPS = {"tiny": "tiny JSON", "wait": "20 ms of waiting", "cpu": "5 ms of CPU"}
 WORKERS = (1, 2, 3, 4, 5)
 CONNECTIONS = 64
+BOOT_SECONDS = 3
 WITHIN = 0.9
 REPORT = ROOT / "docs/benchmarks/tuning.md"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=2, help="how often to go through the numbers by hand")
+    parser.add_argument("--rounds", type=int, default=3, help="how often to go through the numbers by hand")
     parser.add_argument("--seconds", type=int, default=5, help="of load for each number by hand")
     parser.add_argument("--output", type=Path, default=ROOT / ".cache/tune", help="directory for the pages")
     arguments = parser.parse_args()
@@ -42,7 +44,7 @@ def main() -> None:
         by_hand = {count: [] for count in WORKERS}
         for number in range(arguments.rounds):
             for count in WORKERS if number % 2 == 0 else reversed(WORKERS):
-                play("deploy", app, asgi_server_workers=count)
+                set_workers(app, count)
                 by_hand[count].append(site_throughput(app, arguments.seconds))
                 print(f"{app}: {count} workers, {by_hand[count][-1]:.0f} requests/s", flush=True)
         began = time.monotonic()
@@ -61,9 +63,9 @@ def main() -> None:
 HEAD = """<!-- Made by tests/tune/acceptance.py (make bench-tune); change that instead. -->
 # What tune.yml recommends, and what a person finds
 
-Three apps on one machine of two CPUs, a container with Debian 13 that shares them with the controller and the load tool. By hand: each
-number of workers deployed with `deploy.yml`, then wrk with 64 connections on the host against the site's HTTPS, {rounds} times {seconds} s,
-the numbers up and then down; medians, and in brackets the rounds. Beside it what `tune.yml` measured with its defaults, without TLS.
+Three apps on one machine of two CPUs, a container with Debian 13 that shares them with the controller and the load tool. By hand: the live
+slot given each number of workers by signals (TTIN, TTOU), and wrk with 64 connections on the host against the site's HTTPS, {rounds} times
+{seconds} s, the numbers up and down in turn; medians, and in brackets the rounds. Beside it what `tune.yml` measured with its defaults, without TLS.
 `asgi_server_workers_min` was 1.
 
 """
@@ -116,6 +118,22 @@ def play(playbook: str, app: str, **variables: Any) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{playbook} failed:\n{done.stdout[-3000:]}{done.stderr}")
+
+
+def set_workers(app: str, count: int) -> None:
+    """Have the live slot run *count* workers, and wait until they are ready."""
+    script = f"""
+        master=$(systemctl show --value --property=MainPID "{app}@$(basename "$(readlink /run/{app}/live.sock)" .sock)")
+        has() {{ wc -w </proc/$master/task/$master/children; }}
+        while [ "$(has)" -lt {count} ]; do kill -TTIN "$master"; sleep 1; done
+        while [ "$(has)" -gt {count} ]; do
+            before=$(has); kill -TTOU "$master"
+            while [ "$(has)" -eq "$before" ]; do sleep 0.2; done
+        done
+        sleep {BOOT_SECONDS}
+        test "$(has)" -eq {count}
+    """
+    inside("sh", "-euc", script)
 
 
 def site_throughput(app: str, seconds: int) -> float:
