@@ -139,7 +139,7 @@ def set_workers(app: str, count: int) -> None:
 def site_throughput(app: str, seconds: int) -> float:
     """Return the requests a second of the site as clients see it, after two seconds that do not count."""
     for duration in (2, seconds):
-        said = inside("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{duration}s", f"https://{app}.test/")
+        said = inside("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{duration}s", "--timeout=10s", f"https://{app}.test/")
     if "Non-2xx" in said or "Socket errors" in said:
         sys.exit(f"requests failed: {said}")
     return float(re.search(r"Requests/sec:\s+([\d.]+)", said).group(1))
