@@ -84,6 +84,7 @@ def layout(name: str) -> dict[str, object]:
         "live_pem": f"/etc/asgi/{name}/tls/live.pem",
         "acme": {
             "lineage": f"asgi-{name}",
+            "renewal": f"/etc/letsencrypt/renewal/asgi-{name}.conf",
             "webroot": f"/var/lib/asgi/{name}/acme",
             "hook": f"/etc/asgi/{name}/acme_deploy.py",
             "ca_bundle": f"/etc/asgi/{name}/acme-ca.pem",

@@ -28,10 +28,12 @@ from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.files import Locked as LockedFile
 from ansible_collections.asgi.deploy.plugins.module_utils.files import (
+    is_ours,
     locked,
     read_link,
     read_text,
     remove,
+    replace_file,
     replace_link,
     write_text,
 )
@@ -52,6 +54,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd
 ENV_FILE = "env"
 SERVICE_FILE = "service.conf"
 PROBE_FILE = "probe.json"
+UNIT_FILE = "service.unit"  # a record, and so that another unit is another configuration
+UNIT_MODE = 0o644
 
 # The first line of a service.conf that is a trial's: its configuration is removed with it.
 TRIAL_MARK = "# of a trial\n"
@@ -233,6 +237,21 @@ class App:
             raise Locked(f"{self.paths['name']} is being changed {exc}") from exc
 
     # ---- changes
+
+    def install_units(self, units: dict) -> list:
+        """Write the units of the slots, texts by kind (service, socket), where they differ; return the diffs of the texts.
+
+        That systemd has not read them yet is found, and made good, with what else is amiss.
+        """
+        diffs = []
+        for kind, text in units.items():
+            path = self.paths[f"{kind}_template"]
+            before = read_text(path)
+            if before == text and is_ours(path, UNIT_MODE):
+                continue
+            self._do(f"write {path}", lambda path=path, text=text: replace_file(path, text, UNIT_MODE))
+            diffs.append({"before_header": path, "after_header": path, "before": before or "", "after": text})
+        return diffs
 
     def store_config(self, files: dict, gid: int) -> str:
         """Write a configuration, whole or not at all, unless it is there already; return its digest."""

@@ -30,10 +30,16 @@ options:
     type: str
   files:
     description:
-      - Texts of the configuration files by name, with V(gunicorn.conf.py) and V(service.conf) (systemd settings of
-        this slot) among them.
+      - Texts of the configuration files by name, with V(gunicorn.conf.py), V(service.conf) (systemd settings of this
+        slot) and V(service.unit) among them.
+      - V(service.unit) is the service of both slots as well, in C(/etc/systemd/system).
     type: dict
     required: true
+  socket:
+    description: Text of the socket of both slots, in C(/etc/systemd/system).
+    type: str
+    required: true
+    version_added: 0.2.0
   environment:
     description: Environment variables of the app, as a dictionary. They are written to a file that only root and the app
       can read, and never shown.
@@ -103,7 +109,7 @@ attributes:
     description: Reports what would be activated or repaired; touches nothing.
     support: full
   diff_mode:
-    description: Shows the release and the configuration before and after, environment values hidden.
+    description: Shows the units, the release and the configuration before and after, environment values hidden.
     support: full
 author:
   - the asgi.deploy authors (@asgi-deploy)
@@ -116,6 +122,8 @@ EXAMPLES = r"""
     files:
       gunicorn.conf.py: "{{ lookup('ansible.builtin.template', 'gunicorn.conf.py.j2') }}"
       service.conf: "{{ lookup('ansible.builtin.template', 'service.conf.j2') }}"
+      service.unit: "{{ lookup('ansible.builtin.template', 'hello@.service.j2') }}"
+    socket: "{{ lookup('ansible.builtin.template', 'hello@.socket.j2') }}"
     environment: "{{ asgi_env }}"
     probe:
       path: /health
@@ -178,6 +186,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.slots import (
     ENV_FILE,
     LIVE,
     PROBE_FILE,
+    UNIT_FILE,
     ActivationError,
     App,
     Locked,
@@ -191,6 +200,7 @@ def main():
             "name": {"type": "str", "required": True},
             "release": {"type": "str"},
             "files": {"type": "dict", "required": True},
+            "socket": {"type": "str", "required": True},
             # without a default, which would be a secret itself, and masked wherever it occurs
             "environment": {"type": "json", "no_log": True},
             "probe": {"type": "dict", "required": True, "options": PROBE_OPTIONS},
@@ -211,9 +221,13 @@ def main():
         module.fail_json(msg=str(exc))
 
     app = App(paths, Systemd(module.run_command), dry=module.check_mode, by=module.params["by"])
+    units = {"service": module.params["files"].get(UNIT_FILE), "socket": module.params["socket"]}
+    if units["service"] is None:
+        module.fail_json(msg=f"files: {UNIT_FILE} is missing")
     release = module.params["release"] or app.staged()
     if release is None and module.check_mode:
-        module.exit_json(changed=True, changes=["activate the first release"], diff={"before": "", "after": ""})
+        diff = app.install_units(units)
+        module.exit_json(changed=True, changes=[*app.changes, "activate the first release"], diff=diff)
     if release is None:
         module.fail_json(msg=f"no release of {paths['name']} has been staged on this host: run the asgi_app role first")
 
@@ -223,9 +237,10 @@ def main():
     probe = Probe.from_dict(module.params["probe"])
     try:
         with app.lock(module.params["lock_timeout"], why=f"activates {release}"):
+            diff = app.install_units(units)
             before = app.state()
             target = Pair(release, app.store_config(files, gid=_gid(paths["group"], module)))
-            diff = app.difference(before.live_pair, target, files, environment)
+            diff.append(app.difference(before.live_pair, target, files, environment))
             slot = app.activate(target, before, probe, module.params["until"], _verification(module, paths, probe))
     except Locked as exc:
         module.fail_json(msg=str(exc))

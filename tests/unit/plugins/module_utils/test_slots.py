@@ -393,6 +393,40 @@ def test_a_live_slot_that_does_not_run_is_not_said_to_serve(host):
     assert "has the traffic in slot blue, but hello@blue.service is inactive" in host.app().serving()
 
 
+UNITS = {"service": "[Service]\n", "socket": "[Socket]\n"}
+
+
+def installed(host, units, dry=False):
+    app = host.app(dry)
+    diffs = app.install_units(units)
+    return app.changes, [(diff["after_header"], diff["before"], diff["after"]) for diff in diffs]
+
+
+def test_units_are_written_once(host):
+    service, socket = host.paths["service_template"], host.paths["socket_template"]
+    changes = [f"write {service}", f"write {socket}"]
+    diffs = [(service, "", "[Service]\n"), (socket, "", "[Socket]\n")]
+
+    assert installed(host, UNITS, dry=True) == (changes, diffs)
+    assert not Path(service).exists()
+    assert installed(host, UNITS) == (changes, diffs)
+    assert Path(service).read_text() == "[Service]\n"
+    assert installed(host, UNITS) == ([], [])
+    assert installed(host, {**UNITS, "socket": "[Socket]\nBacklog=1\n"}) == (
+        [f"write {socket}"],
+        [(socket, "[Socket]\n", "[Socket]\nBacklog=1\n")],
+    )
+
+
+def test_a_unit_that_others_may_write_is_written_anew(host):
+    installed(host, UNITS)
+    service = Path(host.paths["service_template"])
+    service.chmod(0o666)
+
+    assert installed(host, UNITS)[0] == [f"write {service}"]
+    assert service.stat().st_mode & 0o777 == 0o644
+
+
 # ---- what is measured beside the slots
 
 
