@@ -92,7 +92,7 @@ def interrupted(one_hello, playbook):
         options = {**SHORT, "asgi_tune_seconds": 30, "asgi_tune_workers": WORKERS, "asgi_tune_with_traffic": True}
         thread = threading.Thread(target=lambda: answers.append(playbook("tune", *limit(one_hello), **options)))
         thread.start()
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while f"{one_hello.name}@trial.service" not in trial_units(one_hello):
             assert time.monotonic() < deadline, "the trial slot does not serve"
             time.sleep(0.2)
