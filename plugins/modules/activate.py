@@ -44,36 +44,6 @@ options:
     description: Environment variables of the app, as a dictionary. They are written to a file that only root and the app
       can read, and never shown.
     type: json
-  probe:
-    description: The question that decides whether the release is healthy.
-    type: dict
-    required: true
-    suboptions:
-      path:
-        description: Path to ask for.
-        type: str
-        required: true
-      host:
-        description: Value of the Host header.
-        type: str
-        required: true
-      statuses:
-        description: HTTP statuses that mean healthy.
-        type: list
-        elements: int
-        required: true
-      successes:
-        description: How many healthy answers in a row are wanted.
-        type: int
-        required: true
-      timeout:
-        description: Seconds that one question may take.
-        type: float
-        required: true
-      deadline:
-        description: Seconds after which the release is given up.
-        type: float
-        required: true
   until:
     description:
       - How far to go.
@@ -104,6 +74,8 @@ options:
     description: Who deploys, for the release log and for others who find the app locked.
     type: str
     default: ""
+extends_documentation_fragment:
+  - asgi.deploy.probe
 attributes:
   check_mode:
     description: Reports what would be activated or repaired; touches nothing.

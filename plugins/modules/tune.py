@@ -45,36 +45,6 @@ options:
   environment:
     description: Environment of the app, as M(asgi.deploy.activate) takes it.
     type: json
-  probe:
-    description: How the app is asked for its health before it is measured.
-    type: dict
-    required: true
-    suboptions:
-      path:
-        description: Path to ask for.
-        type: str
-        required: true
-      host:
-        description: Host header to send, with the load as well.
-        type: str
-        required: true
-      statuses:
-        description: Statuses that count as healthy.
-        type: list
-        elements: int
-        required: true
-      successes:
-        description: How many healthy answers in a row are wanted.
-        type: int
-        required: true
-      timeout:
-        description: Seconds that one question may take.
-        type: float
-        required: true
-      deadline:
-        description: Seconds after which the app is given up.
-        type: float
-        required: true
   path:
     description: Path to send requests to, with its query. By default that of the probe.
     type: str
@@ -121,6 +91,8 @@ options:
     description: Who measures, for others who find the app locked.
     type: str
     default: ""
+extends_documentation_fragment:
+  - asgi.deploy.probe
 attributes:
   check_mode:
     description: Says what would be measured, and refuses what it would refuse.
@@ -254,12 +226,12 @@ PROXY_SECONDS = 10
 SPARE_SECONDS = 60
 # of wrk, beyond which a request has failed
 ANSWER_SECONDS = 10
-# so many requests a second come out of one thread of wrk as no app of one CPU answers
+# one thread of wrk sends more than so many CPUs answer, nginx's included
 CPUS_PER_THREAD = 4
 
 
 class Refused(Exception):
-    """Nothing was measured, and nothing changed; the message says why and what to do."""
+    """It cannot be measured; the message says why and what to do."""
 
 
 class Interrupted(Exception):
@@ -350,14 +322,8 @@ class Trial:
             return [found]
         archives = os.path.join(directory, "archives")
         os.makedirs(os.path.join(archives, "partial"))
-        options = [
-            "--yes",
-            "--quiet",
-            "--no-install-recommends",
-            "--download-only",
-            "-o",
-            f"Dir::Cache::archives={archives}/",
-        ]
+        where = f"Dir::Cache::archives={archives}/"
+        options = ["--yes", "--no-install-recommends", "--download-only", "-o", where]
         status, out, err = self.module.run_command(["apt-get", *options, "install", "wrk"])
         packages = glob.glob(os.path.join(archives, "*.deb"))
         if status or not packages:
@@ -407,12 +373,12 @@ class Trial:
         began = time.time()
         if self.options["warmup"]:
             self.drive(self.options["warmup"])
-        pid = self.main_pid()
-        processes = {"app": {pid, *children(pid)}, "nginx": children(self.proxy_pid())}
+        pid, proxy = self.main_pid(self.its["service_unit"]), self.main_pid(self.paths["trial_proxy_unit"])
+        processes = {"app": {pid, *children(pid)}, "nginx": children(proxy)}
         before, clock = self.seconds(processes), time.monotonic()
         figures = self.drive(self.options["seconds"])
         after, clock = self.seconds(processes), time.monotonic() - clock
-        if self.main_pid() != pid:
+        if self.main_pid(self.its["service_unit"]) != pid:
             raise self.app.failure(TRIAL, f"{self.its['service_unit']} ended under load", began)
         sizes = [proportional_memory(process) or 0 for process in (pid, *children(pid))]
         self.systemd.stop(self.its["socket_unit"], self.its["service_unit"])
@@ -451,12 +417,7 @@ class Trial:
         except ValueError as exc:
             raise Refused(f"{exc} (status {status}) {err}".strip()) from exc
 
-    def main_pid(self):
-        unit = self.its["service_unit"]
-        return self.systemd.show(unit)[unit].main_pid
-
-    def proxy_pid(self):
-        unit = self.paths["trial_proxy_unit"]
+    def main_pid(self, unit):
         return self.systemd.show(unit)[unit].main_pid
 
     def seconds(self, processes):
