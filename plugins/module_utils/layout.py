@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 
 SLOTS = ("blue", "green")
+# A third one beside them, which never gets traffic and is there only while something is measured in it.
+TRIAL = "trial"
 
 # useradd(8) allows 32 characters; systemd and nginx file names allow more than this pattern does.
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
@@ -111,6 +113,9 @@ def layout(name: str) -> dict[str, object]:
             "ca_bundle": f"/etc/asgi/{name}/balancer-ca.pem",
         },
         "slots": {slot: _slot(name, slot, home, run, units) for slot in SLOTS},
+        # its settings are gone after a reboot
+        TRIAL: _slot(name, TRIAL, home, run, "/run/systemd/system"),
+        "trial_proxy_unit": f"asgi-trial-{name}.service",
     }
 
 
