@@ -24,10 +24,28 @@ FORMATS = ("table", "json")
 
 BATCHES = ("asgi_deploy_batches", "asgi_deploy_max_failures")
 HOOKS = ("asgi_deploy_hook_host_before", "asgi_deploy_hook_host_after")
+REBOOT = ("true", "false", "if-required")
+LINGERING = ("end", "cut", "refuse")
+KEPT = ("return", "drained")
+# what there is to do on a drained host; at least one of them
+WORK = ("asgi_maintain_tasks", "asgi_maintain_upgrade", "asgi_maintain_reboot")
 VARIABLES = {
     "deploy": (*BATCHES, "asgi_deploy_on_failure", *HOOKS),
     "reload": ("asgi_name", *BATCHES, *HOOKS, "asgi_reload_timeout"),
     "rollback": ("asgi_name", *BATCHES, *HOOKS, "asgi_rollback_allow_bad"),
+    "maintain": (
+        "asgi_name",
+        "asgi_balancer_hosts",
+        *WORK,
+        "asgi_maintain_batches",
+        "asgi_deploy_max_failures",
+        "asgi_maintain_min_servers",
+        "asgi_maintain_drain_timeout",
+        "asgi_maintain_lingering",
+        "asgi_maintain_on_failure",
+        "asgi_maintain_return_timeout",
+        *HOOKS,
+    ),
     "status": (
         "asgi_status_format",
         "asgi_status_file",
@@ -54,10 +72,19 @@ VARIABLES = {
         "asgi_tune_workers",
     ),
 }
+FILES = (*HOOKS, "asgi_maintain_tasks")
 REQUIRED = {"asgi_name": "it is: the name of the app"}
 
 # These steer the play: the first host's value decides for all.
-OF_THE_PLAY = frozenset(["asgi_deploy_batches", "asgi_deploy_max_failures", "asgi_deploy_on_failure"])
+OF_THE_PLAY = frozenset(
+    [
+        "asgi_deploy_batches",
+        "asgi_deploy_max_failures",
+        "asgi_deploy_on_failure",
+        "asgi_maintain_batches",
+        "asgi_balancer_hosts",
+    ]
+)
 
 # One host would write over what another has written.
 OF_EACH_HOST = frozenset(["asgi_tune_html", "asgi_tune_json", "asgi_tune_vars_file"])
@@ -76,15 +103,28 @@ def problems(context: Context, playbook: str, first: dict[str, Any]) -> list[Pro
                 found.append(Problem(name, "is not set", REQUIRED[name]))
         elif context.options[name] is None:
             found.append(Problem(name, "is null", "leave it out for the default, or give a value"))
-        elif name in HOOKS:
+        elif name in FILES:
             found += hook_problems(context, name)
         elif name in CHECKS:
             found += CHECKS[name](name, context.options[name])
     found += _of_the_play(context.options, playbook, first)
+    if playbook == "maintain":
+        found += _work(context.options)
     found += _of_each_host(context.options, playbook, first)
     if playbook == "tune" and not found:
         found += _tune_time(context.options)
     return found
+
+
+def _work(options: dict[str, Any]) -> Iterator[Problem]:
+    """Object if there is nothing to do on the host."""
+    if all(str(options.get(name, "")).lower() in ("", "false", "no", "off", "0") for name in WORK):
+        yield Problem(
+            "asgi_maintain_tasks",
+            "is not set",
+            "it is: a file of tasks to run on each host while it is drained; or say asgi_maintain_upgrade=true to upgrade its "
+            "packages, or asgi_maintain_reboot=true or =if-required",
+        )
 
 
 def _of_the_play(options: dict[str, Any], playbook: str, first: dict[str, Any]) -> Iterator[Problem]:
@@ -181,6 +221,12 @@ def _one_of(*choices: str) -> Callable[[str, Any], Iterator[Problem]]:
     return check
 
 
+def _reboot(name: str, value: Any) -> Iterator[Problem]:
+    # in YAML, true and false without quotes are no texts
+    if str(value).lower() not in REBOOT:
+        yield Problem(name, f"is {value!r}", "give true, false or 'if-required'")
+
+
 def _switch(name: str, value: Any) -> Iterator[Problem]:
     if (value.lower() if isinstance(value, str) else value) not in BOOLEANS:
         yield Problem(name, f"is {value!r}", "give true or false")
@@ -206,6 +252,14 @@ CHECKS: dict[str, Callable[[str, Any], Iterator[Problem]]] = {
     "asgi_deploy_batches": _batches,
     "asgi_deploy_max_failures": _number(0),
     "asgi_deploy_on_failure": _one_of(*ON_FAILURE),
+    "asgi_maintain_batches": _batches,
+    "asgi_maintain_drain_timeout": _number(0),
+    "asgi_maintain_lingering": _one_of(*LINGERING),
+    "asgi_maintain_min_servers": _number(0),
+    "asgi_maintain_on_failure": _one_of(*KEPT),
+    "asgi_maintain_reboot": _reboot,
+    "asgi_maintain_return_timeout": _number(1),
+    "asgi_maintain_upgrade": _switch,
     "asgi_reload_timeout": _number(1),
     "asgi_rollback_allow_bad": _switch,
     "asgi_status_format": _one_of(*FORMATS),

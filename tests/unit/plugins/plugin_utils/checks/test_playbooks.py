@@ -24,6 +24,10 @@ def told(playbook, options, first=None):
         ("deploy", {"asgi_deploy_batches": "1,50%", "asgi_deploy_max_failures": "2", "asgi_deploy_on_failure": "stop"}),
         ("reload", {**NAME, "asgi_reload_timeout": "30"}),
         ("rollback", {**NAME, "asgi_rollback_allow_bad": "True"}),
+        ("maintain", {**NAME, "asgi_maintain_tasks": __file__, "asgi_maintain_batches": "25%"}),
+        ("maintain", {**NAME, "asgi_maintain_reboot": "if-required", "asgi_maintain_lingering": "refuse"}),
+        ("maintain", {**NAME, "asgi_maintain_reboot": True, "asgi_maintain_drain_timeout": "0"}),
+        ("maintain", {**NAME, "asgi_maintain_upgrade": "yes", "asgi_maintain_on_failure": "drained"}),
         ("tune", {}),
         (
             "tune",
@@ -53,6 +57,13 @@ def test_good(playbook, options):
         ("deploy", "asgi_deploy_hook_host_after", "/no/such/file.yml", ["'/no/such/file.yml'", "absolute path"]),
         ("reload", "asgi_reload_timeout", "soon", ["'soon'", "at least 1"]),
         ("rollback", "asgi_rollback_allow_bad", "maybe", ["'maybe'", "true or false"]),
+        ("maintain", "asgi_maintain_tasks", "work.yml", ["'work.yml'", "absolute path"]),
+        ("maintain", "asgi_maintain_reboot", "maybe", ["'maybe'", "'if-required'"]),
+        ("maintain", "asgi_maintain_batches", 0, ["is 0", "at least 1"]),
+        ("maintain", "asgi_maintain_min_servers", "half", ["'half'", "whole number"]),
+        ("maintain", "asgi_maintain_lingering", "wait", ["'wait'", "'end' or 'cut' or 'refuse'"]),
+        ("maintain", "asgi_maintain_on_failure", "ignore", ["'ignore'", "'return' or 'drained'"]),
+        ("maintain", "asgi_maintain_return_timeout", 0, ["is 0", "at least 1"]),
         ("status", "asgi_status_format", "yaml", ["'yaml'", "'table' or 'json'"]),
         ("status", "asgi_status_html", "", ["is ''", "path"]),
         ("tune", "asgi_tune_workers", "1,many", ["'1,many'", "1,2,4"]),
@@ -74,13 +85,21 @@ def test_good(playbook, options):
     ],
 )
 def test_bad(playbook, name, value, words):
-    [message] = told(playbook, {**NAME, name: value}, first={name: value} if playbook != "tune" else {})
+    variables = {**NAME, "asgi_maintain_upgrade": True, name: value}
+    [message] = told(playbook, variables, first=variables if playbook != "tune" else {})
     assert message.startswith(f"{name} ")
     assert [word for word in words if word not in message] == []
 
 
 def test_what_is_required():
     assert told("reload", {}) == ["asgi_name is not set -> it is: the name of the app"]
+
+
+@pytest.mark.parametrize("options", [{}, {"asgi_maintain_reboot": False}, {"asgi_maintain_upgrade": "false"}])
+def test_a_maintenance_with_nothing_to_do(options):
+    [message] = told("maintain", {**NAME, **options})
+    assert message.startswith("asgi_maintain_tasks is not set -> ")
+    assert "asgi_maintain_upgrade=true" in message
 
 
 @pytest.mark.parametrize("here", [{}, {"asgi_deploy_max_failures": 1}])
