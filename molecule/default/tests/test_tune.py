@@ -84,7 +84,7 @@ def test_check_mode_says_what_would_be_measured(one_hello, playbook):
 
 @pytest.fixture
 def interrupted(one_hello, playbook):
-    """Send a signal to the process that measures on the machine, once the trial slot serves; return what was said."""
+    """Send a signal to the process that measures on the machine, once the trial slot is started; return what was said."""
 
     def interrupt(signal):
         answers = []
@@ -93,8 +93,11 @@ def interrupted(one_hello, playbook):
         thread.start()
         # in one go, or the machine is elsewhere by the time that it is asked again; the lock tells who measures
         one_hello.host.check_output(
-            f"timeout 300 sh -c 'until systemctl is-active --quiet {one_hello.name}@trial.service; do sleep 0.2; done; "
-            f'kill -{signal} $(sed "s/.* tunes, process //" /srv/{one_hello.name}/.lock)\''
+            "timeout 300 sh -c 'while systemctl show --value --property=ActiveState $1 | grep -q ^inactive; do sleep 0.2; done; "
+            'kill -$2 $(sed "s/.* tunes, process //" $3)\' - %s %s %s',
+            f"{one_hello.name}@trial.service",
+            signal,
+            f"/srv/{one_hello.name}/.lock",
         )
         thread.join()
         return answers[0]
