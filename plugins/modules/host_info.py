@@ -74,7 +74,13 @@ capacity:
           configuration, the C(worker_memory) in MiB and the C(reason) that it was planned with.
       type: list
       elements: dict
+metrics:
+  description: Whether the host has the units that serve the app's metrics.
+  type: bool
+  returned: success
 """
+
+import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils.capacity import capacity, measured_memory
@@ -94,7 +100,7 @@ def main():
         module.fail_json(msg=str(exc))
     service = state.units[paths["slots"][state.live]["service_unit"]] if state.live else None
     found["measured_memory_mb"] = measured_memory(children(service.main_pid)) if service else None
-    module.exit_json(changed=False, capacity=found)
+    module.exit_json(changed=False, capacity=found, metrics=os.path.exists(paths["metrics_socket"]))
 
 
 if __name__ == "__main__":
