@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity worker molecule bench build lock clean scenarios venv engine
+.PHONY: help demo demo-down test lint unit sanity worker molecule bench bench-metrics build lock clean scenarios venv engine
 
 help: ## Show this
 	@echo 'make TARGET, where TARGET is one of:'
@@ -69,6 +69,9 @@ bench: venv engine ## Count 1,000,000 requests in 200 disturbances, write docs/b
 	done
 	PYTHONPATH=tests python -m traffic.bench $(BENCH_ARGS)
 	@env -u ANSIBLE_CONFIG $(MOLECULE) destroy --no-command-borders --scenario-name traffic
+
+bench-metrics: venv ## Say what asgi_server_metrics costs, in turns with and without (BENCH_ARGS='--rounds 30')
+	@$(BIN)/python tools/bench_metrics.py $(BENCH_ARGS)
 
 build: venv $(TARBALL) ## Build the collection's tarball
 	@echo "$(TARBALL)"

@@ -121,6 +121,7 @@ def test_counts_survive_a_reload(measured):
     assert app.read()["asgi_requests_total"] == counts.answered
     assert app.read()["asgi_workers"] == 2
     assert app.read()["asgi_worker_drains_total"] == 4
+    assert app.read()["asgi_worker_crashes_total"] == 0
 
 
 def test_counts_survive_a_worker_that_is_killed(measured):
@@ -142,7 +143,8 @@ def test_counts_survive_a_worker_that_is_killed(measured):
     assert found["asgi_requests_total"] == 100, "the one that was under way has had no answer"
     assert found["asgi_requests_in_flight"] == 0
     assert found["asgi_worker_starts_total"] == 4
-    assert found["asgi_worker_drains_total"] == 0, "so two of them died"
+    assert found["asgi_worker_drains_total"] == 0
+    assert found["asgi_worker_crashes_total"] == 2
 
 
 def test_counts_survive_a_restart(measured):

@@ -95,6 +95,11 @@ def measure_as(place: int, buckets: list[float]) -> None:
     asgi_deploy_asgi.on_drain = metrics.drains.inc
 
 
+def value(counter) -> float:
+    """Return what a counter without labels has come to, in all who had this place."""
+    return next(iter(counter.collect())).samples[0].value
+
+
 class Metrics:
     """What is counted of the requests of one worker."""
 
@@ -123,11 +128,14 @@ class Metrics:
         self.workers = gauge("asgi_workers", "Workers that run")
         self.starts = counter("asgi_worker_starts", "Workers that have loaded the app, to serve")
         self.drains = counter("asgi_worker_drains", "Workers that have stopped accepting, to leave in order")
+        self.crashes = counter("asgi_worker_crashes", "Workers that ended without, and that another has replaced")
         self._series: dict = {}
         self._routes: set = set()
 
     def around(self, app):
         """Return *app*, measured. Called once the app is loaded, so by a worker that is about to serve."""
+        # of those who had this place, each that has not drained nor been noted by the one after it
+        self.crashes.inc(value(self.starts) - value(self.drains) - value(self.crashes))
         self.starts.inc()
         self.workers.inc()
 
