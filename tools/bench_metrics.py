@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="how often each side is asked (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=3, help="how long each time (default: %(default)s)")
     parser.add_argument("--clients", type=int, default=16, help="connections of wrk (default: %(default)s)")
+    parser.add_argument("--keep", action="store_true", help="keep the machine, and use one that was kept")
     arguments = parser.parse_args()
     os.chdir(ROOT)
     os.environ.update(
@@ -51,7 +52,9 @@ def main() -> None:
         DEMO_HTTP_PORT="18080",
         DEMO_HTTPS_PORT="18443",
     )
-    slots = prepare()
+    if not (arguments.keep and is_prepared()):
+        prepare()
+    slots = {side: slot_of(side) for side in SIDES}
     found: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
     ask("off", slots["off"], 1, arguments.clients)
     ask("on", slots["on"], 1, arguments.clients)
@@ -59,22 +62,35 @@ def main() -> None:
         for side in list(SIDES)[:: -1 if number % 2 else 1]:
             found[side].append(ask(side, slots[side], arguments.seconds, arguments.clients))
     report(found)
-    subprocess.run(["docker", "rm", "--force", "--volumes", MACHINE], check=True, stdout=subprocess.DEVNULL)
+    if not arguments.keep:
+        subprocess.run(["docker", "rm", "--force", "--volumes", MACHINE], check=True, stdout=subprocess.DEVNULL)
 
 
-def prepare() -> dict[str, str]:
-    """Have the app in both slots, running; return the slot of each side."""
+def is_prepared() -> bool:
+    command = ["docker", "exec", MACHINE, "test", "-e", "/etc/nginx/conf.d/bench.conf"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def slot_of(side: str) -> str:
+    """Return the slot that counts, or that does not."""
+    [counts] = inside("cd /srv/hello/slots && ls -d */config/asgi_deploy_metrics.py").split()
+    slot = counts.partition("/")[0]
+    return slot if side == "on" else {"blue": "green", "green": "blue"}[slot]
+
+
+def prepare() -> None:
+    """Have the app in both slots, running."""
     run("tools/engine.sh")
     run("tests/hosts/image.py", "13")
     playbook("tests/hosts/create.yml", "tests/hosts/prepare.yml")
-    inside("apt-get update -qq && apt-get install -qq --yes --no-install-recommends wrk >/dev/null")
+    inside(
+        "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends wrk >/dev/null"
+    )
     playbook("playbooks/site.yml", "-e", '{"asgi_server_workers": 1}')
-    slots = {"off": live_slot()}
     playbook("playbooks/deploy.yml", "-e", '{"asgi_server_workers": 1, "asgi_server_metrics": true}')
-    slots["on"] = live_slot()
-    inside(f"systemctl start hello@{slots['off']}.socket hello@{slots['off']}.service")
+    inside(f"systemctl start hello@{slot_of('off')}.socket hello@{slot_of('off')}.service")
     servers = "".join(
-        SERVER.format(side=side, port=port, socket=f"/run/hello/{slots[side]}.sock") for side, port in SIDES.items()
+        SERVER.format(side=side, port=port, socket=f"/run/hello/{slot_of(side)}.sock") for side, port in SIDES.items()
     )
     subprocess.run(
         [
@@ -90,13 +106,12 @@ def prepare() -> dict[str, str]:
         text=True,
         check=True,
     )
-    return slots
 
 
 def ask(side: str, slot: str, seconds: int, clients: int) -> tuple[float, float]:
     """Return the requests in a second, and the microseconds of the worker's CPU time for each."""
     before = cpu_ticks(slot)
-    said = inside(f"wrk -t1 -c{clients} -d{seconds}s http://127.0.0.1:{SIDES[side]}/")
+    said = inside(f"wrk -t1 -c{clients} -d{seconds}s --timeout 30s http://127.0.0.1:{SIDES[side]}/")
     if "Non-2xx" in said or "Socket errors" in said:
         sys.exit(f"the app did not answer every request:\n{said}")
     rate = float(re.findall(r"Requests/sec:\s+([\d.]+)", said)[0])
@@ -133,10 +148,6 @@ def pairs(found: dict[str, list[tuple[float, float]]]) -> list[tuple[float, ...]
 def spread(ratios: list[float]) -> str:
     low, middle, high = statistics.quantiles(ratios, n=4)
     return f"{middle:.3f}, quartiles {low:.3f} to {high:.3f}"
-
-
-def live_slot() -> str:
-    return inside("readlink /run/hello/live.sock").strip().removesuffix(".sock")
 
 
 def inside(command: str) -> str:

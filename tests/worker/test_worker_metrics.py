@@ -179,3 +179,28 @@ def test_an_app_that_cannot_be_measured_serves(measured, hindrance):
 
     assert app.service.said("Nothing is measured")
     assert app.read()["asgi_requests_total"] == 0
+
+
+SERIES = """
+import sys
+sys.path.append({configs!r})
+from asgi_deploy_metrics import Metrics
+from prometheus_client import CollectorRegistry
+registry = CollectorRegistry()
+metrics = Metrics(registry, [1])
+for number in range(2000):
+    metrics._count({{"method": f"M{{number}}", "route": None}}, 200, 0.1)
+    metrics._count({{"method": "GET", "route": type("Route", (), {{"path": f"/{{number}}"}})}}, 200, 0.1)
+[requests] = [family for family in registry.collect() if family.name == "asgi_requests"]
+totals = [sample for sample in requests.samples if sample.name.endswith("_total")]
+print(len(totals), sum(sample.value for sample in totals), len(metrics._series))
+"""
+
+
+@pytest.mark.parametrize("corner", [NEWEST], ids=["newest"], indirect=True)
+def test_a_client_cannot_make_up_ever_more_series(corner):
+    command = [corner.interpreter(), "-c", SERIES.format(configs=str(PROGRAM.parent / "configs"))]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+    # 499 routes beside the empty one, the rest, and the methods that nobody knows
+    assert said == ["501", "4000.0", "499"]
