@@ -135,6 +135,10 @@ def report(found: dict[str, list[tuple[float, float]]]) -> None:
     rates, cpus = ([pair[which] for pair in pairs(found)] for which in (0, 1))
     print(f"throughput on/off   {spread(rates)}  (goal: at least {GOAL})")
     print(f"CPU time on/off     {spread(cpus)}")
+    lowest = {side: min(cpu for _rate, cpu in rows) for side, rows in found.items()}
+    print(
+        f"lowest CPU time     {lowest['on']:.1f} us on, {lowest['off']:.1f} us off: {lowest['off'] / lowest['on']:.3f} of the throughput"
+    )
 
 
 def pairs(found: dict[str, list[tuple[float, float]]]) -> list[tuple[float, ...]]:

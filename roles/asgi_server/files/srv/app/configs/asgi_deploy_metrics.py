@@ -14,6 +14,7 @@ Counting must never be the reason that an app does not serve: what goes wrong he
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sys
@@ -31,6 +32,9 @@ ROUTES = 500
 """So many routes are told apart; of an app that makes them up as it goes, the rest are counted as one."""
 
 OTHER = "other"
+
+TELL_SECONDS = 0.2
+"""How old the number of requests in flight may be. Writing it for each request would double what counting costs."""
 
 
 def hooks(on_starting, child_exit, buckets: list[float]):
@@ -129,6 +133,8 @@ class Metrics:
         self.starts = counter("asgi_worker_starts", "Workers that have loaded the app, to serve")
         self.drains = counter("asgi_worker_drains", "Workers that have stopped accepting, to leave in order")
         self.crashes = counter("asgi_worker_crashes", "Workers that ended without, and that another has replaced")
+        self._flying = 0
+        self._telling = False
         self._series: dict = {}
         self._routes: set = set()
 
@@ -140,33 +146,45 @@ class Metrics:
         self.workers.inc()
 
         async def measured(scope, receive, send):
-            if scope["type"] == "http":
-                await self._request(app, scope, receive, send)
-            elif scope["type"] == "websocket":
+            kind = scope["type"]
+            if kind == "websocket":
                 await self._websocket(app, scope, receive, send)
-            else:
+                return
+            if kind != "http":
                 await app(scope, receive, send)
+                return
+            began = perf_counter()
+            started = False
+
+            def watched(message):
+                nonlocal started
+                if not started and message["type"] == "http.response.start":
+                    started = True
+                    self._count(scope, message["status"], perf_counter() - began)
+                return send(message)
+
+            self._enters()
+            try:
+                await app(scope, receive, watched)
+            finally:
+                self._flying -= 1
+                if not started:  # the server answers with this, if there is still somebody to answer to
+                    self._count(scope, 500, perf_counter() - began)
 
         return measured
 
-    async def _request(self, app, scope, receive, send) -> None:
-        began = perf_counter()
-        started = False
+    def _enters(self) -> None:
+        self._flying += 1
+        if not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell)
 
-        def watched(message):
-            nonlocal started
-            if not started and message["type"] == "http.response.start":
-                started = True
-                self._count(scope, message["status"], perf_counter() - began)
-            return send(message)
-
-        self.in_flight.inc()
-        try:
-            await app(scope, receive, watched)
-        finally:
-            self.in_flight.dec()
-            if not started:  # the server answers with this, if there is still somebody to answer to
-                self._count(scope, 500, perf_counter() - began)
+    def _tell(self) -> None:
+        """Write how many requests are in flight, again and again until there are none."""
+        self.in_flight.set(self._flying)
+        self._telling = self._flying > 0
+        if self._telling:
+            asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell)
 
     def _count(self, scope, status: int, seconds: float) -> None:
         # the router leaves it there; without one, or for what has no route, there is none
