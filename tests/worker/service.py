@@ -51,6 +51,7 @@ asgi_deploy_worker.RETRY_SECONDS = 3
 loglevel = "info"
 for name, value in {settings!r}.items():
     globals()[name] = value
+{more}
 """
 
 
@@ -77,6 +78,7 @@ class Service:
         http: str = "auto",
         ws: str = "auto",
         stock: bool = False,
+        more: str = "",
     ) -> None:
         self.address = str(directory / "app.sock")
         self.gate = directory / "gate"
@@ -94,6 +96,7 @@ class Service:
                 http=http,
                 ws=ws,
                 settings={"workers": 2, **settings},
+                more=more,
             )
         )
 

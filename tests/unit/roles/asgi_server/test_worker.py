@@ -24,6 +24,7 @@ def load(name):
     return module
 
 
+load("asgi_deploy_asgi")  # which both import
 worker = load("asgi_deploy_worker")
 log = load("asgi_deploy_logging")
 FREE, BOOTING, SERVING, GOING = worker.State

@@ -38,6 +38,7 @@ import time
 from enum import IntEnum
 from importlib.metadata import version
 
+import asgi_deploy_asgi
 from gunicorn.arbiter import Arbiter
 from uvicorn.server import Server, ServerState
 from uvicorn_worker import UvicornWorker
@@ -320,6 +321,8 @@ class DrainWorker(UvicornWorker):
 
     def run(self) -> None:
         self.config.app = self.wsgi
+        self.config.load()  # by now: it sees what kind of app that is, and what comes around it is ASGI 3
+        self.config.loaded_app = asgi_deploy_asgi.wrapped(self.config.loaded_app)
         server = DrainServer(self.config, self)
         # uvloop closes a listener twice if it is not a true socket, and by then its number may be a connection's
         server.run(sockets=[listener.sock for listener in self.sockets])
@@ -397,6 +400,7 @@ class DrainServer(Server):
     async def _drain(self, seconds: float) -> None:
         """Accept no more, and wait until the last connection and background task has ended, *seconds* at most."""
         self.worker.log.info("This worker drains")
+        asgi_deploy_asgi.drains()
         deadline = time.monotonic() + seconds
         self.draining = True
         self._keep_headers()
