@@ -81,7 +81,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.capacity import capaci
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
+from ansible_collections.asgi.deploy.plugins.module_utils.workers import serving
 
 
 def main():
@@ -93,7 +93,7 @@ def main():
     except (ValueError, SystemdError) as exc:
         module.fail_json(msg=str(exc))
     service = state.units[paths["slots"][state.live]["service_unit"]] if state.live else None
-    found["measured_memory_mb"] = measured_memory(children(service.main_pid)) if service else None
+    found["measured_memory_mb"] = measured_memory(serving(service)) if service else None
     module.exit_json(changed=False, capacity=found)
 
 

@@ -32,10 +32,13 @@ from ansible_collections.asgi.deploy.plugins.module_utils.capacity import cpu_li
 # One more than there are CPUs keeps every CPU busy while a worker waits or is being replaced; an asynchronous worker
 # serves many requests at once, so more than that only takes memory. Threads wait in the place of an event loop, and
 # the interpreter's lock leaves a process one CPU all the same. Synchronous workers serve one request each.
+# A server that is a single process has no say in it.
+SINGLE = "single"
 FORMULAS = {
     "async": (lambda cpus: cpus + 1, "{cpus} + 1"),
     "threads": (lambda cpus: cpus + 1, "{cpus} + 1"),
     "sync": (lambda cpus: 2 * cpus + 1, "2 x {cpus} + 1"),
+    SINGLE: (lambda cpus: 1, "the only process of its server"),
 }
 
 SLOTS_DURING_A_DEPLOY = 2
@@ -128,6 +131,8 @@ def worker_plan(
     if counted is not None:
         limits = [settings.get("MemoryMax", memory_max), settings.get("MemoryHigh")]
         room = min(_rooms(facts, counted, reserved_memory, memory_share, limits, app), key=lambda room: room.workers)
+    if kind == SINGLE:
+        return WorkerPlan(1, f"1 = {text}", kind, cpus.count, 1, room.workers if room else None, counted)
     number, reason = _decide(by_cpu, cpu_text, room, minimum, maximum)
     return WorkerPlan(number, f"{number} = {reason}", kind, cpus.count, by_cpu, room.workers if room else None, counted)
 

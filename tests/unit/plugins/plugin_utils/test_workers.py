@@ -140,7 +140,7 @@ def test_what_another_kernel_takes_is_no_other_plan():
         ({"workers": 1.5}, "must be 'auto' or a number"),
         ({"workers": 0}, "at least one worker"),
         ({"workers": "-2"}, "must be 'auto' or a number"),
-        ({"kind": "gevent"}, "one of async, sync, threads"),
+        ({"kind": "gevent"}, "one of async, single, sync, threads"),
         ({"minimum": 0}, "at least one worker"),
         ({"minimum": 4, "maximum": 3}, "less than the minimum"),
         ({"worker_memory": 0}, "at least 1 MiB"),

@@ -89,3 +89,34 @@ def test_nginx_closes_idle_connections_first(server, proxy, good):
     found = faults(asgi_server_keepalive=server, asgi_proxy_upstream_keepalive_timeout=proxy)
 
     assert found == ([] if good else ["asgi_proxy_upstream_keepalive_timeout"])
+
+
+@pytest.mark.parametrize(
+    ("options", "variable"),
+    [
+        ({"asgi_server_threads": 4}, "asgi_server_threads"),
+        ({"asgi_server_type": "uvicorn", "asgi_server_threads": 4}, "asgi_server_threads"),
+        ({"asgi_server_type": "uvicorn", "asgi_server_workers": 2}, "asgi_server_workers"),
+        ({"asgi_server_type": "uvicorn", "asgi_server_max_requests": 1000}, "asgi_server_max_requests"),
+        ({"asgi_server_watchdog": 30}, "asgi_server_watchdog"),
+        ({"asgi_server_timeout": 120}, "asgi_server_watchdog"),
+    ],
+    ids=str,
+)
+def test_what_a_server_cannot_do_is_refused(options, variable):
+    assert faults(**options) == [variable]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"asgi_server_type": "gthread", "asgi_server_threads": 8},
+        {"asgi_server_type": "uvicorn"},
+        {"asgi_server_type": "uvicorn", "asgi_server_workers": "1"},
+        {"asgi_server_type": "uvicorn", "asgi_server_timeout": 120},  # systemd's time is that one, then
+        {"asgi_server_timeout": 120, "asgi_server_watchdog": 0},
+    ],
+    ids=str,
+)
+def test_what_a_server_can_do(options):
+    assert faults(**options) == []
