@@ -216,6 +216,10 @@ class Service:
             self._notified.settimeout(PATIENCE)
         return True
 
+    @property
+    def master(self) -> int:
+        return self._process.pid
+
     def workers(self) -> set[int]:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         return {int(pid) for pid in children.read_text().split()}
