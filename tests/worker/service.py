@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,6 +112,8 @@ class Service:
         profile = SERVERS[server]
         app = "stage:app" if profile.interface == "asgi" else "stage_wsgi:app"
         shared = {"configs": str(CONFIGS), "closing": CLOSING_SECONDS, "app": app}
+        self._notifications: list[tuple[float, str]] = []
+        self._over = threading.Event()
         self._program = directory / profile.program
         self._gunicorn = ["-m", "gunicorn", "--config"] if profile.worker_class else []
         if profile.worker_class:
@@ -138,11 +141,15 @@ class Service:
             self._listener.bind(self.address)
             self._listener.listen(2048)
             self._notified.bind(self.address + ".notify")
-            self._notified.settimeout(PATIENCE)
+            self._notified.settimeout(0.2)
+            listening = threading.Thread(target=self._listen)
+            listening.start()
             try:
                 self.start()
                 yield self
             finally:
+                self._over.set()
+                listening.join()
                 if self._process.poll() is None:
                     workers = self.workers()
                     self._process.kill()
@@ -151,6 +158,7 @@ class Service:
                         os.kill(pid, signal.SIGKILL)
 
     def start(self) -> None:
+        began = time.monotonic()
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(SERVED),
@@ -170,12 +178,16 @@ class Service:
                 stdout=log,
                 stderr=log,
             )
-        self._await("READY=1")
+        wait_for("READY", lambda: self._heard("READY=1", since=began))
 
-    def _await(self, message: str) -> None:
-        """Wait until systemd would have got that; what is sent before, and was not read, does not matter."""
-        while message not in self._notified.recv(1024).decode():
-            pass
+    def _listen(self) -> None:
+        """Take what is said to systemd, as systemd would at once."""
+        while not self._over.is_set():
+            with contextlib.suppress(TimeoutError):
+                self._notifications.append((time.monotonic(), self._notified.recv(1024).decode()))
+
+    def _heard(self, message: str, since: float) -> bool:
+        return any(message in said for at, said in list(self._notifications) if at > since)
 
     # ---- what is done to it
 
@@ -203,18 +215,12 @@ class Service:
 
     def feeds_watchdog(self, seconds: float = 3) -> bool:
         """Return whether systemd hears within that time, from now on, that all is well."""
-        self._notified.settimeout(0)
-        with contextlib.suppress(BlockingIOError):
-            while self._notified.recv(1024):
-                pass
-        self._notified.settimeout(seconds)
-        try:
-            self._await("WATCHDOG=1")
-        except TimeoutError:
-            return False
-        finally:
-            self._notified.settimeout(PATIENCE)
-        return True
+        began = time.monotonic()
+        while time.monotonic() < began + seconds:
+            if self._heard("WATCHDOG=1", since=began):
+                return True
+            time.sleep(0.1)
+        return False
 
     @property
     def master(self) -> int:

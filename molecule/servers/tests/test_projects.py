@@ -20,7 +20,11 @@ def visit(site, path="/", **request):
 
 
 def post(site, headers, **fields):
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Referer": f"https://{site.server_name}/", **headers}
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Referer": f"https://{site.server_name}/",
+        **headers,
+    }
     return visit(site, method="POST", body=urlencode(fields).encode(), headers=headers)
 
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -245,6 +246,17 @@ def test_systemds_address_is_kept_from_the_arbiter(monkeypatch):
 
     assert "NOTIFY_SOCKET" not in os.environ
     assert os.environ.pop("ASGI_DEPLOY_NOTIFY_SOCKET") == "/run/systemd/notify"
+
+
+def test_a_systemd_that_does_not_listen_holds_nobody_up(monkeypatch, tmp_path):
+    address = str(tmp_path / "notify")
+    monkeypatch.setenv("ASGI_DEPLOY_NOTIFY_SOCKET", address)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        for _time in range(10_000):  # more than any queue holds
+            process.feed_watchdog()
+
+        assert systemd.recv(100) == b"WATCHDOG=1"
 
 
 def formatted(formatter, **fields):

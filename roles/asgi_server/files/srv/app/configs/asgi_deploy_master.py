@@ -240,7 +240,7 @@ def feed_watchdog(server) -> None:
             now = time.monotonic()
             if now - fed >= process.HEARTBEAT_SECONDS and somebody_serves(server, now):
                 fed = now
-                process.notify_systemd("WATCHDOG=1")
+                process.feed_watchdog()
             return gunicorns(*args, **kwargs)
 
         return extended

@@ -77,10 +77,19 @@ def keep_systemds_address() -> None:
         os.environ["ASGI_DEPLOY_NOTIFY_SOCKET"] = os.environ.pop("NOTIFY_SOCKET")
 
 
-def notify_systemd(message: str) -> None:
-    """Send *message* to systemd, if it started us and keep_systemds_address() was called; all goes on without, too."""
+def feed_watchdog() -> None:
+    """Tell systemd that all is well; if it does not listen just now, the next time is soon enough."""
+    notify_systemd("WATCHDOG=1", patience=0)
+
+
+def notify_systemd(message: str, patience: float = 5) -> None:
+    """Send *message* to systemd, if it started us and keep_systemds_address() was called; all goes on without, too.
+
+    If it has no room for it, *patience* is how many seconds it is waited for.
+    """
     address = os.environ.get("ASGI_DEPLOY_NOTIFY_SOCKET")
     if address:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         with notify, contextlib.suppress(OSError):
+            notify.settimeout(patience)
             notify.sendto(message.encode(), address.replace("@", "\0", 1) if address.startswith("@") else address)

@@ -40,7 +40,7 @@ class Alone:
         now = time.monotonic()
         if now - self._beaten >= process.HEARTBEAT_SECONDS:
             self._beaten = now
-            process.notify_systemd("WATCHDOG=1")
+            process.feed_watchdog()
 
     def go(self) -> None:
         self.going = True
