@@ -17,7 +17,7 @@ from traffic.session import Disturbance
 
 SHAPE = Shape(clients=8, think=0.05, slow=0, websockets=0, streams=0)
 # asgi_server_timeout and asgi_server_watchdog of this scenario
-TIMEOUT, WATCHDOG = 4, 8
+TIMEOUT, WATCHDOG = 6, 12
 
 
 def hang(site):
@@ -103,7 +103,7 @@ def test_a_master_that_hangs(results):
 
 def test_the_only_process_hangs(results):
     site = SITES["uvicorn"]
-    if not MACHINE.sh(f"grep -c WatchdogSec=4 /etc/systemd/system/{site.app}@{site.live}.service.d/slot.conf"):
+    if not MACHINE.sh(f"grep -c WatchdogSec=6 /etc/systemd/system/{site.app}@{site.live}.service.d/slot.conf"):
         pytest.fail("the watchdog of the only process is not asgi_server_timeout")
     process, began = site.master(), time.time()
 
