@@ -424,11 +424,6 @@ def _first_line(result: dict[str, Any]) -> str:
 def _would(result: dict[str, Any]) -> str:
     if result.get("changes"):
         return "site.yml would " + ", ".join(result["changes"])
-    if result.get("results"):
-        paths = [
-            each["diff"][0]["after_header"] for each in result["results"] if each.get("changed") and each.get("diff")
-        ]
-        return "site.yml would write " + " and ".join(paths or ["them"])
     if "built" in result:
         return f"site.yml would {'build' if result['built'] else 'stage'} release {result['release']}"
     if "written" in result:

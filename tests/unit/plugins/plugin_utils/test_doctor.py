@@ -107,12 +107,10 @@ EXPECTED = {
     "plan": {"workers": 3, "reason": "3 = 2 CPUs + 1", "by_memory": 6},
     "drift": {
         "release": {"changed": False, "release": "r2", "built": False},
-        "units": {"changed": False, "results": []},
         "slot": {"changed": False, "changes": []},
         "site": {"changed": False, "written": [], "removed": []},
     },
 }
-WRITTEN = {"changed": True, "diff": [{"after_header": "/etc/systemd/system/hello@.service"}]}
 
 # check -> (where, what is there instead, verdict, words of what is found or of the remedy); a dot leads deeper
 FAULTS = [
@@ -215,7 +213,6 @@ DISAGREEMENTS = [
     ("drift", "drift.release", {"changed": True, "release": "r3", "built": True}, WARN, "build release r3"),
     ("drift", "drift.release", {"changed": True, "release": "r3", "built": False}, WARN, "stage release r3"),
     ("drift", "drift.release", {"failed": True, "msg": "no such\nfile"}, WARN, "cannot be compared: no such"),
-    ("drift", "drift.units", {"changed": True, "results": [WRITTEN]}, WARN, "write /etc/systemd/system/hello@.service"),
     ("drift", "drift.slot", {"changed": True, "changes": ["activate r3", "x"]}, WARN, "site.yml would activate r3, x"),
     ("drift", "drift.site", {"changed": True, "written": ["/a"], "removed": ["/b"]}, WARN, "change /a and /b"),
     ("drift", "drift.site", {"changed": True, "written": [], "removed": []}, WARN, "nginx has not loaded"),
