@@ -32,14 +32,15 @@ from ansible_collections.asgi.deploy.plugins.module_utils.capacity import cpu_li
 # One more than there are CPUs keeps every CPU busy while a worker waits or is being replaced; an asynchronous worker
 # serves many requests at once, so more than that only takes memory. Threads wait in the place of an event loop, and
 # the interpreter's lock leaves a process one CPU all the same. Synchronous workers serve one request each.
-# A server that is a single process has no say in it.
-SINGLE = "single"
 FORMULAS = {
     "async": (lambda cpus: cpus + 1, "{cpus} + 1"),
     "threads": (lambda cpus: cpus + 1, "{cpus} + 1"),
     "sync": (lambda cpus: 2 * cpus + 1, "2 x {cpus} + 1"),
-    SINGLE: (lambda cpus: 1, "the only process of its server"),
 }
+# A server that is a single process, whatever the host has and the inventory says.
+SINGLE = "single"
+SINGLE_REASON = "the only process of its server"
+KINDS = (*FORMULAS, SINGLE)
 
 SLOTS_DURING_A_DEPLOY = 2
 
@@ -114,10 +115,12 @@ def worker_plan(
     An explicit number of *workers* wins. ``auto`` takes the formula of the *kind*, not more than memory allows
     (*worker_memory* MiB for each worker in both slots, *reserved_memory* MiB left to the system, the rest shared with
     the other apps of the host), not more than *maximum*, and never fewer than *minimum*. The rest are limits of the
-    unit. Raises ValueError for values that make no sense.
+    unit. The kind ``single`` is always one. Raises ValueError for values that make no sense.
     """
     _check(workers, kind, minimum, maximum, worker_memory, memory_share)
     counted = _worker_memory(facts, worker_memory, app)
+    if kind == SINGLE:
+        return WorkerPlan(1, f"1 = {SINGLE_REASON}", kind, 0, 1, None, counted)
     if workers != "auto":
         number = int(workers)
         return WorkerPlan(number, f"{number} = set explicitly", kind, 0, number, None, counted)
@@ -131,8 +134,6 @@ def worker_plan(
     if counted is not None:
         limits = [settings.get("MemoryMax", memory_max), settings.get("MemoryHigh")]
         room = min(_rooms(facts, counted, reserved_memory, memory_share, limits, app), key=lambda room: room.workers)
-    if kind == SINGLE:
-        return WorkerPlan(1, f"1 = {text}", kind, cpus.count, 1, room.workers if room else None, counted)
     number, reason = _decide(by_cpu, cpu_text, room, minimum, maximum)
     return WorkerPlan(number, f"{number} = {reason}", kind, cpus.count, by_cpu, room.workers if room else None, counted)
 
@@ -148,8 +149,8 @@ def _check(workers, kind, minimum, maximum, worker_memory, memory_share):
         raise ValueError(f"workers is {workers!r}; it must be 'auto' or a number")
     if workers != "auto" and int(workers) < 1:
         raise ValueError(f"workers is {workers!r}; at least one worker must run")
-    if kind not in FORMULAS:
-        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(sorted(FORMULAS))}")
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(sorted(KINDS))}")
     if minimum < 1:
         raise ValueError(f"minimum is {minimum}; at least one worker must run")
     if maximum is not None and maximum < minimum:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.asgi.deploy.plugins.plugin_utils.servers import DEFAULT, SERVERS, server_profile
-from ansible_collections.asgi.deploy.plugins.plugin_utils.workers import FORMULAS
+from ansible_collections.asgi.deploy.plugins.plugin_utils.workers import KINDS
 
 ROLES = Path(__file__).parents[4] / "roles"
 CONFIGS = ROLES / "asgi_server/files/srv/app/configs"
@@ -40,7 +40,7 @@ def test_its_modules_are_complete(name):
 @every_server
 def test_it_is_planned_and_installed(name):
     server = SERVERS[name]
-    assert server.plan in FORMULAS
+    assert server.plan in KINDS
     assert set(server.needed) <= {re.split("[<>=]", requirement)[0] for requirement in server.requirements}
 
 

@@ -239,3 +239,11 @@ def test_a_reason_begins_with_the_number_and_is_one_plain_line(machine, options)
     assert plan.reason.startswith(f"{plan.workers} = ")
     assert plan.reason.isascii()
     assert plan.reason.isprintable()
+
+
+@pytest.mark.parametrize("workers", ["auto", 4])
+def test_a_server_that_is_a_single_process(workers):
+    plan = worker_plan(
+        {"processor_nproc": 8, "memtotal_mb": 8192}, workers, kind="single", minimum=2, worker_memory=128
+    )
+    assert (plan.workers, plan.reason, plan.worker_memory) == (1, "1 = the only process of its server", 128)
