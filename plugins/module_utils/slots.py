@@ -192,7 +192,7 @@ class App:
             return ""
         parts = [f"release: {pair.release}", *environment.splitlines()]
         for name, text in sorted(files.items()):
-            if not name.endswith(".py") or name == "gunicorn.conf.py":  # not our own code
+            if not name.endswith(".py") or name.endswith(".conf.py"):  # not our own code
                 parts += [f"--- {name}", text.rstrip()]
         return "\n".join(parts) + "\n"
 
@@ -276,15 +276,16 @@ class App:
         until: str = LIVE,
         verify: Callable[[], str] = lambda: "",
         rollback: bool = False,
+        anew: bool = False,
     ) -> str:
         """Make *target* live, by way of the idle slot, and return that slot; if it is live already, mend what is amiss.
 
         With *until* BOOTED it boots in the idle slot and gets no traffic yet. *verify* is asked after the flip, while the
         old slot still runs, and returns what is wrong with the new one; then the traffic goes back. A *rollback* is logged as
-        one.
+        one. *Anew*, what is live already goes that way, too.
         """
         self.clear_trial()
-        if state.live_pair == target:
+        if state.live_pair == target and not anew:
             self.settle(state.live, state, probe)
             if not self.dry and target not in map(pair_of, filter(is_live, self.log())):  # interrupted after the flip
                 self._write_log(with_live(self.log(), self._entry(target, state.live)))

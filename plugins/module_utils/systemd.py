@@ -8,7 +8,16 @@ from __future__ import annotations
 import json
 from typing import Callable, NamedTuple
 
-PROPERTIES = ("Id", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "MainPID", "ActiveEnterTimestamp")
+PROPERTIES = (
+    "Id",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "MainPID",
+    "ActiveEnterTimestamp",
+    "CanReload",
+)
 
 # of what an instance that failed has said, of all its workers
 MOST_MESSAGES = 1000
@@ -25,6 +34,7 @@ class Unit(NamedTuple):
     needs_daemon_reload: bool
     main_pid: int
     since: str
+    can_reload: bool = True
 
     @property
     def running(self) -> bool:
@@ -53,6 +63,7 @@ def parse_show(text: str) -> dict[str, Unit]:
                 needs_daemon_reload=found.get("NeedDaemonReload") == "yes",
                 main_pid=int(found.get("MainPID") or 0),
                 since=found.get("ActiveEnterTimestamp", ""),
+                can_reload=found.get("CanReload") != "no",
             )
     return units
 

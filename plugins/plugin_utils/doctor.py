@@ -381,6 +381,22 @@ def _timeouts(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Findin
             f"nginx waits {site['read_timeout']} s for an answer, and a deploy ends requests after {graceful} s",
             "raise asgi_server_graceful_timeout to what the longest request takes",
         )
+    timeout = gunicorn.get("timeout")
+    watchdog = (seen["units"].get(_its(seen)["service_unit"]) or {}).get("watchdog_seconds")
+    if timeout is not None and watchdog is not None and watchdog <= timeout:
+        yield Finding(
+            WARN,
+            f"systemd restarts the service when nobody has served for {watchdog:g} s, and gunicorn replaces a worker that "
+            f"hangs after {timeout} s",
+            "do not set WatchdogSec anywhere: it comes from asgi_server_watchdog, which is to be more than asgi_server_timeout",
+        )
+    if timeout is not None and site["read_timeout"] is not None and site["read_timeout"] <= timeout:
+        yield Finding(
+            WARN,
+            f"nginx answers 504 after {site['read_timeout']} s, and a worker that hangs is replaced after {timeout} s: no "
+            f"request of its can be repeated by another one",
+            "make asgi_server_timeout smaller than asgi_proxy_read_timeout",
+        )
     if gunicorn.get("max_requests") and not gunicorn.get("max_requests_jitter"):
         yield Finding(
             WARN,

@@ -84,3 +84,5 @@ NEWEST = Corner(
     protocols=(("httptools", "websockets-sansio"), ("h11", "wsproto")),
 )
 CORNERS = (OLDEST, NEWEST)
+
+OLDEST_THREADS = Corner(name="oldest-threads", python="3.11", pins=("gunicorn==26.0.0",), protocols=())

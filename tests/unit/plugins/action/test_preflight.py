@@ -15,8 +15,9 @@ GOOD = {
     "asgi_module": "main:app",
     "asgi_app_source": {"path": "shop"},
     "asgi_proxy_server_names": ["shop.example.com"],
-    # its default is a lookup
+    # their defaults are a lookup, and a filter of the collection, which only Ansible's own loader finds
     "asgi_server_deployed_by": "anna",
+    "asgi_app_server_requirements": ["gunicorn", "uvicorn", "uvicorn-worker"],
 }
 
 

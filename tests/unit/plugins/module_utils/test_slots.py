@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils import slots
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import TRIAL, layout
 from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe
-from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, Pair
+from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, Pair, rollback_target
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import TRIAL_MARK, ActivationError, App, Locked
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import SystemdError, Unit
 
@@ -138,6 +138,30 @@ def test_the_same_again_changes_nothing(host):
 
     assert host.deploy("r1") == []
     assert host.systemd.calls == calls
+
+
+def test_the_same_anew_goes_through_the_other_slot(host):
+    """For a server that cannot replace its workers in place; a rollback leads where it did before."""
+    host.deploy("r1")
+    host.deploy("r2")
+
+    assert host.deploy("r2", anew=True)
+    assert host.live == "blue.sock"
+    assert host.systemd.active == host.systemd.enabled == host.units("blue")
+    app = host.app()
+    live = app.state().live_pair
+    assert (live.release, rollback_target(app.log(), live, app.on_disk).release) == ("r2", "r1")
+
+
+def test_the_same_anew_that_does_not_boot_leaves_the_live_slot_alone(host):
+    host.deploy("r1")
+    host.unhealthy.add("r1")
+
+    with pytest.raises(ActivationError, match="answered 500"):
+        host.deploy("r1", anew=True)
+
+    assert host.live == "blue.sock"
+    assert host.systemd.active == host.units("blue")
 
 
 def test_a_new_release_takes_the_idle_slot_and_stops_the_old_one_last(host):

@@ -22,6 +22,7 @@ UnitFileState=enabled
 NeedDaemonReload=no
 MainPID=812
 ActiveEnterTimestamp=Sat 2026-11-21 00:46:28 UTC
+CanReload=yes
 
 Id=hello@green.service
 ActiveState=failed
@@ -30,6 +31,7 @@ UnitFileState=
 NeedDaemonReload=yes
 MainPID=0
 ActiveEnterTimestamp=
+CanReload=no
 """
 
 
@@ -37,6 +39,7 @@ def test_units_are_read():
     units = parse_show(SHOWN)
 
     blue, green = units["hello@blue.service"], units["hello@green.service"]
+    assert (blue.can_reload, green.can_reload) == (True, False)
     assert (blue.running, blue.stopped, blue.enabled, blue.main_pid) == (True, False, True, 812)
     assert (green.running, green.stopped, green.enabled, green.needs_daemon_reload) == (False, True, False, True)
 

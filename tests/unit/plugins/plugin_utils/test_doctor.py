@@ -24,6 +24,7 @@ UNIT = {
     "needs_daemon_reload": False,
     "main_pid": 7,
     "stop_seconds": 50,
+    "watchdog_seconds": 60,
 }
 IDLE = {**UNIT, "active": "inactive", "enabled": False, "main_pid": 0}
 PEM = "/etc/asgi/hello/tls/live.pem"
@@ -67,6 +68,7 @@ HEALTHY = {
             "workers": 3,
             "keepalive": 10,
             "graceful_timeout": 40,
+            "timeout": 30,
             "max_requests": 0,
             "max_requests_jitter": 0,
             "backlog": 2048,
@@ -166,6 +168,14 @@ FAULTS = [
     ("timeouts", "running.gunicorn.keepalive", 2, FAIL, "a POST may be written"),
     ("timeouts", "units.hello@green#service.stop_seconds", 40, FAIL, "systemd kills the service 40 s after"),
     ("timeouts", "running.site.read_timeout", 300, WARN, "raise asgi_server_graceful_timeout"),
+    ("timeouts", "units.hello@green#service.watchdog_seconds", 30, WARN, "it comes from asgi_server_watchdog"),
+    (
+        "timeouts",
+        "running.site.read_timeout",
+        30,
+        WARN,
+        "make asgi_server_timeout smaller than asgi_proxy_read_timeout",
+    ),
     ("timeouts", "running.gunicorn.max_requests", 1000, WARN, "replaced at once"),
     ("release log", "log", None, FAIL, "cannot be understood"),
     ("release log", "log", [], FAIL, "says that nothing is live"),

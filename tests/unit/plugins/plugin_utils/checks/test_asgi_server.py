@@ -112,3 +112,36 @@ def test_the_directory_of_the_metrics_is_ours_when_there_are_any():
     env = {"PROMETHEUS_MULTIPROC_DIR": "/tmp/x"}
     assert faults(asgi_env=env) == []
     assert faults(asgi_env=env, asgi_server_metrics=True) == ["asgi_env"]
+
+
+@pytest.mark.parametrize(
+    ("options", "variable"),
+    [
+        ({"asgi_server_threads": 4}, "asgi_server_threads"),
+        ({"asgi_server_type": "uvicorn", "asgi_server_threads": 4}, "asgi_server_threads"),
+        ({"asgi_server_type": "uvicorn", "asgi_server_workers": 2}, "asgi_server_workers"),
+        ({"asgi_server_type": "uvicorn", "asgi_server_max_requests": 1000}, "asgi_server_max_requests"),
+        ({"asgi_server_type": "uvicorn", "asgi_server_metrics": True}, "asgi_server_metrics"),
+        ({"asgi_server_type": "gthread", "asgi_server_metrics": True}, "asgi_server_metrics"),
+        ({"asgi_server_watchdog": 30}, "asgi_server_watchdog"),
+        ({"asgi_server_timeout": 120}, "asgi_server_watchdog"),
+    ],
+    ids=str,
+)
+def test_what_a_server_cannot_do_is_refused(options, variable):
+    assert faults(**options) == [variable]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"asgi_server_type": "gthread", "asgi_server_threads": 8},
+        {"asgi_server_type": "uvicorn"},
+        {"asgi_server_type": "uvicorn", "asgi_server_workers": "1"},
+        {"asgi_server_type": "uvicorn", "asgi_server_timeout": 120},  # systemd's time is that one, then
+        {"asgi_server_timeout": 120, "asgi_server_watchdog": 0},
+    ],
+    ids=str,
+)
+def test_what_a_server_can_do(options):
+    assert faults(**options) == []

@@ -1,53 +1,98 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # Simplified BSD License (see https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""What stands between the server and the app: it notes whose request is being answered, and measures it if that is wanted.
+"""gunicorn's own ASGI worker that leaves without dropping a request: ``asgi_server_type: gunicorn_asgi``.
 
-It is plain ASGI around whatever the server has loaded, for each kind of server alike. It passes every message on as it
-is, so that an app cannot tell whether it is there.
+WebSockets and streams that are open at the end of the drain time are cut, as gunicorn does it.
 """
 
 from __future__ import annotations
 
-import re
-from contextvars import ContextVar
+import asyncio
+import signal
+import sys
+import time
 
-REQUEST_ID = ContextVar("asgi_deploy_request_id", default=None)
-"""The id of the request that is being answered, for the log; None outside of one."""
+import asgi_deploy_process as process
+import asgi_deploy_request as request
+from asgi_deploy_master import Member
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers import gasgi
 
-HEADER = b"x-request-id"
-# What the proxy of this collection sends. Anything else is from somebody who does not go through it, and may be anything.
-acceptable = re.compile(rb"[0-9A-Za-z._-]{8,128}").fullmatch
-
-measure = None
-"""What also goes around the app: asgi_deploy_metrics sets it in a worker that is to be measured."""
-
-on_drain = None
-"""Called when the worker stops accepting; set like ``measure``."""
-
-
-def wrapped(app):
-    """Return *app*, an ASGI 3 application, with what this collection puts around it."""
-    inner = measure(app) if measure else app
-
-    async def asgi_deploy(scope, receive, send):
-        if scope["type"] != "lifespan":
-            # also where there is none: a server may answer all requests of a connection in one context
-            REQUEST_ID.set(request_id(scope["headers"]))
-        await inner(scope, receive, send)
-
-    return asgi_deploy
+# older ones do not announce in one place that they close
+UNTESTED = process.check_versions({"gunicorn": ((27, 0), (27, 999))})
+process.check_names(
+    {gasgi.ASGIProtocol: ("_will_close",), gasgi.ASGIWorker: ("_serve", "_shutdown", "handle_quit_signal")}, "gunicorn"
+)
 
 
-def request_id(headers) -> str | None:
-    """Return the request's id, None if it has no acceptable one. The first counts; the proxy sends only one."""
-    for name, value in headers:
-        if name == HEADER:
-            return value.decode("ascii") if acceptable(value) else None
-    return None
+class DrainProtocol(gasgi.ASGIProtocol):
+    """A connection that is closed by its worker only if the answer before has announced it."""
+
+    def _will_close(self, request, response_requires_close):
+        return self.worker.draining or super()._will_close(request, response_requires_close)
 
 
-def drains() -> None:
-    """Say that this worker stops accepting, to what measures it."""
-    if on_drain:
-        on_drain()
+# the worker has no other way to be given another class
+gasgi.ASGIProtocol = DrainProtocol
+
+
+class DrainASGIWorker(Member, gasgi.ASGIWorker):
+    """It stays ``alive`` for gunicorn's code till the last connection has gone, as that closes what it has not announced
+    when it is not.
+    """
+
+    draining = False
+    _main = None
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.asgi = request.wrapped(self.asgi)
+
+    def run(self) -> None:
+        super().run()
+        if self._main is None:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    def notify(self) -> None:
+        """Beat; the first time in gunicorn's loop is when the worker serves."""
+        super().notify()
+        if self.servers and self._main is None:
+            self._main = asyncio.current_task(self.loop)
+            for sig, handler in {
+                signal.SIGTERM: self.go,
+                signal.SIGINT: self.handle_quit_signal,
+                signal.SIGQUIT: self.handle_quit_signal,
+            }.items():
+                self.loop.add_signal_handler(sig, handler)
+            self._watch = self.loop.create_task(self._leave_in_time())
+            self.serves()
+
+    def handle_quit_signal(self) -> None:
+        super().handle_quit_signal()
+        if not self.draining:
+            self._main.cancel()
+
+    async def _leave_in_time(self) -> None:
+        """End gunicorn's loop, which goes on to _shutdown() when it is cancelled."""
+        while not self.may_leave():
+            self.recycle(self.nr)
+            await asyncio.sleep(process.TICK)
+        self._main.cancel()
+
+    async def _shutdown(self) -> None:
+        self._watch.cancel()
+        self.go()
+        self.log.info("This worker drains")
+        request.drains()
+        self.draining = True
+        for server in self.servers:
+            server.close()
+        deadline = time.monotonic() + self.drain_seconds
+        while not self._quick_shutdown:
+            await asyncio.sleep(process.TICK)  # first: a connection just accepted is not counted yet
+            self.beat()
+            if not self.nr_conns or time.monotonic() > deadline:
+                break
+        if self.lifespan and not self._quick_shutdown:
+            await self.lifespan.shutdown()

@@ -16,7 +16,7 @@ import sys
 import threading
 from datetime import datetime, timezone
 
-from asgi_deploy_asgi import REQUEST_ID
+from asgi_deploy_request import REQUEST_ID
 
 # What a LogRecord has by itself; anything else came in through ``extra=`` and is part of the message.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-import asgi_deploy_asgi
+import asgi_deploy_request
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -95,8 +95,8 @@ def measure_as(place: int, buckets: list[float]) -> None:
     values.ValueClass = values.MultiProcessValue(lambda: place)
     # a registry of our own: what an app shows of its own metrics stays its own
     metrics = Metrics(CollectorRegistry(), buckets)
-    asgi_deploy_asgi.measure = metrics.around
-    asgi_deploy_asgi.on_drain = metrics.drains.inc
+    asgi_deploy_request.measure = metrics.around
+    asgi_deploy_request.on_drain = metrics.drains.inc
 
 
 def value(counter) -> float:

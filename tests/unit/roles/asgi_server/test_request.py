@@ -22,8 +22,8 @@ def load(path):
     return module
 
 
-around = load(APP / "configs/asgi_deploy_asgi.py")
-sys.modules["asgi_deploy_asgi"] = around
+around = load(APP / "configs/asgi_deploy_request.py")
+sys.modules["asgi_deploy_request"] = around
 metrics = load(APP / "configs/asgi_deploy_metrics.py")
 exporter = load(APP / "metrics_exporter.py")
 
