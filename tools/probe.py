@@ -40,10 +40,11 @@ def ask(
     ca: Path | None = None,
     first: bytes = b"",
     timeout: float = 15,
+    host: str = "127.0.0.1",
 ) -> Answer:
     """Send one request on a connection of its own and return the answer. The path goes out exactly as it is given."""
     connection = http.client.HTTPConnection(name, timeout=timeout)
-    connection.sock = open_socket(name, port, tls=tls, ca=ca, first=first, timeout=timeout)
+    connection.sock = open_socket(name, port, tls=tls, ca=ca, first=first, timeout=timeout, host=host)
     try:
         connection.request(method, path, body, {"Connection": "close", **(headers or {})})
         answer = connection.getresponse()
@@ -61,10 +62,17 @@ def websocket_echo(name: str, port: int, path: str, text: str, *, ca: Path | Non
 
 
 def open_socket(
-    name: str, port: int, *, tls: bool = True, ca: Path | None = None, first: bytes = b"", timeout: float = 15
+    name: str,
+    port: int,
+    *,
+    tls: bool = True,
+    ca: Path | None = None,
+    first: bytes = b"",
+    timeout: float = 15,
+    host: str = "127.0.0.1",
 ) -> socket.socket:
-    """Connect to *port* of this machine and send *first*; then over TLS, ask for the site *name*."""
-    plain = socket.create_connection(("127.0.0.1", port), timeout)
+    """Connect to *port* of this machine, unless *host* is another, and send *first*; then over TLS, ask for the site *name*."""
+    plain = socket.create_connection((host, port), timeout)
     plain.sendall(first)
     if not tls:
         return plain

@@ -1,4 +1,4 @@
-"""The fleet, clients that use each of its hosts, releases that not every host can run, and who deploys them."""
+"""The fleet, clients that come through its balancers, releases that not every host can run, and who deploys them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ import pytest
 from fleet.hosts import BROKEN, SHAPE, Fleet, Run, kill
 from traffic import session
 from traffic.counting import Events, Figures, Window, count
+from traffic.load import Shape
 from traffic.playbooks import APP
+from traffic.sites import Site
 
 SCENARIO = Path(__file__).parent
 
@@ -80,29 +82,27 @@ def playbook(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., Run]:
 
 
 @pytest.fixture
-def under_traffic(fleet: Fleet, tmp_path: Path) -> Callable[..., dict[str, Figures]]:
-    """Do something while clients ask every host, and return what they lived through, by host."""
+def under_traffic(fleet: Fleet, tmp_path: Path) -> Callable[..., Figures]:
+    """Do something while clients ask through a balancer, the first one unless *site* is another, and return what they saw.
 
-    def watch(action: Callable[[], Any], without: tuple[str, ...] = ()) -> dict[str, Figures]:
-        asked = [host for host in fleet.hosts if host.name not in without]
-        for host in asked:
-            host.site.forget_executed()
-        with ExitStack() as clients:
-            for host in asked:
-                clients.enter_context(session.clients(host.site, SHAPE, tmp_path / host.name))
+    *unknown* are the hosts that cannot be asked afterwards what they have executed.
+    """
+
+    def watch(
+        action: Callable[[], Any], site: Site | None = None, shape: Shape = SHAPE, unknown: tuple[str, ...] = ()
+    ) -> Figures:
+        fleet.forget_executed()
+        journal = tmp_path / "journal"
+        with session.clients(site or fleet.balancers[0].site, shape, journal):
+            time.sleep(1)
             began = time.monotonic()
             action()
             time.sleep(1)
         window = Window("all", began, time.monotonic(), time.monotonic())
-        found = {}
-        for host in asked:
-            with fileinput.input([tmp_path / host.name], encoding="utf-8") as lines:
-                events = Events.of(json.loads(line) for line in lines)
-            [found[host.name]] = count([window], events, host.site.executed())
-        requests, lost = sum(f.requests for f in found.values()), sum(f.lost for f in found.values())
-        print(
-            f"\n{requests:,} requests to {', '.join(found)}: {lost} lost, worst {max(f.worst for f in found.values())} ms"
-        )
+        with fileinput.input([journal], encoding="utf-8") as lines:
+            events = Events.of(json.loads(line) for line in lines)
+        [found] = count([window], events, fleet.executed(unknown))
+        print(f"\n{found.requests:,} requests: {found.lost} lost {found.faults or ''}, worst {found.worst} ms")
         return found
 
     return watch

@@ -12,6 +12,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import (
     asgi_app,
+    asgi_balancer,
     asgi_proxy,
     asgi_server,
     playbooks,
@@ -21,7 +22,8 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.options import purpose
 from ansible_collections.asgi.deploy.plugins.plugin_utils.paths import controller_path
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem, describe
 
-CHECKS = {"asgi_app": asgi_app, "asgi_server": asgi_server, "asgi_proxy": asgi_proxy}
+HOST_ROLES = ("asgi_app", "asgi_server", "asgi_proxy")
+CHECKS = {"asgi_app": asgi_app, "asgi_server": asgi_server, "asgi_proxy": asgi_proxy, "asgi_balancer": asgi_balancer}
 ROLES = tuple(CHECKS)
 ENTRY_POINTS = ("main", "uninstall")
 COLLECTION = Path(__file__).resolve().parents[2]
@@ -52,7 +54,7 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         _validation, arguments = self.validate_argument_spec(
             argument_spec={
-                "roles": {"type": "list", "elements": "str", "choices": list(ROLES), "default": list(ROLES)},
+                "roles": {"type": "list", "elements": "str", "choices": list(ROLES), "default": list(HOST_ROLES)},
                 "playbook": {"type": "str", "choices": list(playbooks.VARIABLES)},
                 "entry_point": {"type": "str", "choices": list(ENTRY_POINTS), "default": ENTRY_POINTS[0]},
             }
@@ -60,11 +62,12 @@ class ActionModule(ActionBase):
         entry_point = arguments["entry_point"]
 
         options, problems = {}, []
-        # every role's options, whichever roles are asked about: cross-variable checks need the neighbours' defaults
-        for role in ROLES if arguments["roles"] else ():
+        wanted = set(arguments["roles"])
+        # every role's options on an app host, whichever is asked about: cross-variable checks need the neighbours' defaults
+        for role in (*(HOST_ROLES if wanted & set(HOST_ROLES) else ()), *sorted(wanted - set(HOST_ROLES))):
             found, its_problems = self._options(role, entry_point, task_vars)
             options.update(found)
-            if role in arguments["roles"]:
+            if role in wanted:
                 problems += its_problems
 
         if arguments["playbook"]:
@@ -92,9 +95,13 @@ class ActionModule(ActionBase):
                     values[name] = self._templar.template(task_vars[name])
             except AnsibleError as exc:
                 problems.append(Problem(name, f"cannot be templated: {exc}", "mend the template"))
-        first = task_vars["hostvars"][task_vars["ansible_play_hosts_all"][0]]
-        of_the_play = {name: first[name] for name in playbooks.OF_THE_PLAY & set(names) if name in first}
-        return problems or playbooks.problems(Context(options=values, find=controller_path), playbook, of_the_play)
+        host = task_vars["ansible_play_hosts_all"][0]
+        compared = playbooks.OF_THE_PLAY | (
+            playbooks.OF_EACH_HOST if host != task_vars["inventory_hostname"] else set()
+        )
+        first = task_vars["hostvars"][host]
+        its = {name: first[name] for name in compared & set(names) if name in first}
+        return problems or playbooks.problems(Context(options=values, find=controller_path), playbook, its)
 
     def _options(self, role, entry_point, task_vars):
         """Return the templated and typed options of an entry point of *role*, and what its specification objects to."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 
 SLOTS = ("blue", "green")
+# A third one beside them, which never gets traffic and is there only while something is measured in it.
+TRIAL = "trial"
 
 # useradd(8) allows 32 characters; systemd and nginx file names allow more than this pattern does.
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
@@ -29,6 +31,12 @@ RESERVED_NAMES = frozenset(
     "uucp uuidd var video voice wpa_supplicant www www-data x11".split()
 )
 
+# HAProxy's files and its runtime API, one for all apps of a balancer
+BALANCER = "/etc/haproxy/asgi"
+BALANCER_SOCKET = "/run/haproxy/admin.sock"
+# what HAProxy takes for the name of a server
+SERVER_PATTERN = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
+
 
 def check_name(name: object) -> str:
     """Return *name* if it can name an account, a directory and a systemd unit; raise ValueError if not."""
@@ -46,6 +54,13 @@ def is_name(name: object) -> bool:
     except ValueError:
         return False
     return True
+
+
+def balancer_server(host: object) -> str:
+    """Return what a balancer calls the app host *host* of the inventory; raise ValueError if HAProxy has no such names."""
+    if not isinstance(host, str) or not SERVER_PATTERN.fullmatch(host):
+        raise ValueError(f"{host!r} cannot name a server of HAProxy: letters, digits, and '_', '.', ':' and '-' can")
+    return host
 
 
 def layout(name: str) -> dict[str, object]:
@@ -91,7 +106,16 @@ def layout(name: str) -> dict[str, object]:
         "htpasswd": f"/etc/asgi/{name}/htpasswd",
         "maintenance_page": f"/etc/asgi/{name}/maintenance.html",
         "nginx_site": f"/etc/nginx/conf.d/asgi-{name}.conf",
+        # on a balancer: what HAProxy calls the app, and which files it has of it
+        "balancer": {
+            "backend": f"asgi_{name}",
+            "site": f"{BALANCER}/asgi-{name}.cfg",
+            "ca_bundle": f"/etc/asgi/{name}/balancer-ca.pem",
+        },
         "slots": {slot: _slot(name, slot, home, run, units) for slot in SLOTS},
+        # its settings are gone after a reboot
+        TRIAL: _slot(name, TRIAL, home, run, "/run/systemd/system"),
+        "trial_proxy_unit": f"asgi-trial-{name}.service",
     }
 
 

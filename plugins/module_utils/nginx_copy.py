@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Callable
 
-from ansible_collections.asgi.deploy.plugins.module_utils.files import write_text
-from ansible_collections.asgi.deploy.plugins.module_utils.nginx_site import readable, relocate
+from ansible_collections.asgi.deploy.plugins.module_utils.checked_files import copy_configuration
+from ansible_collections.asgi.deploy.plugins.module_utils.nginx_site import readable
 
 
 def try_copy(
@@ -30,36 +29,9 @@ def try_copy(
         "/var/run/nginx.pid": str(pid),
     }
 
-    # A link that leads nowhere is left out; should nginx care, then the reload says so.
-    shutil.copytree(configuration, copy, ignore_dangling_symlinks=True)
     for each in [logs, *logs.rglob("*/")]:
         if each.is_dir():
             (its_logs / each.relative_to(logs)).mkdir(parents=True, exist_ok=True)
-    for each in copy.rglob("*"):
-        if each.is_file():
-            _relocate_file(each, moves)
-    for path, text in changes.items():
-        put(copy / path.relative_to(configuration), text and relocate(text.encode(), moves).decode())
-
+    copy_configuration(configuration, copy, moves, changes)
     status, out, err = run_command([nginx, "-t", "-c", str(copy / "nginx.conf")])
     return status, readable(err or out, moves)
-
-
-def is_there(path: Path) -> bool:
-    """Return whether *path* is something, be it a link that leads nowhere."""
-    return path.is_symlink() or path.exists()
-
-
-def put(path: Path, text: str | None) -> None:
-    """Make *text* the content of *path*; without one, remove it."""
-    if text is not None:
-        write_text(str(path), text)
-    elif is_there(path):
-        path.unlink()
-
-
-def _relocate_file(path: Path, moves: dict) -> None:
-    content = path.read_bytes()
-    moved = relocate(content, moves)
-    if moved != content:
-        path.write_bytes(moved)

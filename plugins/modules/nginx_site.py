@@ -104,9 +104,7 @@ reloaded:
   returned: success
 """
 
-import contextlib
 import hashlib
-import os
 import re
 import tempfile
 import time
@@ -114,6 +112,13 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils import nginx_site as decide
+from ansible_collections.asgi.deploy.plugins.module_utils.checked_files import (
+    CheckedFiles,
+    Refused,
+    difference,
+    is_there,
+)
+from ansible_collections.asgi.deploy.plugins.module_utils.daemon_files import conffile_digest
 from ansible_collections.asgi.deploy.plugins.module_utils.files import (
     Locked,
     locked,
@@ -121,7 +126,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.files import (
     read_text,
     replace_link,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils.nginx_copy import is_there, put, try_copy
+from ansible_collections.asgi.deploy.plugins.module_utils.nginx_copy import try_copy
 from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
 
 CONFIGURATION = Path("/etc/nginx")
@@ -131,9 +136,8 @@ DEFAULT_SITE = CONFIGURATION / "sites-available/default"
 LOGS = Path("/var/log/nginx")
 ERROR_LOG = LOGS / "error.log"
 
-# Both vanish at a reboot, and rightly: nginx reads everything when it starts.
-CHANGED = Path("/run/asgi-nginx.changed")  # its mtime: when something was about to be written
-LOADED = Path("/run/asgi-nginx.loaded")  # its mtime: just before a reload that nginx then carried out
+CHANGED = Path("/run/asgi-nginx.changed")
+LOADED = Path("/run/asgi-nginx.loaded")
 
 LOCK = "/run/asgi-nginx.lock"  # nginx is one for all apps of a host
 
@@ -141,19 +145,13 @@ RELOAD_SECONDS = 30
 FAULT_SECONDS = 5  # nginx tries for 2.5 s to listen on a port
 
 
-class Refused(Exception):
-    """The module cannot go on; the message says why and what to do."""
-
-
-class Site:
+class Site(CheckedFiles):
     def __init__(self, module: AnsibleModule) -> None:
-        self.module = module
         self.nginx = module.get_bin_path("nginx", opt_dirs=["/usr/sbin"])
-        self.service = self._service()
-        self.wanted = {SITES / name: text for name, text in module.params["files"].items()}
-        self.wanted.update(dict.fromkeys(self._unneeded()))
-        self.before = {path: read_text(str(path)) for path in self.wanted}
-        self.changes = {path: text for path, text in self.wanted.items() if text != self.before[path]}
+        wanted = {SITES / name: text for name, text in module.params["files"].items()}
+        if module.params["prune"]:
+            wanted.update(dict.fromkeys(_unneeded(wanted)))
+        super().__init__(module, "nginx.service", wanted, CHANGED, LOADED)
         try:
             self.drops_default = decide.removes_default(
                 module.params["default_site"],
@@ -169,25 +167,6 @@ class Site:
     def changes_files(self) -> bool:
         return bool(self.changes) or self.drops_default
 
-    def _service(self) -> decide.Service:
-        _status, out, _err = self.module.run_command(
-            [
-                "systemctl",
-                "show",
-                "--timestamp=us+utc",
-                "--property=ActiveState,MainPID,InactiveExitTimestamp",
-                "nginx.service",
-            ]
-        )
-        return decide.parse_service(out)
-
-    def _unneeded(self) -> list[Path]:
-        if not self.module.params["prune"]:
-            return []
-        there = {path: read_text(str(path)) for path in SITES.glob("asgi-*.conf")}
-        after = {path.name: text for path, text in {**there, **self.wanted}.items() if text is not None}
-        return [SITES / name for name in decide.unneeded(after)]
-
     def _default_untouched(self) -> bool:
         if self.module.params["default_site"] != "remove_untouched" or not DEFAULT_LINK.is_symlink():
             return False
@@ -200,46 +179,7 @@ class Site:
             digest = hashlib.md5(DEFAULT_SITE.read_bytes(), usedforsecurity=False).hexdigest()
         except OSError:
             return False
-        return digest == decide.conffile_digest(out, str(DEFAULT_SITE))
-
-    def refuse_held_ports(self) -> None:
-        """Refuse if another program than nginx.service listens on one of the ports."""
-        sockets: dict[int, set] = {}
-        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-            for port, inodes in decide.listening_sockets(read_text(table) or "").items():
-                sockets.setdefault(port, set()).update(inodes)
-        for port in self.module.params["ports"]:
-            if port not in sockets:
-                continue
-            holders = _holders(sockets[port])
-            if holders and not (self.service.main_pid and self.service.main_pid in holders):
-                pid, program = min(holders.items())
-                raise Refused(
-                    f"port {port} of this host is held by {program} (process {pid}), not by nginx.service: "
-                    f"stop that program, or choose another port"
-                )
-
-    def refuse_disagreement(self) -> None:
-        """Refuse to change what holds for a port while somebody else's site listens there."""
-        for path, text in self.changes.items():
-            differences = decide.disagreements(self.before[path] or "", text or "")
-            if not differences or self.module.params["change_port"]:
-                continue
-            port = decide.agreement(text)[0]
-            others = [
-                str(other)
-                for other in sorted(SITES.glob("*.conf"))
-                # "asgi-0..." are no sites but what they share
-                if other not in self.wanted
-                and not other.name.startswith("asgi-0")
-                and decide.listens_on(read_text(str(other)) or "", port)
-            ]
-            if others:
-                raise Refused(
-                    f"all sites of port {port} have to agree, and there, {' and '.join(differences)} "
-                    f"(asgi_proxy_{differences[0].split()[0]}), as {' and '.join(others)} wants it: give this one the same, or "
-                    f"another port, or change all of them, with -e '{{\"asgi_proxy_change_port\": true}}' this once"
-                )
+        return digest == conffile_digest(out, str(DEFAULT_SITE))
 
     def refuse_what_nginx_refuses(self) -> None:
         """Have nginx test a copy of its configuration with the changes made; refuse if it does not like them."""
@@ -261,27 +201,30 @@ class Site:
         for warning in decide.warnings(said):
             self.module.warn(f"nginx: {warning}")
 
+    def others_on(self, port: int) -> list:
+        """Return the sites of others that listen on *port*."""
+        return [
+            str(other)
+            for other in sorted(SITES.glob("*.conf"))
+            # "asgi-0..." are no sites but what they share
+            if other not in self.wanted
+            and not other.name.startswith("asgi-0")
+            and decide.listens_on(read_text(str(other)) or "", port)
+        ]
+
     def write(self) -> None:
         if not SITES.is_dir():
             raise Refused(f"{SITES} does not exist: is Debian's nginx package installed?")
-        _touch(CHANGED, time.time())
         # first, so that no crash leaves two default servers, with which nginx could not start
         if self.drops_default:
+            self.note_change()
             DEFAULT_LINK.unlink()
-        for path, text in self.changes.items():
-            put(path, text)
+        super().write()
 
     def restore(self) -> None:
-        _touch(CHANGED, time.time())
-        for path in self.changes:
-            put(path, self.before[path])
+        super().restore()
         if self.drops_default:
             replace_link(str(DEFAULT_LINK), self.default_target)
-
-    def has_unloaded_changes(self) -> bool:
-        paths = [*self.wanted, *map(Path, self.module.params["watch"])]
-        changed = [stamp for path in paths for stamp in _change_times(path)] + [_modified(CHANGED)]
-        return decide.not_loaded(changed, [self.service.starting_since, _modified(LOADED)])
 
     def reload(self) -> None:
         """Have nginx load what is on the disk; refuse, with the former files back, if it does not."""
@@ -305,36 +248,17 @@ class Site:
                 said = "\n".join(dict.fromkeys(faults)) or f"{ERROR_LOG} does not say why"
                 raise Refused(f"nginx did not load the files, and the former ones are back: {said}")
             time.sleep(0.02)
-        _touch(LOADED, asked)
+        self.note_loaded(asked)
 
     def diff(self) -> list:
-        shown = [_difference(path, self.before[path] or "", text or "") for path, text in sorted(self.changes.items())]
-        if self.drops_default:
-            shown.append(_difference(DEFAULT_LINK, f"-> {self.default_target}\n", ""))
-        return shown
+        dropped = [difference(DEFAULT_LINK, f"-> {self.default_target}\n", "")] if self.drops_default else []
+        return super().diff() + dropped
 
 
-def _difference(path, before, after):
-    return {"before_header": str(path), "after_header": str(path), "before": before, "after": after}
-
-
-def _touch(path, when):
-    path.touch()
-    os.utime(path, (when, when))
-
-
-def _modified(path):
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _change_times(path):
-    """Yield when *path* was last changed, and if it is a link, when what it leads to was."""
-    for look in (path.lstat, path.stat):
-        with contextlib.suppress(OSError):
-            yield look().st_ctime
+def _unneeded(wanted):
+    there = {path: read_text(str(path)) for path in SITES.glob("asgi-*.conf")}
+    after = {path.name: text for path, text in {**there, **wanted}.items() if text is not None}
+    return [SITES / name for name in decide.unneeded(after)]
 
 
 def _size(path):
@@ -353,21 +277,6 @@ def _tail(path, offset):
         return ""
 
 
-def _processes():
-    return (each for each in Path("/proc").iterdir() if each.name.isdigit())
-
-
-def _holders(inodes):
-    """Return the names, by process id, of the processes that hold one of the sockets *inodes*."""
-    links = {f"socket:[{inode}]" for inode in inodes}
-    found = {}
-    for process in _processes():
-        with contextlib.suppress(OSError):
-            if any(read_link(str(each)) in links for each in (process / "fd").iterdir()):
-                found[int(process.name)] = (read_text(str(process / "comm")) or "?").strip()
-    return found
-
-
 def run(module: AnsibleModule) -> dict:
     for name, text in module.params["files"].items():
         if Path(name).name != name or not name.endswith(".conf") or name.startswith("."):
@@ -378,8 +287,9 @@ def run(module: AnsibleModule) -> dict:
     watched = all(Path(path).exists() for path in module.params["watch"])
 
     if site.changes_files or not site.service.running:
-        site.refuse_held_ports()
-    site.refuse_disagreement()
+        site.refuse_held_ports(module.params["ports"])
+    if not module.params["change_port"]:
+        site.refuse_disagreement(site.others_on, "asgi_proxy")
     if site.changes_files and site.nginx and (watched or not module.check_mode):
         site.refuse_what_nginx_refuses()
     if not site.nginx and not module.check_mode and any(text is not None for text in site.wanted.values()):
@@ -387,7 +297,7 @@ def run(module: AnsibleModule) -> dict:
 
     if site.changes_files and not module.check_mode:
         site.write()
-    reloads = site.service.running and (site.changes_files or site.has_unloaded_changes())
+    reloads = site.service.running and (site.changes_files or site.has_unloaded_changes(module.params["watch"]))
     if reloads and not module.check_mode:
         site.reload()
     return {

@@ -20,7 +20,7 @@ options:
     description: Roles whose variables are checked. What they are checked against may belong to the other roles.
     type: list
     elements: str
-    choices: [asgi_app, asgi_server, asgi_proxy]
+    choices: [asgi_app, asgi_server, asgi_proxy, asgi_balancer]
     default: [asgi_app, asgi_server, asgi_proxy]
   entry_point:
     description:
@@ -31,7 +31,7 @@ options:
   playbook:
     description: Playbook of this collection whose own variables, such as C(asgi_deploy_batches), are checked, too.
     type: str
-    choices: [deploy, reload, rollback, status]
+    choices: [deploy, reload, rollback, maintain, status]
 attributes:
   check_mode:
     description: Checks in any case.

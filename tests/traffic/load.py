@@ -64,18 +64,19 @@ class Shape:
 
 @dataclass(frozen=True)
 class Address:
-    """Where the site is: a port of this computer, and the name that it goes by."""
+    """Where the site is: a port, of this computer unless it says otherwise, and the name that it goes by."""
 
     port: int
     name: str
+    host: str = "127.0.0.1"
 
     async def open(self) -> Streams:
-        return await asyncio.open_connection("127.0.0.1", self.port, ssl=tls(), server_hostname=self.name)
+        return await asyncio.open_connection(self.host, self.port, ssl=tls(), server_hostname=self.name)
 
     def websocket(self, path: str) -> connect:
         return connect(
             f"wss://{self.name}{path}",
-            host="127.0.0.1",
+            host=self.host,
             port=self.port,
             ssl=tls(),
             proxy=None,
@@ -292,9 +293,10 @@ async def run(address: Address, shape: Shape, run_id: str, journal: Journal) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("port", type=int, help="port of this computer that leads to the site")
+    parser.add_argument("port", type=int, help="port that leads to the site")
     parser.add_argument("name", help="server name of the site")
     parser.add_argument("journal", help="file to write the events to")
+    parser.add_argument("--host", default=Address.host, help="whose port that is (default: this computer's)")
     parser.add_argument("--run-id", default="run", help="what the ids of the requests begin with")
     parser.add_argument(
         "--shape", type=json.loads, default={}, help=f"as JSON; by default {json.dumps(asdict(Shape()))}"
@@ -302,7 +304,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     with open(arguments.journal, "w", encoding="utf-8") as file:
-        address = Address(arguments.port, arguments.name)
+        address = Address(arguments.port, arguments.name, arguments.host)
         asyncio.run(run(address, Shape(**arguments.shape), arguments.run_id, Journal(file)))
 
 

@@ -154,7 +154,7 @@ def clients(site: Site, shape: Shape, journal: Path) -> Iterator[None]:
     """Let clients use *site*; *journal* is complete when this is over."""
     address = site.address
     command = [sys.executable, "-m", "traffic.load", str(address.port), address.name, str(journal)]
-    options = ["--run-id", uuid.uuid4().hex[:6], "--shape", json.dumps(asdict(shape))]
+    options = ["--host", address.host, "--run-id", uuid.uuid4().hex[:6], "--shape", json.dumps(asdict(shape))]
     with subprocess.Popen([*command, *options], cwd=Path(load.__file__).parents[1]) as process:
         try:
             yield

@@ -6,22 +6,26 @@
 from __future__ import annotations
 
 import re
-import stat
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from ipaddress import ip_network
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils import certificate as certificates
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.edge import (
+    address_problems,
+    hsts_problems,
+    name_problems,
+    network,
+    port_problems,
+    read_file,
+    repeated,
+    tls_problems,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.keepalive import keepalive_order
 from ansible_collections.asgi.deploy.plugins.plugin_utils.nginx import quote
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
 from ansible_collections.asgi.deploy.plugins.plugin_utils.site_plan import encloses, settings_of
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-SERVER_NAME = re.compile(rf"(?:\*\.{_LABEL}\.)?{_LABEL}(?:\.{_LABEL})*")
-SERVER_NAME_LIMIT = 253
 SIZE = re.compile(r"\d{1,9}[kKmMgG]?")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#%&'*+.^_`|~-]+")
 STATIC_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]*")
@@ -35,8 +39,6 @@ USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 # what openssl passwd makes; a number of rounds may be said
 PASSWORD_HASH = re.compile(r"\$(?:[56]\$(?:rounds=(?P<rounds>\d+)\$)?|apr1\$)[A-Za-z0-9./]{1,16}\$[A-Za-z0-9./]{4,86}")
 ROUNDS_LIMIT = 20000
-HSTS_PRELOAD_AGE = 31536000
-VAULT_HEADER = b"$ANSIBLE_VAULT;"
 
 AT_LEAST = {
     "asgi_proxy_upstream_keepalive": 1,
@@ -60,19 +62,19 @@ def problems(context: Context) -> list[Problem]:
     return [
         *_server_name_problems("asgi_proxy_server_names", options["asgi_proxy_server_names"]),
         *_redirect_name_problems(options),
-        *_port_problems(options),
+        *port_problems(options, "asgi_proxy"),
         *_balancer_problems(options),
         *_number_problems(options),
         *keepalive_order(options),
         *_header_problems(options["asgi_proxy_headers"]),
-        *_hsts_problems(options),
+        *hsts_problems(options, "asgi_proxy"),
         *_static_problems(options["asgi_proxy_static"]),
         *_location_problems(options),
         *_probe_problems(options),
         *_user_problems(options),
         *_maintenance_problems(context),
         *_stapling_problems(options),
-        *_tls_problems(context, datetime.now(UTC)),
+        *tls_problems(context, "asgi_proxy", certificate_names(options), datetime.now(UTC)),
         *_acme_problems(context),
     ]
 
@@ -86,12 +88,12 @@ def certificate_names(options: dict[str, Any]) -> list[str]:
 def _server_name_problems(variable: str, names: list[str]) -> Iterator[Problem]:
     if not names:
         yield Problem(variable, "is empty", "list the DNS names that clients use, such as app.example.org")
-    yield from _name_problems(variable, names)
+    yield from name_problems(variable, names)
 
 
 def _redirect_name_problems(options: dict[str, Any]) -> Iterator[Problem]:
     variable, names = "asgi_proxy_redirect_names", options["asgi_proxy_redirect_names"]
-    yield from _name_problems(variable, names)
+    yield from name_problems(variable, names)
     served = options["asgi_proxy_server_names"]
     for name in sorted(set(names) & set(served)):
         yield Problem(variable, f"holds {name!r}, as does asgi_proxy_server_names", "list it in one of them")
@@ -103,38 +105,11 @@ def _redirect_name_problems(options: dict[str, Any]) -> Iterator[Problem]:
         )
 
 
-def _name_problems(variable: str, names: list[str]) -> Iterator[Problem]:
-    for name in names:
-        if not SERVER_NAME.fullmatch(name) or len(name) > SERVER_NAME_LIMIT:
-            yield Problem(
-                variable,
-                f"holds {name!r}, which is not a DNS name",
-                "write it in lower case, without scheme, port and path, such as app.example.org or *.example.org",
-            )
-        elif name.rpartition(".")[2].isdigit():
-            yield Problem(
-                variable,
-                f"holds {name!r}, which is an address",
-                "give a DNS name: clients send no address in the TLS handshake, so no site can be chosen by it",
-            )
-    for name in _repeated(names):
-        yield Problem(variable, f"holds {name!r} more than once", "list it once")
-
-
-def _port_problems(options: dict[str, Any]) -> Iterator[Problem]:
-    http, https = options["asgi_proxy_http_port"], options["asgi_proxy_https_port"]
-    for variable in ("asgi_proxy_http_port", "asgi_proxy_https_port"):
-        if not 1 <= options[variable] <= 65535:
-            yield Problem(variable, f"is {options[variable]}", "a port is 1 to 65535")
-    if http == https:
-        yield Problem("asgi_proxy_http_port", f"is {http}, as is asgi_proxy_https_port", "give each a port of its own")
-
-
 def _balancer_problems(options: dict[str, Any]) -> Iterator[Problem]:
     variable = "asgi_proxy_trusted"
-    yield from _address_problems(variable, options[variable])
+    yield from address_problems(variable, options[variable])
     for address in options[variable]:
-        if _network(address) and _network(address).prefixlen == 0:
+        if network(address) and network(address).prefixlen == 0:
             yield Problem(variable, f"holds {address!r}, which is everybody", "list the addresses of the balancers")
     if not options["asgi_proxy_proxy_protocol"]:
         return
@@ -150,25 +125,6 @@ def _balancer_problems(options: dict[str, Any]) -> Iterator[Problem]:
             "is true, as is asgi_proxy_proxy_protocol, which UDP does not have",
             "set one of them to false",
         )
-
-
-def _network(address: str):
-    """Return the network that *address* names, None if it names none. The bits beyond the mask do not matter to nginx."""
-    try:
-        return ip_network(address, strict=False)
-    except ValueError:
-        return None
-
-
-def _address_problems(variable: str, addresses: Iterable[str], where: str = "") -> Iterator[Problem]:
-    for address in addresses:
-        # a mask written as an address is one for Python, and none for nginx
-        if not _network(address) or "." in address.partition("/")[2]:
-            yield Problem(
-                variable,
-                f"{where}holds {address!r}, which is neither an address nor a network",
-                "write it such as 192.0.2.7, 10.1.0.0/24 or 2001:db8::/32",
-            )
 
 
 def _number_problems(options: dict[str, Any]) -> Iterator[Problem]:
@@ -189,19 +145,6 @@ def _number_problems(options: dict[str, Any]) -> Iterator[Problem]:
         )
 
 
-def _hsts_problems(options: dict[str, Any]) -> Iterator[Problem]:
-    age = options["asgi_proxy_hsts_max_age"]
-    if not options["asgi_proxy_hsts_preload"]:
-        return
-    if not options["asgi_proxy_hsts_include_subdomains"] or age < HSTS_PRELOAD_AGE:
-        yield Problem(
-            "asgi_proxy_hsts_preload",
-            "is true, and browsers' list does not take the name like this",
-            f"set asgi_proxy_hsts_include_subdomains to true and asgi_proxy_hsts_max_age to {HSTS_PRELOAD_AGE} or more, "
-            f"or leave it out",
-        )
-
-
 def _header_problems(headers: dict[Any, Any]) -> Iterator[Problem]:
     variable = "asgi_proxy_headers"
     for name, value in headers.items():
@@ -219,7 +162,7 @@ def _header_problems(headers: dict[Any, Any]) -> Iterator[Problem]:
     lowered = [str(name).lower() for name in headers]
     if "strict-transport-security" in lowered:
         yield Problem(variable, "holds Strict-Transport-Security", "set asgi_proxy_hsts_max_age instead")
-    for name in _repeated(lowered):
+    for name in repeated(lowered):
         yield Problem(variable, f"holds {name!r} more than once, in different case", "give it once")
 
 
@@ -251,7 +194,7 @@ def _static_problems(entries: list[dict[str, Any]]) -> Iterator[Problem]:
             )
         if entry.get("max_age", 0) < 0:
             yield Problem(variable, f"has the max_age {entry['max_age']} for {url!r}", "it is 0 or more")
-    for url in _repeated(entry["url"] for entry in entries):
+    for url in repeated(entry["url"] for entry in entries):
         yield Problem(variable, f"has the url {url!r} more than once", "give each url one path")
 
 
@@ -273,7 +216,7 @@ def _location_problems(options: dict[str, Any]) -> Iterator[Problem]:
         if entry.get("burst") is not None and not entry.get("rate"):
             yield Problem(variable, f"{where}a burst and no rate", "give it the rate as well, or take the burst out")
         for name in ("allow", "deny"):
-            yield from _address_problems(variable, entry.get(name) or [], f"{where}an entry of {name} and ")
+            yield from address_problems(variable, entry.get(name) or [], f"{where}an entry of {name} and ")
         if entry.get("basic_auth"):
             yield from _quotable(variable, f"{where}a basic_auth", entry["basic_auth"])
             if not options["asgi_proxy_users"]:
@@ -287,7 +230,7 @@ def _location_problems(options: dict[str, Any]) -> Iterator[Problem]:
                     f"application",
                     "take it out, or give those files another url",
                 )
-    for url, _exact in _repeated((entry["url"], bool(entry.get("exact"))) for entry in locations):
+    for url, _exact in repeated((entry["url"], bool(entry.get("exact"))) for entry in locations):
         yield Problem(variable, f"has the url {url!r} more than once", "give each url one location")
 
 
@@ -356,7 +299,7 @@ def _user_problems(options: dict[str, Any]) -> Iterator[Problem]:
 
 def _maintenance_problems(context: Context) -> Iterator[Problem]:
     options = context.options
-    yield from _address_problems("asgi_proxy_maintenance_allow", options["asgi_proxy_maintenance_allow"])
+    yield from address_problems("asgi_proxy_maintenance_allow", options["asgi_proxy_maintenance_allow"])
     page = options.get("asgi_proxy_maintenance_page")
     if page is not None:
         path = context.find(page)
@@ -391,42 +334,6 @@ def _plain_segments(path: str) -> bool:
     return all(STATIC_SEGMENT.fullmatch(segment) for segment in path.split("/"))
 
 
-def _tls_problems(context: Context, now: datetime) -> Iterator[Problem]:
-    options = context.options
-    given = {
-        part: [form for form in (f"asgi_proxy_tls_{part}", f"asgi_proxy_tls_{part}_content") if options.get(form)]
-        for part in ("certificate", "key")
-    }
-    if options["asgi_proxy_tls_provider"] != "provided":
-        for forms in given.values():
-            for form in forms:
-                yield Problem(
-                    form,
-                    f"is set, and asgi_proxy_tls_provider is {options['asgi_proxy_tls_provider']!r}, which ignores it",
-                    "set asgi_proxy_tls_provider to 'provided', or take it out",
-                )
-        return
-
-    texts = {}
-    for part, forms in given.items():
-        file, content = f"asgi_proxy_tls_{part}", f"asgi_proxy_tls_{part}_content"
-        if len(forms) != 1:
-            fault = "and its text are both set" if forms else f"is not set, and neither is {content}"
-            yield Problem(
-                file, fault, f"asgi_proxy_tls_provider is 'provided': set exactly one of {file} and {content}"
-            )
-        elif forms == [content]:
-            texts[part] = options[content].encode()
-        else:
-            read, objections = _read(context, file, secret=part == "key")
-            yield from objections
-            if read is not None:
-                texts[part] = read
-    if len(texts) == 2:
-        for fault in certificates.faults(texts["certificate"], texts["key"], certificate_names(options), now):
-            yield Problem(given[fault.part][0], fault.fault, fault.remedy)
-
-
 def _acme_problems(context: Context) -> Iterator[Problem]:
     options = context.options
     provider, extra = options["asgi_proxy_tls_provider"], options["asgi_proxy_acme_extra_names"]
@@ -439,7 +346,7 @@ def _acme_problems(context: Context) -> Iterator[Problem]:
             )
         return
 
-    yield from _name_problems("asgi_proxy_acme_extra_names", extra)
+    yield from name_problems("asgi_proxy_acme_extra_names", extra)
     for variable in ("asgi_proxy_server_names", "asgi_proxy_redirect_names"):
         for name in sorted(set(extra) & set(options[variable])):
             yield Problem("asgi_proxy_acme_extra_names", f"holds {name!r}, as does {variable}", "list it once")
@@ -468,7 +375,7 @@ def _acme_problems(context: Context) -> Iterator[Problem]:
         yield Problem("asgi_proxy_acme_mail", f"is {mail!r}", "give one mail address such as admin@example.org")
     yield from _eab_problems(options)
     if options.get("asgi_proxy_acme_ca_bundle") is not None:
-        text, objections = _read(context, "asgi_proxy_acme_ca_bundle", secret=False)
+        text, objections = read_file(context, "asgi_proxy_acme_ca_bundle", secret=False)
         yield from objections
         for fault in certificates.bundle_faults(text) if text is not None else ():
             yield Problem("asgi_proxy_acme_ca_bundle", fault.fault, fault.remedy)
@@ -488,32 +395,3 @@ def _eab_problems(options: dict[str, Any]) -> Iterator[Problem]:
         yield Problem(
             key, "is not base64url", "give the key as the operator of the server did: letters, digits, - and _"
         )
-
-
-def _read(context: Context, variable: str, secret: bool) -> tuple[bytes | None, list[Problem]]:
-    """Return the content of the controller's file that *variable* names, and the objections to that file."""
-    path = context.find(context.options[variable])
-    try:
-        mode = path.stat().st_mode
-        text = path.read_bytes()
-    except OSError as exc:
-        return None, [
-            Problem(variable, f"is {str(path)!r}: {exc.strerror}", "name a file on the controller that you can read")
-        ]
-    if text.startswith(VAULT_HEADER):
-        remedy = (
-            f"unset it and set {variable}_content to \"{{{{ lookup('ansible.builtin.file', '{path}') }}}}\", which "
-            f"decrypts it"
-            if variable.startswith("asgi_proxy_tls_")
-            else f"ansible-vault decrypt {path}: authorities are no secret"
-        )
-        return None, [Problem(variable, f"is {str(path)!r}, which ansible-vault encrypted", remedy)]
-    if secret and mode & stat.S_IROTH:
-        return text, [
-            Problem(variable, f"is {str(path)!r}, which everybody on the controller can read", f"chmod 600 {path}")
-        ]
-    return text, []
-
-
-def _repeated(values: Iterable[Any]) -> list[Any]:
-    return [value for value, count in Counter(values).items() if count > 1]

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import RESERVED_NAMES, layout, release_paths
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import (
+    RESERVED_NAMES,
+    balancer_server,
+    layout,
+    release_paths,
+)
 
 
 def test_everything_is_named_after_the_app():
@@ -16,6 +21,7 @@ def test_everything_is_named_after_the_app():
     assert paths["slots"]["green"]["service_unit"] == "web-shop@green.service"
     assert paths["slots"]["green"]["socket"] == "/run/web-shop/green.sock"
     assert paths["live_pem"] == "/etc/asgi/web-shop/tls/live.pem"
+    assert paths["balancer"]["backend"] == "asgi_web-shop"
     assert paths["acme"]["lineage"] == "asgi-web-shop"
     assert release_paths("web-shop", "r1")["python"] == "/srv/web-shop/releases/r1/.venv/bin/python"
 
@@ -26,7 +32,7 @@ def test_two_apps_share_no_path():
 
     shared = leaves(layout("one")) & leaves(layout("two"))
 
-    assert shared == {"blue", "green"}  # the slots' names, which are no paths
+    assert shared == {"blue", "green", "trial"}  # the slots' names, which are no paths
 
 
 @pytest.mark.parametrize("name", ["a", "hello", "web-shop", "web_shop2", "a" * 32])
@@ -66,3 +72,14 @@ def test_names_that_are_not_safe(name):
 def test_names_of_the_operating_system(name):
     with pytest.raises(ValueError, match="cannot name an app"):
         layout(name)
+
+
+@pytest.mark.parametrize("host", ["web1", "web1.example.com", "web_1-a", "2001:db8::1"])
+def test_hosts_that_a_balancer_can_name(host):
+    assert balancer_server(host) == host
+
+
+@pytest.mark.parametrize("host", ["", "web 1", "web/1", "web;1", "web\n", "wéb", "a" * 256, None, 1])
+def test_hosts_that_a_balancer_cannot_name(host):
+    with pytest.raises(ValueError, match="cannot name a server"):
+        balancer_server(host)

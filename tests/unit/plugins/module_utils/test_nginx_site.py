@@ -10,60 +10,6 @@ MOVES = {"/etc/nginx/": "/tmp/t/etc/", "/var/log/nginx/": "/tmp/t/log/", "/run/n
 
 
 @pytest.mark.parametrize(
-    ("text", "running", "pid", "since"),
-    [
-        (
-            "ActiveState=active\nMainPID=42\nInactiveExitTimestamp=Sat 2026-11-21 00:10:00.250000 UTC\n",
-            True,
-            42,
-            1795219800.25,
-        ),
-        (
-            "ActiveState=reloading\nMainPID=7\nInactiveExitTimestamp=Sat 2026-11-21 00:10:00 UTC\n",
-            True,
-            7,
-            1795219800.0,
-        ),
-        ("ActiveState=inactive\nMainPID=0\nInactiveExitTimestamp=\n", False, 0, 0.0),
-        ("ActiveState=failed\nMainPID=0\nInactiveExitTimestamp=n/a\n", False, 0, 0.0),
-        ("", False, 0, 0.0),
-    ],
-)
-def test_parse_service(text, running, pid, since):
-    assert decide.parse_service(text) == (running, pid, since)
-
-
-@pytest.mark.parametrize(
-    ("changed", "loaded", "expected"),
-    [
-        ([], [], False),
-        ([10.0], [0.0, 20.0], False),
-        ([10.0, 30.0], [0.0, 20.0], True),
-        ([10.0], [20.0, 0.0], False),
-        ([20.0], [20.0], False),
-    ],
-)
-def test_not_loaded(changed, loaded, expected):
-    assert decide.not_loaded(changed, loaded) is expected
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b"include /etc/nginx/conf.d/*.conf;", b"include /tmp/t/etc/conf.d/*.conf;"),
-        (b'include "/etc/nginx/mime.types";', b'include "/tmp/t/etc/mime.types";'),
-        (b"root /srv/etc/nginx/html;", b"root /srv/etc/nginx/html;"),
-        (b"include modules/etc/nginx/x;", b"include modules/etc/nginx/x;"),
-        (b"pid /run/nginx.pid;", b"pid /tmp/t/nginx.pid;"),
-        (b"access_log /var/log/nginx/a.log;\n# \xff", b"access_log /tmp/t/log/a.log;\n# \xff"),
-        (b"/etc/nginx/a /etc/nginx/b", b"/tmp/t/etc/a /tmp/t/etc/b"),
-    ],
-)
-def test_relocate(content, expected):
-    assert decide.relocate(content, MOVES) == expected
-
-
-@pytest.mark.parametrize(
     ("output", "expected"),
     [
         (
@@ -101,24 +47,6 @@ def test_warnings_are_told_once():
     assert decide.warnings(output) == ["one", "two"]
 
 
-def test_listening_sockets():
-    text = (
-        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-        "   0: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0\n"
-        "   1: 0100007F:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100 0\n"
-        "   2: 0100007F:01BB 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0\n"
-        "   3: short\n"
-    )
-    assert decide.listening_sockets(text) == {80: {"4711", "4712"}}
-    assert decide.listening_sockets("") == {}
-
-
-def test_conffile_digest():
-    text = "\n /etc/nginx/nginx.conf aaa\n /etc/nginx/sites-available/default bbb obsolete\n"
-    assert decide.conffile_digest(text, "/etc/nginx/sites-available/default") == "bbb"
-    assert decide.conffile_digest(text, "/etc/nginx/sites-available") is None
-
-
 @pytest.mark.parametrize(
     ("policy", "present", "is_link", "untouched", "expected"),
     [
@@ -138,29 +66,6 @@ def test_removes_default(policy, present, is_link, untouched, expected):
     else:
         with pytest.raises(ValueError, match=expected):
             decide.removes_default(policy, present, is_link, untouched)
-
-
-AGREED = "# x\n# Agreed on port 8443: ipv6=true tls_profile=modern\nserver {\n"
-
-
-def test_agreement():
-    assert decide.agreement(AGREED) == (8443, {"ipv6": "true", "tls_profile": "modern"})
-    assert decide.agreement("server {}") == (0, {})
-
-
-@pytest.mark.parametrize(
-    ("before", "expected"),
-    [
-        (AGREED, []),
-        ("", []),
-        (AGREED.replace("modern", "intermediate"), ["tls_profile is intermediate and not modern"]),
-        # what an older version did not say, nobody has disagreed with
-        (AGREED.replace(" tls_profile=modern", ""), []),
-        (AGREED.replace("ipv6=true", "ipv6=false old=1"), ["ipv6 is false and not true"]),
-    ],
-)
-def test_disagreements(before, expected):
-    assert decide.disagreements(before, AGREED) == expected
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils import checked_files
 from ansible_collections.asgi.deploy.plugins.modules import nginx_site as module
 
 MASTER = 4711
@@ -264,8 +265,8 @@ def test_what_no_app_needs_goes_with_the_site(host, monkeypatch):
     for name in ("asgi-00-shared", "asgi-01-default-443", "asgi-01-default-8443", "zz-somebody"):
         (sites / f"{name}.conf").write_text("shared\n")
     written = []
-    put = module.put
-    monkeypatch.setattr(module, "put", lambda path, text: (written.append(path), put(path, text)))
+    put = checked_files.put
+    monkeypatch.setattr(checked_files, "put", lambda path, text: (written.append(path), put(path, text)))
 
     result = host.run(files={"asgi-a.conf": None}, default_site="keep", prune=True)
 

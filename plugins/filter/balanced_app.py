@@ -1,0 +1,56 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Thin door to :func:`plugin_utils.balancer.balanced_app`."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: balanced_app
+short_description: What a balancer has to know of an app
+version_added: 0.2.0
+description:
+  - Picks the hosts of an app from a list of hosts of the inventory, and gathers what a load balancer in front of them has
+    to know. What the inventory does not say has the default of the roles P(asgi.deploy.asgi_proxy#role) and
+    P(asgi.deploy.asgi_server#role).
+positional: _input, hostvars, name
+options:
+  _input:
+    description: Names of hosts of the inventory.
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description: The variables of all hosts, C(hostvars).
+    type: dict
+    required: true
+  name:
+    description: Name of the app (C(asgi_name)).
+    type: str
+    required: true
+author:
+  - the asgi.deploy authors (@asgi-deploy)
+"""
+
+EXAMPLES = r"""
+- name: Show which servers an app has
+  ansible.builtin.debug:
+    msg: "{{ (groups['asgi'] | asgi.deploy.balanced_app(hostvars, 'shop')).servers }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - Under V(servers), for each host of the app, the keys V(name), V(address) and V(port).
+    - The keys V(server_names), V(health_url), V(health_statuses), V(verify), V(server_timeout), V(websocket_timeout) and
+      V(keepalive_timeout) (both in seconds), and lists of hosts that no balancer of this collection could work with,
+      V(trusting_nobody) and V(proxy_protocol).
+  type: dict
+"""
+
+from ansible_collections.asgi.deploy.plugins.plugin_utils.balancer import balanced_app
+
+
+class FilterModule:
+    def filters(self):
+        return {"balanced_app": balanced_app}

@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a balancer has to know of an app, from what the inventory says of the app's hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# Where the inventory does not say it, the roles' defaults hold; a test compares them.
+DEFAULTS = {
+    "asgi_proxy_https_port": 443,
+    "asgi_proxy_redirect_names": [],
+    "asgi_proxy_tls_provider": "selfsigned",
+    "asgi_proxy_proxy_protocol": False,
+    "asgi_proxy_trusted": [],
+    "asgi_proxy_locations": [],
+    "asgi_proxy_read_timeout": 60,
+    "asgi_proxy_websocket_timeout": 3600,
+    "asgi_proxy_client_keepalive_timeout": 65,
+    "asgi_server_probe_path": "/health",
+    "asgi_server_probe_statuses": [200],
+}
+# The app host is to be the one that gives up: it says 504, and HAProxy could only hang up.
+MARGIN_SECONDS = 5
+
+
+def balanced_app(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """Return what a balancer has to know of the app *name*, of which those *hosts* that have it are the servers."""
+    own = {host: hostvars[host] for host in hosts if hostvars[host].get("asgi_name") == name}
+
+    def of(variables: Mapping[str, Any], variable: str) -> Any:
+        return variables.get(variable, DEFAULTS[variable])
+
+    def every(variable: str) -> list[Any]:
+        return [of(variables, variable) for variables in own.values()]
+
+    first = next(iter(own.values()), {})
+    read_timeouts = every("asgi_proxy_read_timeout") + [
+        location["read_timeout"]
+        for locations in every("asgi_proxy_locations")
+        for location in locations
+        if location.get("read_timeout") is not None
+    ]
+    names = [
+        dns_name
+        for variables in own.values()
+        for dns_name in [*variables.get("asgi_proxy_server_names", []), *of(variables, "asgi_proxy_redirect_names")]
+    ]
+    return {
+        "servers": [
+            {"name": host, "address": address_of(host, variables), "port": of(variables, "asgi_proxy_https_port")}
+            for host, variables in own.items()
+        ],
+        "server_names": list(dict.fromkeys(names)),
+        "health_url": first.get("asgi_proxy_health_url", of(first, "asgi_server_probe_path")),
+        "health_statuses": of(first, "asgi_server_probe_statuses"),
+        # with certificates that sign themselves there is nobody to ask
+        "verify": "none" if "selfsigned" in every("asgi_proxy_tls_provider") or not own else "system",
+        "server_timeout": max(read_timeouts, default=DEFAULTS["asgi_proxy_read_timeout"]) + MARGIN_SECONDS,
+        "websocket_timeout": max(
+            every("asgi_proxy_websocket_timeout"), default=DEFAULTS["asgi_proxy_websocket_timeout"]
+        )
+        + MARGIN_SECONDS,
+        "keepalive_timeout": min(
+            every("asgi_proxy_client_keepalive_timeout"), default=DEFAULTS["asgi_proxy_client_keepalive_timeout"]
+        ),
+        # hosts that would not believe a balancer, and hosts that would not understand it
+        "trusting_nobody": [host for host, variables in own.items() if not of(variables, "asgi_proxy_trusted")],
+        "proxy_protocol": [host for host, variables in own.items() if of(variables, "asgi_proxy_proxy_protocol")],
+    }
+
+
+def address_of(host: str, variables: Mapping[str, Any]) -> str:
+    """Return where balancers reach *host*."""
+    return str(variables.get("asgi_balancer_address") or variables.get("ansible_host") or host)
+
+
+def peers(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
+    """Return the addresses of the balancers of the app *name*, in the order of the inventory, each once."""
+    return list(
+        dict.fromkeys(address_of(host, hostvars[host]) for host in hosts if hostvars[host].get("asgi_name") == name)
+    )

@@ -1,0 +1,204 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an argument specification cannot say about the variables of asgi_balancer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from ipaddress import IPv4Interface, ip_address
+from typing import Any
+
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import balancer_server
+from ansible_collections.asgi.deploy.plugins.plugin_utils import certificate as certificates
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.edge import (
+    hsts_problems,
+    name_problems,
+    port_problems,
+    read_file,
+    repeated,
+    tls_problems,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+
+ADDRESS = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+HEALTH_URL = re.compile(r"/[!#-&(-\[\]-~]*")
+PASSWORD = re.compile(r"[A-Za-z0-9]{1,8}")
+INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+# HAProxy closes an idle connection some seconds after it was used last; nginx must not be first, or a request is lost
+KEEPALIVE_LEAST = 30
+
+AT_LEAST = {
+    "asgi_balancer_health_interval": 1,
+    "asgi_balancer_health_fall": 1,
+    "asgi_balancer_health_rise": 1,
+    "asgi_balancer_connect_timeout": 1,
+    "asgi_balancer_server_timeout": 1,
+    "asgi_balancer_websocket_timeout": 1,
+    "asgi_balancer_hsts_max_age": 0,
+}
+SHARED = ("asgi_balancer_virtual_ip", "asgi_balancer_interface", "asgi_balancer_vrrp_password")
+
+
+def problems(context: Context) -> list[Problem]:
+    """Return every objection to the options of asgi_balancer."""
+    # what the inventory says of the hosts, unless the balancer has a word of its own; as in the role's vars
+    app = {f"asgi_balancer_{name}": value for name, value in context.options["asgi_balancer_app"].items()}
+    options = {**app, **context.options}
+    context = replace(context, options=options)
+    return [
+        *_server_problems(options["asgi_balancer_servers"]),
+        *_host_problems(options["asgi_balancer_app"]),
+        *_name_problems(options["asgi_balancer_server_names"]),
+        *port_problems(options, "asgi_balancer"),
+        *_health_problems(options),
+        *(
+            Problem(variable, f"is {options[variable]}", f"it is {least} or more")
+            for variable, least in AT_LEAST.items()
+            if options[variable] < least
+        ),
+        *hsts_problems(options, "asgi_balancer"),
+        *_tls_problems(context),
+        *_verify_problems(context),
+        *_sharing_problems(options),
+    ]
+
+
+def _server_problems(servers: list[dict[str, Any]]) -> Iterator[Problem]:
+    variable = "asgi_balancer_servers"
+    if not servers:
+        yield Problem(
+            variable,
+            "is empty",
+            "give this balancer the asgi_name of an app that hosts of the group asgi have, or say which group with asgi_hosts",
+        )
+    for server in servers:
+        try:
+            balancer_server(server["name"])
+        except ValueError as exc:
+            yield Problem(variable, f"has the name {server['name']!r}: {exc}", "rename that host in the inventory")
+        if not _is_address(server["address"]) and not ADDRESS.fullmatch(server["address"]):
+            remedy = "give an address or a name, as asgi_balancer_address of that host"
+            yield Problem(variable, f"has the address {server['address']!r} for {server['name']!r}", remedy)
+        if not 1 <= server["port"] <= 65535:
+            yield Problem(variable, f"has the port {server['port']} for {server['name']!r}", "a port is 1 to 65535")
+        if server.get("weight") is not None and not 1 <= server["weight"] <= 256:
+            yield Problem(variable, f"has the weight {server['weight']} for {server['name']!r}", "it is 1 to 256")
+    for name in repeated(server["name"] for server in servers):
+        yield Problem(variable, f"has the name {name!r} more than once", "give each server a name of its own")
+    for address, port in repeated((server["address"], server["port"]) for server in servers):
+        yield Problem(variable, f"has {address}:{port} more than once", "list each server once")
+
+
+def _host_problems(app: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the objections to hosts whose nginx would not work with a balancer."""
+    if app.get("trusting_nobody"):
+        yield Problem(
+            "asgi_proxy_trusted",
+            f"is not set for {' and '.join(app['trusting_nobody'])}, whose nginx would take the balancer for the client",
+            "list the addresses of the balancers there",
+        )
+    if app.get("proxy_protocol"):
+        yield Problem(
+            "asgi_proxy_proxy_protocol",
+            f"is true for {' and '.join(app['proxy_protocol'])}, and this balancer speaks HTTPS with nginx",
+            "set it to false there; the client's address comes in X-Forwarded-For",
+        )
+    if app.get("keepalive_timeout", KEEPALIVE_LEAST) < KEEPALIVE_LEAST:
+        yield Problem(
+            "asgi_proxy_client_keepalive_timeout",
+            f"is {app['keepalive_timeout']} for a host of this app, whose nginx would close connections that the balancer is about "
+            f"to use, and lose requests",
+            f"make it {KEEPALIVE_LEAST} or more there",
+        )
+
+
+def _name_problems(names: list[str]) -> Iterator[Problem]:
+    variable = "asgi_balancer_server_names"
+    if not names:
+        yield Problem(variable, "is empty", "list the DNS names that clients use, such as app.example.org")
+    yield from name_problems(variable, names)
+
+
+def _health_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    url, statuses = options["asgi_balancer_health_url"], options["asgi_balancer_health_statuses"]
+    if not HEALTH_URL.fullmatch(url):
+        yield Problem(
+            "asgi_balancer_health_url", f"is {url!r}", "give a path such as /health, without quotes and backslashes"
+        )
+    if not statuses or any(not 100 <= status <= 599 for status in statuses):
+        yield Problem("asgi_balancer_health_statuses", f"is {statuses}", "give HTTP statuses between 100 and 599")
+
+
+def _tls_problems(context: Context) -> Iterator[Problem]:
+    options, variable = context.options, "asgi_balancer_tls_provider"
+    provider = options[variable]
+    if provider == "acme":
+        yield Problem(
+            variable,
+            "is 'acme', and HAProxy cannot answer the ACME server",
+            "have a client of your choice get the certificate (by dns-01, say) and give it with 'provided'",
+        )
+    elif provider not in ("selfsigned", "provided"):
+        yield Problem(variable, f"is {provider!r}", "give 'selfsigned' or 'provided'")
+    else:
+        yield from tls_problems(context, "asgi_balancer", options["asgi_balancer_server_names"], datetime.now(UTC))
+
+
+def _verify_problems(context: Context) -> Iterator[Problem]:
+    variable = "asgi_balancer_verify"
+    if context.options[variable] in ("none", "system"):
+        return
+    text, objections = read_file(context, variable, secret=False)
+    yield from objections
+    for fault in certificates.bundle_faults(text) if text is not None else ():
+        yield Problem(variable, fault.fault, fault.remedy)
+
+
+def _sharing_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the objections to how two balancers share an address."""
+    virtual, interface, password = SHARED
+    for variable in (interface, password):
+        if (virtual in options) != (variable in options):
+            unset, is_set = (variable, virtual) if virtual in options else (virtual, variable)
+            yield Problem(
+                unset, f"is not set, and {is_set} is", f"set {virtual}, {interface} and {password}, or none of them"
+            )
+    if virtual not in options:
+        return
+    if not _is_interface(options[virtual]):
+        remedy = "give an IPv4 address with the length of its network, such as 192.0.2.10/24"
+        yield Problem(virtual, f"is {options[virtual]!r}", remedy)
+    if interface in options and not INTERFACE.fullmatch(options[interface]):
+        yield Problem(interface, f"is {options[interface]!r}", "give the name of an interface, such as eth0")
+    if password in options and not PASSWORD.fullmatch(options[password]):
+        yield Problem(password, "is not 1 to 8 letters and digits", "give such a one, the same to all balancers")
+    if not 1 <= options["asgi_balancer_router_id"] <= 255:
+        yield Problem("asgi_balancer_router_id", f"is {options['asgi_balancer_router_id']}", "it is 1 to 255")
+    peers = options["asgi_balancer_peers"]
+    for peer in peers:
+        if ":" in peer or not _is_address(peer):
+            remedy = "set asgi_balancer_address of that balancer to its address: VRRP looks no names up"
+            yield Problem("asgi_balancer_peers", f"holds {peer!r}, which is no IPv4 address", remedy)
+    if len(set(peers)) < 2:
+        remedy = "put both balancers into the group asgi_balancers with the same asgi_name, each with an asgi_balancer_address"
+        yield Problem("asgi_balancer_peers", f"is {peers}, and it takes two to share an address", remedy)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_interface(text: str) -> bool:
+    try:
+        IPv4Interface(text)
+    except ValueError:
+        return False
+    return re.fullmatch(r".+/\d+", text) is not None

@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils import haproxy_site as decide
+
+SHOP = """#
+# Ansible managed
+#
+# Serves on port 443 with /etc/asgi/shop/tls/live.pem: shop.test *.shop.test
+# Redirects on port 80 to 443: shop.test *.shop.test
+backend asgi_shop
+"""
+TILES = """# Serves on port 443 with /etc/asgi/tiles/tls/live.pem: *.a.shop.test
+# Serves on port 8443 with /etc/asgi/tiles/tls/live.pem: tiles.test
+"""
+SHARED = ["asgi-00-shared.cfg", "asgi-01-http-80.cfg", "asgi-01-https-443.cfg"]
+BOTH = {"asgi-shop.cfg": SHOP, "asgi-tiles.cfg": TILES, **dict.fromkeys(SHARED, "frontend x\n")}
+
+
+def test_what_names_are_looked_up_in():
+    assert decide.composed(BOTH) == {
+        "hosts-80.map": "shop.test 443\n",
+        "suffixes-80.map": ".shop.test 443\n",
+        "hosts-443.map": "shop.test asgi_shop\n",
+        # the longest first
+        "suffixes-443.map": ".a.shop.test asgi_tiles\n.shop.test asgi_shop\n",
+        "certificates-443.list": (
+            "/etc/asgi/shop/tls/live.pem shop.test *.shop.test\n/etc/asgi/tiles/tls/live.pem *.a.shop.test\n"
+        ),
+        "hosts-8443.map": "tiles.test asgi_tiles\n",
+        "suffixes-8443.map": "",
+        "certificates-8443.list": "/etc/asgi/tiles/tls/live.pem tiles.test\n",
+    }
+    assert decide.composed({}) == {}
+
+
+def test_only_apps_have_a_say():
+    assert decide.composed({"asgi-01-https-443.cfg": SHOP, "asgi-shop.cfg.bak": SHOP, "mine.cfg": SHOP}) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("asgi-new.cfg", SHOP.replace("shop.test", "new.test"), []),
+        (
+            "asgi-new.cfg",
+            SHOP.split("# Redirects")[0],
+            ["*.shop.test on port 443 (app shop)", "shop.test on port 443 (app shop)"],
+        ),
+        (
+            "asgi-new.cfg",
+            TILES.replace("a.shop", "shop").replace("tiles.test", "x.test"),
+            ["*.shop.test on port 443 (app shop)"],
+        ),
+        # a port of its own, and an app that changes
+        ("asgi-new.cfg", SHOP.replace("443", "444").replace("80", "81"), []),
+        ("asgi-shop.cfg", SHOP, []),
+    ],
+)
+def test_served_twice(name, text, expected):
+    assert decide.served_twice({**BOTH, name: text}, {name, "asgi-00-shared.cfg"}) == expected
+
+
+def test_apps_on():
+    assert decide.apps_on(BOTH, 443) == ["asgi-shop.cfg", "asgi-tiles.cfg"]
+    assert decide.apps_on(BOTH, 8443) == ["asgi-tiles.cfg"]
+    assert decide.apps_on(BOTH, 81) == []
+
+
+def test_what_no_app_needs():
+    after = {name: text for name, text in BOTH.items() if name != "asgi-shop.cfg"}
+    there = {**after, **decide.composed(BOTH)}
+    assert decide.unneeded(there) == ["asgi-01-http-80.cfg", "hosts-80.map", "suffixes-80.map"]
+
+    del there["asgi-tiles.cfg"]
+    gone = decide.unneeded({**there, "mine.cfg": "", "runtime.py": ""})
+
+    assert gone[-1] == "asgi-00-shared.cfg"
+    assert set(gone) == {*SHARED, *decide.composed(BOTH)}
+    # a frontend before what it looks names up in
+    assert max(gone.index(name) for name in SHARED[1:]) < min(gone.index(name) for name in decide.composed(BOTH))
+    assert decide.unneeded(BOTH) == []
+
+
+SAID = """[NOTICE]   (1263) : haproxy version is 2.6.12
+[WARNING]  (1263) : config : parsing [/tmp/t/etc/asgi-a.cfg:21] : late.
+[WARNING]  (1263) : config : Can't open global server state file '/run/x': No such file or directory
+[WARNING]  (1263) : config : parsing [/tmp/t/etc/asgi-a.cfg:21] : late.
+[ALERT]    (1263) : config : parsing [/tmp/t/etc/asgi-a.cfg:3] : unknown keyword 'x'
+  did you mean y?
+"""
+MOVES = {"/etc/haproxy/asgi/": "/tmp/t/etc/"}
+
+
+def test_what_haproxy_says():
+    assert decide.warnings(SAID, MOVES) == ["parsing [/etc/haproxy/asgi/asgi-a.cfg:21] : late."]
+    lines = decide.readable(SAID, MOVES).splitlines()
+    assert lines[-2:] == ["parsing [/etc/haproxy/asgi/asgi-a.cfg:3] : unknown keyword 'x'", "did you mean y?"]
+    assert "version" not in lines[0]
+    assert decide.readable("", {}) == ""

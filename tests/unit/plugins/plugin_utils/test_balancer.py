@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from ansible_collections.asgi.deploy.plugins.plugin_utils import balancer
+
+ROLES = Path(__file__).resolve().parents[4] / "roles"
+HOSTVARS = {
+    "web1": {"asgi_name": "shop", "ansible_host": "10.0.0.1", "asgi_proxy_server_names": ["shop.test"]},
+    "web2": {
+        "asgi_name": "shop",
+        "ansible_host": "web2.example.com",
+        "asgi_balancer_address": "10.0.0.2",
+        "asgi_proxy_server_names": ["shop.test", "*.shop.test"],
+        "asgi_proxy_redirect_names": ["old.test"],
+        "asgi_proxy_https_port": 8443,
+        "asgi_proxy_trusted": ["10.0.0.9"],
+        "asgi_proxy_locations": [{"url": "/slow", "read_timeout": 600}, {"url": "/b"}],
+    },
+    "web1-tiles": {"asgi_name": "tiles", "ansible_host": "10.0.0.1"},
+    "other": {},
+}
+
+
+def test_the_defaults_are_those_of_the_roles():
+    roles = [yaml.safe_load((ROLES / role / "defaults/main.yml").read_text()) for role in ("asgi_proxy", "asgi_server")]
+    found = {**roles[0], **roles[1]}
+    assert {name: found[name] for name in balancer.DEFAULTS} == balancer.DEFAULTS
+
+
+def test_what_the_inventory_says_of_an_app():
+    app = balancer.balanced_app(HOSTVARS, HOSTVARS, "shop")
+
+    assert app["servers"] == [
+        {"name": "web1", "address": "10.0.0.1", "port": 443},
+        {"name": "web2", "address": "10.0.0.2", "port": 8443},
+    ]
+    assert app["server_names"] == ["shop.test", "*.shop.test", "old.test"]
+    assert (app["health_url"], app["health_statuses"]) == ("/health", [200])
+    assert (app["server_timeout"], app["websocket_timeout"]) == (605, 3605)
+    assert app["trusting_nobody"] == ["web1"]
+    assert app["proxy_protocol"] == []
+
+
+def test_an_address_where_the_inventory_has_none():
+    assert balancer.balanced_app(["web"], {"web": {"asgi_name": "shop"}}, "shop")["servers"][0]["address"] == "web"
+
+
+def test_health_is_asked_where_maintenance_does_not_hold():
+    both = {"web": {"asgi_name": "shop", "asgi_proxy_health_url": "/up", "asgi_server_probe_path": "/deep"}}
+    assert balancer.balanced_app(both, both, "shop")["health_url"] == "/up"
+    del both["web"]["asgi_proxy_health_url"]
+    assert balancer.balanced_app(both, both, "shop")["health_url"] == "/deep"
+
+
+def test_certificates_are_verified_where_somebody_has_signed_them():
+    def verify(*providers):
+        hosts = {str(n): {"asgi_name": "a", "asgi_proxy_tls_provider": each} for n, each in enumerate(providers)}
+        return balancer.balanced_app(hosts, hosts, "a")["verify"]
+
+    assert verify("provided", "acme") == "system"
+    assert verify("provided", "selfsigned") == "none"
+
+
+def test_an_app_that_no_host_has():
+    app = balancer.balanced_app(HOSTVARS, HOSTVARS, "nobody")
+    assert (app["servers"], app["server_names"], app["server_timeout"]) == ([], [], 65)
+
+
+def test_peers():
+    hosts = {
+        "lb1-shop": {"asgi_name": "shop", "ansible_host": "10.0.0.9"},
+        "lb1-tiles": {"asgi_name": "tiles", "ansible_host": "10.0.0.9"},
+        "lb2-shop": {"asgi_name": "shop", "ansible_host": "lb2", "asgi_balancer_address": "10.0.0.8"},
+    }
+    assert balancer.peers(hosts, hosts, "shop") == ["10.0.0.9", "10.0.0.8"]
