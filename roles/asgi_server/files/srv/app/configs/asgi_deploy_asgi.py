@@ -20,7 +20,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gasgi
 
 # older ones do not announce in one place that they close
-UNTESTED = process.check_versions({"gunicorn": ((27, 0), (27, 999))})
+process.require({"gunicorn": ((27, 0), (27, 999))})
 process.check_names(
     {gasgi.ASGIProtocol: ("_will_close",), gasgi.ASGIWorker: ("_serve", "_shutdown", "handle_quit_signal")}, "gunicorn"
 )

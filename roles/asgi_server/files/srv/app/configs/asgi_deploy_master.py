@@ -46,7 +46,7 @@ RETRY_SECONDS = 5
 POKE = signal.SIGURG
 """From a worker to the master: look at the roster. Nobody else uses it, and where nobody listens it does nothing."""
 
-UNTESTED = process.check_versions({"gunicorn": ((23, 0), (27, 999))})
+process.require({"gunicorn": ((23, 0), (27, 999))})
 
 
 # ---- what the master and its workers know of each other
@@ -183,8 +183,8 @@ def when_ready(server) -> None:
     A TERM alone does not say so: gunicorn sends it to a worker that is surplus as well, and from 24 on it acts on its
     own TERM only after a HUP under way is over, which a release that does not boot can hold up.
     """
-    if UNTESTED:
-        server.log.warning("asgi_deploy has not been tested with %s", ", ".join(UNTESTED))
+    if process.UNTESTED:
+        server.log.warning("asgi_deploy has not been tested with %s", ", ".join(process.UNTESTED))
     process.tell_where_on_abort()
     feed_watchdog(server)
     ROSTER.wanted = server.num_workers
@@ -251,10 +251,11 @@ def feed_watchdog(server) -> None:
 
 def somebody_serves(server, now: float) -> bool:
     """Return whether one of the workers serves and has said so lately."""
-    return any(
-        ROSTER.state(worker.row) in SERVED and now - worker.tmp.last_update() < LATELY_SECONDS
-        for worker in list(server.WORKERS.values())
-    )
+    for worker in list(server.WORKERS.values()):
+        with contextlib.suppress(OSError, ValueError):  # it has just been reaped
+            if ROSTER.state(worker.row) in SERVED and now - worker.tmp.last_update() < LATELY_SECONDS:
+                return True
+    return False
 
 
 # ---- the worker

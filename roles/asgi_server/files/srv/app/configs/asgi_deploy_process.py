@@ -26,14 +26,23 @@ HEARTBEAT_SECONDS = 1
 """How often a worker says that it serves. gunicorn's own worker classes do it as often; uvicorn's less."""
 
 
-def check_versions(tested: dict[str, tuple], installed: dict[str, str] | None = None) -> list[str]:
-    """Return the packages that are newer than what is *tested*; raise ImportError for one that is too old to work.
+UNTESTED: list[str] = []
+"""What is installed and newer than what this was tested with, to be told once."""
+
+
+def require(tested: dict[str, tuple]) -> None:
+    """Note the packages that are newer than what is *tested*; raise ImportError for one that is too old to work."""
+    UNTESTED.extend(check_versions(tested, {name: version(name) for name in tested}))
+
+
+def check_versions(tested: dict[str, tuple], installed: dict[str, str]) -> list[str]:
+    """Return those *installed* packages that are newer than what is *tested*; raise ImportError for one that is too old.
 
     *tested* has the oldest and the newest version of each package as pairs of numbers.
     """
     newer = []
     for name, (oldest, newest) in tested.items():
-        text = installed[name] if installed else version(name)
+        text = installed[name]
         number = numbers(text)
         if number < oldest:
             raise ImportError(f"{name} {text} is too old for asgi_deploy: use {'.'.join(map(str, oldest))} or newer")

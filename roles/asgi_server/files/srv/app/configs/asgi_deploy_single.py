@@ -17,7 +17,7 @@ import sys
 import time
 
 import asgi_deploy_process as process
-from asgi_deploy_uvicorn import SETTINGS, UNTESTED, DrainServer
+from asgi_deploy_uvicorn import SETTINGS, DrainServer
 from uvicorn.config import Config
 from uvicorn.importer import import_from_string
 
@@ -60,8 +60,8 @@ def serve(
     process.tell_where_on_abort()
     set_up_logging(logging_config)
     worker = Alone(graceful_timeout)
-    if UNTESTED:
-        worker.log.warning("asgi_deploy has not been tested with %s", ", ".join(UNTESTED))
+    if process.UNTESTED:
+        worker.log.warning("asgi_deploy has not been tested with %s", ", ".join(process.UNTESTED))
     sys.path.insert(0, os.getcwd())
     config = Config(
         import_from_string(app),

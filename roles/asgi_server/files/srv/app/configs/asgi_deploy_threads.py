@@ -18,7 +18,7 @@ from asgi_deploy_master import Member
 from gunicorn.workers.gthread import ThreadWorker
 
 # the loop of older ones is another
-UNTESTED = process.check_versions({"gunicorn": ((26, 0), (27, 999))})
+process.require({"gunicorn": ((26, 0), (27, 999))})
 process.check_names(
     {
         ThreadWorker: (

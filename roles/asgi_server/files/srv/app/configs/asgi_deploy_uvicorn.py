@@ -18,8 +18,7 @@ from uvicorn.server import Server, ServerState
 CLOSE = (b"connection", b"close")
 EVENT_STREAM = (b"accept", b"text/event-stream")
 
-TESTED = {"uvicorn": ((0, 34), (0, 54))}
-UNTESTED = process.check_versions(TESTED)
+process.require({"uvicorn": ((0, 34), (0, 54))})
 process.check_names(
     {
         Server: ("run", "startup", "on_tick", "shutdown", "handle_exit"),

@@ -17,8 +17,7 @@ from asgi_deploy_uvicorn import SETTINGS, DrainServer
 from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
-TESTED = {"uvicorn-worker": ((0, 3), (0, 4))}
-UNTESTED = process.check_versions(TESTED)
+process.require({"uvicorn-worker": ((0, 3), (0, 4))})
 
 
 def check_pair(uvicorn: str, worker: str) -> None:
