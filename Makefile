@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity worker molecule bench build lock clean scenarios venv engine
+.PHONY: help demo demo-down test lint unit sanity worker molecule bench bench-tune bench-metrics build lock clean scenarios venv engine images
 
 help: ## Show this
 	@echo 'make TARGET, where TARGET is one of:'
@@ -28,8 +28,8 @@ demo: venv ## Deploy the example app to a disposable machine here and show it (D
 demo-down: venv ## Remove that machine
 	@$(BIN)/python tools/demo.py down
 
-test: venv ## Run all that continuous integration runs: lint, unit, sanity, worker and the Molecule scenarios
-	@tools/test.sh lint unit sanity worker $(SCENARIOS:%=molecule:%)
+test: images ## Run all that continuous integration runs: lint, unit, sanity, worker and the Molecule scenarios (JOBS=2 at once)
+	@tools/run_parts.py $(SCENARIOS:%='molecule SCENARIO=%') worker 'lint sanity' unit
 
 lint: venv $(TARBALL) ## Check style, documentation, changelog, scripts and the package
 	ansible-lint
@@ -51,9 +51,7 @@ worker: venv ## Test the drain worker as real processes, with the oldest and the
 sanity: venv $(TARBALL) ## Run ansible-test sanity over the built collection
 	tools/sanity.sh $(TARBALL)
 
-molecule: venv engine ## Test on Debian 12 and 13 machines (SCENARIO=name for one scenario)
-	@tests/hosts/image.py 12
-	@tests/hosts/image.py 13
+molecule: images ## Test on Debian 12 and 13 machines (SCENARIO=name for one scenario)
 	@for scenario in $(SCENARIO); do \
 	  echo "==> molecule test: $$scenario"; \
 	  MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.cache/molecule/$$scenario \
@@ -63,12 +61,23 @@ molecule: venv engine ## Test on Debian 12 and 13 machines (SCENARIO=name for on
 bench: export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/.cache/molecule/traffic
 bench: export ANSIBLE_CONFIG := $(MOLECULE_EPHEMERAL_DIRECTORY)/ansible.cfg
 bench: venv engine ## Count 1,000,000 requests in 200 disturbances, write docs/benchmarks; resumes (BENCH_ARGS='--minutes 90')
-	@tests/hosts/image.py 13
+	@tests/hosts/image.py 13 ready
 	@for step in destroy create prepare converge; do \
 	  env -u ANSIBLE_CONFIG $(MOLECULE) $$step --no-command-borders --scenario-name traffic || exit 1; \
 	done
 	PYTHONPATH=tests python -m traffic.bench $(BENCH_ARGS)
 	@env -u ANSIBLE_CONFIG $(MOLECULE) destroy --no-command-borders --scenario-name traffic
+
+bench-metrics: venv ## Say what asgi_server_metrics costs, in turns with and without (BENCH_ARGS='--rounds 30')
+	@$(BIN)/python tools/bench_metrics.py $(BENCH_ARGS)
+
+bench-tune: venv engine ## Compare what tune.yml recommends with what is measured by hand, write docs/benchmarks/tuning.md (BENCH_ARGS)
+	@tests/hosts/image.py 13
+	@for playbook in tests/hosts/create.yml tests/hosts/prepare.yml playbooks/site.yml; do \
+	  ansible-playbook -i tests/tune/inventory $$playbook || exit 1; \
+	done
+	tests/tune/acceptance.py $(BENCH_ARGS)
+	@ansible-playbook -i tests/tune/inventory tests/hosts/destroy.yml
 
 build: venv $(TARBALL) ## Build the collection's tarball
 	@echo "$(TARBALL)"
@@ -87,10 +96,13 @@ lock: venv ## Resolve requirements-dev.in into requirements-dev.txt, for every s
 
 clean: ## Remove what the targets above left here, the test images included
 	rm -rf .venv .cache .ansible .pytest_cache .ruff_cache .hypothesis tests/output asgi-deploy-*.tar.gz
-	-@docker image rm asgi-judge asgi-target:12 asgi-target:13 asgi-base:12 asgi-base:13 >/dev/null 2>&1
+	-@docker image rm asgi-judge asgi-{target,ready,base}:1{2,3} >/dev/null 2>&1
 
 venv:
 	@tools/venv.sh
 
 engine:
 	@tools/engine.sh
+
+images: venv engine
+	@for release in 12 13; do tests/hosts/image.py $$release target && tests/hosts/image.py $$release ready || exit 1; done

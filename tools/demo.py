@@ -41,7 +41,7 @@ def up() -> None:
     started = time.monotonic()
     run("tools/engine.sh")
     check_ports()
-    run("tests/hosts/image.py", "12", IMAGE)
+    run("tests/hosts/image.py", "12", "--tag", IMAGE)
 
     say(f"the machine: container {NAME}")
     playbook("tests/hosts/create.yml", "tests/hosts/prepare.yml")

@@ -1,9 +1,10 @@
 #!/usr/bin/env python
 """Measure what a fleet costs the controller: hosts in containers here, 1 to 16 of them, and how the time grows.
 
-    tools/scale.py [--hosts 1,2,4,8,16] [--keep]
+    tools/scale.py [--hosts 1,2,4,8,16] [--connection ssh|docker] [--keep]
 
-One host is deployed to, and the others are copies of its container.
+One host is deployed to, and the others are copies of its container. They share the CPUs with the controller, which real hosts
+do not: the column of the controller's own CPU seconds is what counts for those.
 
 Prints the seconds and the controller's memory of a site.yml that changes nothing and of a deploy of other code, the module
 executions that a host sees, and the same for the least that a play can do (facts and one task). docs/fleet.md has figures.
@@ -12,9 +13,9 @@ executions that a host sees, and the same for the least that a play can do (fact
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGE = "asgi-target:13"
 PREFIX = "asgi-scale"
 DEPLOYED = f"{PREFIX}:deployed"
+SSH_PORT = 22600  # and the host's number
 FLOOR = [
     {
         "name": "The least that a play can do",
@@ -40,22 +42,45 @@ FLOOR = [
     }
 ]
 SAMPLE_SECONDS = 0.1
+# of what is measured, the best of so many: others are at work here, too
+TIMES = 2
 
 
 class Cost(NamedTuple):
-    """What a playbook took: seconds, and the most memory that it and its processes had at one time, in MiB."""
+    """What a playbook took: seconds, CPU seconds, and, where it was watched, its and its processes' most MiB at one time."""
 
     seconds: float
+    cpu: float
     memory: int
 
 
-def inventory(hosts: int, variables: dict[str, Any], image: str = DEPLOYED) -> dict[str, Any]:
-    names = [f"{PREFIX}-{number}" for number in range(1, hosts + 1)]
-    connection = {"ansible_connection": "community.docker.docker"}
+def target(number: int) -> str:
+    return f"{PREFIX}-{number}"
+
+
+def inventory(hosts: int, variables: dict[str, Any], key: Path | None = None, image: str = DEPLOYED) -> dict[str, Any]:
+    """Return an inventory of *hosts* that are reached with the private *key*, without one through Docker."""
+    numbers = range(1, hosts + 1)
+    machines = [
+        {"name": target(number), "image": image, "ports": [f"{SSH_PORT + number}:22"] if key else []}
+        for number in numbers
+    ]
+    if key:
+        reached = {
+            f"app{number}": {"ansible_host": "127.0.0.1", "ansible_port": SSH_PORT + number} for number in numbers
+        }
+        connection = {
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(key),
+            "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+        }
+    else:
+        reached = {f"app{number}": {"ansible_host": target(number)} for number in numbers}
+        connection = {"ansible_connection": "community.docker.docker"}
     return {
         "all": {
-            "vars": {"targets": [{"name": name, "image": image, "ports": []} for name in names]},
-            "children": {"asgi": {"vars": {**connection, **variables}, "hosts": {name: {} for name in names}}},
+            "vars": {"targets": machines},
+            "children": {"asgi": {"vars": {**connection, **variables}, "hosts": reached}},
         }
     }
 
@@ -87,17 +112,25 @@ def proportional_memory(session: int) -> int:
 class Controller:
     """Runs playbooks, and looks how long they take and what memory they have."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, key: Path | None) -> None:
         self.work = work
+        self.key = key
         self.environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
 
     def run(
-        self, hosts: int, playbook: str, *options: str, source: Path | None = None, image: str = DEPLOYED
+        self,
+        hosts: int,
+        playbook: str,
+        *options: str,
+        source: Path | None = None,
+        image: str = DEPLOYED,
+        watch: bool = False,
     ) -> tuple[Cost, str]:
         path = self.work / f"hosts-{hosts}.yml"
-        path.write_text(yaml.safe_dump(inventory(hosts, app_variables(source or self.work / "app"), image)))
+        variables = app_variables(source or self.work / "app")
+        path.write_text(yaml.safe_dump(inventory(hosts, variables, self.key, image)))
         log = self.work / "log"
-        began, memory = time.monotonic(), 0
+        began, cpu, memory = time.monotonic(), cpu_seconds(), 0
         with log.open("w") as output:
             process = subprocess.Popen(
                 ["ansible-playbook", "-i", path, "--forks", str(hosts), *options, playbook],
@@ -107,13 +140,20 @@ class Controller:
                 env=self.environment,
                 cwd=ROOT,
             )
-            while process.poll() is None:
+            while watch and process.poll() is None:
                 memory = max(memory, proportional_memory(process.pid))
                 time.sleep(SAMPLE_SECONDS)
+            process.wait()
         said = log.read_text()
         if process.returncode != 0:
             sys.exit(f"{playbook} on {hosts} hosts ended with {process.returncode}:\n{said[-3000:]}")
-        return Cost(round(time.monotonic() - began, 1), memory), said
+        return Cost(round(time.monotonic() - began, 1), round(cpu_seconds() - cpu, 1), memory), said
+
+
+def cpu_seconds() -> float:
+    """Return what the processes that this one has started, and that have ended, have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def changed(said: str) -> int:
@@ -121,8 +161,28 @@ def changed(said: str) -> int:
 
 
 def executions(said: str) -> Counter[str]:
-    """Return how often each module was executed on the first host, from the output of -vvv."""
-    return Counter(re.findall(r"^<\S+> Using module file \S+/(\w+)\.py", said, re.MULTILINE))
+    """Return how often each module was executed on one host, from the output of -vvv."""
+    return Counter(re.findall(r"^(?:<\S+> )?Using module file \S+/(\w+)\.py", said, re.MULTILINE))
+
+
+def venv_seconds(said: str) -> float:
+    """Return what one host needed for the virtual environment and its packages, from the output of -v."""
+    return sum(float(seconds) for seconds in re.findall(r"^\s+(?:venv|packages): ([\d.]+)$", said, re.MULTILINE))
+
+
+def inside(number: int, command: str) -> str:
+    return subprocess.check_output(["docker", "exec", target(number), "sh", "-c", command], text=True)
+
+
+def boot_seconds(number: int) -> float:
+    """Return what the app needed from systemd's start to the last worker's READY, at its last activation."""
+    shown = inside(
+        number,
+        "systemctl show hello@$(basename $(readlink /run/hello/live.sock) .sock).service "
+        "--property=InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic",
+    )
+    found = {name: int(value) for name, value in re.findall(r"^(\w+)=(\d+)$", shown, re.MULTILINE)}
+    return (found["ActiveEnterTimestampMonotonic"] - found["InactiveExitTimestampMonotonic"]) / 1e6
 
 
 def next_release(work: Path, label: str) -> Path:
@@ -134,10 +194,23 @@ def next_release(work: Path, label: str) -> Path:
     return source
 
 
+def let_in(key: Path) -> None:
+    """Have the first host serve ssh, for the private *key*, which is made."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    public = key.with_suffix(".pub").read_text().strip()
+    inside(
+        1,
+        "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "
+        f"openssh-server >/dev/null && mkdir -p -m 700 /root/.ssh && echo '{public}' >/root/.ssh/authorized_keys "
+        "&& systemctl enable --quiet --now ssh.service",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hosts", default="1,2,4,8,16", help="how many, one measurement each")
-    parser.add_argument("--keep", action="store_true", help="leave the containers, for the next time")
+    parser.add_argument("--connection", choices=["ssh", "docker"], default="ssh", help="how the hosts are reached")
+    parser.add_argument("--keep", action="store_true", help="leave the containers")
     arguments = parser.parse_args()
     counts = [int(count) for count in arguments.hosts.split(",")]
     most = max(counts)
@@ -146,11 +219,14 @@ def main() -> None:
         work = Path(directory)
         shutil.copytree(ROOT / "examples" / "hello", work / "app")
         (work / "floor.yml").write_text(yaml.safe_dump(FLOOR))
-        controller = Controller(work)
+        controller = Controller(work, work / "key" if arguments.connection == "ssh" else None)
         try:
-            for playbook in ("tests/hosts/create.yml", "tests/hosts/prepare.yml", "playbooks/site.yml"):
-                controller.run(1, playbook, image=IMAGE)
-            subprocess.run(["docker", "commit", f"{PREFIX}-1", DEPLOYED], check=True, stdout=subprocess.DEVNULL)
+            for playbook in ("create", "prepare"):
+                controller.run(1, f"tests/hosts/{playbook}.yml", image=IMAGE)
+            if controller.key:
+                let_in(controller.key)
+            controller.run(1, "playbooks/site.yml")
+            subprocess.run(["docker", "commit", target(1), DEPLOYED], check=True, stdout=subprocess.DEVNULL)
             controller.run(1, "tests/hosts/destroy.yml")
             for playbook in ("create", "prepare"):
                 controller.run(most, f"tests/hosts/{playbook}.yml")
@@ -163,36 +239,40 @@ def main() -> None:
 
 
 def measure(controller: Controller, counts: list[int]) -> None:
-    floor = str(controller.work / "floor.yml")
+    floor_playbook = str(controller.work / "floor.yml")
     _cost, said = controller.run(1, "playbooks/site.yml", "-vvv")
     seen = executions(said)
-    print(
-        f"a host sees {seen.total()} module executions in a site.yml that changes nothing: {dict(seen)}\n", flush=True
-    )
-
-    print("hosts  floor s  no-op s  no-op/floor  deploy s  deploy MiB  no-op MiB", flush=True)
+    print(f"a host sees {seen.total()} module executions in a site.yml that changes nothing: {dict(seen)}\n")
+    print("hosts   load  floor s  no-op s  no-op/floor  CPU s  MiB  deploy s  CPU s  MiB", flush=True)
     noops = {}
     for count in counts:
-        least = min(controller.run(count, floor)[0] for _time in range(2))
-        found = []
-        for _time in range(2):
-            cost, said = controller.run(count, "playbooks/site.yml")
+        floors, found = [], []
+        for time_ in range(TIMES):
+            floors.append(controller.run(count, floor_playbook)[0])
+            # looking at the memory takes time itself
+            cost, said = controller.run(count, "playbooks/site.yml", watch=time_ == 0)
             if changed(said):
                 sys.exit(f"site.yml on {count} hosts changed something:\n{said[-3000:]}")
             found.append(cost)
-        noop = noops[count] = min(found)
+        floor, noop = min(floors), min(found)
+        noops[count] = noop.seconds
         source = next_release(controller.work, f"release-{count}")
-        deploy, _said = controller.run(count, "playbooks/deploy.yml", source=source)
-        controller.run(count, "playbooks/rollback.yml")
-        controller.run(count, "playbooks/deploy.yml")
+        deploy, said = controller.run(count, "playbooks/deploy.yml", "-v", source=source, watch=count > 1)
         print(
-            f"{count:5}  {least.seconds:7}  {noop.seconds:7}  {noop.seconds / least.seconds:11.2f}  {deploy.seconds:8}"
-            f"  {deploy.memory:10}  {noop.memory:9}",
+            f"{count:5}  {os.getloadavg()[0]:5.1f}  {floor.seconds:7}  {noop.seconds:7}  {noop.seconds / floor.seconds:11.2f}"
+            f"  {noop.cpu:5}  {max(cost.memory for cost in found):3}  {deploy.seconds:8}  {deploy.cpu:5}  {deploy.memory:3}",
             flush=True,
         )
+        if count == 1:
+            least = floor.seconds + venv_seconds(said) + boot_seconds(1)
+            print(
+                f"       that deploy is {deploy.seconds / least:.2f} times {least:.1f} s: the floor, {venv_seconds(said):.1f} s for "
+                f"the virtual environment from a warm cache, and {boot_seconds(1):.1f} s until the app has booted"
+            )
+        controller.run(count, "playbooks/rollback.yml")
+        controller.run(count, "playbooks/deploy.yml")
     first, last = counts[0], counts[-1]
-    print(f"\nfrom {first} to {last} hosts the no-op grows {noops[last].seconds / noops[first].seconds:.2f} times")
-    print(json.dumps({count: cost._asdict() for count, cost in noops.items()}))
+    print(f"\nfrom {first} to {last} hosts the no-op grows {noops[last] / noops[first]:.2f} times")
 
 
 if __name__ == "__main__":

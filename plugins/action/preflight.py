@@ -5,20 +5,42 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
-from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import playbooks
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import (
+    asgi_app,
+    asgi_balancer,
+    asgi_proxy,
+    asgi_server,
+    playbooks,
+    shared,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils.options import purpose, typed
 from ansible_collections.asgi.deploy.plugins.plugin_utils.paths import controller_path
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem, describe
 
 HOST_ROLES = ("asgi_app", "asgi_server", "asgi_proxy")
-ROLES = (*HOST_ROLES, "asgi_balancer")
+CHECKS = {"asgi_app": asgi_app, "asgi_server": asgi_server, "asgi_proxy": asgi_proxy, "asgi_balancer": asgi_balancer}
+ROLES = tuple(CHECKS)
 ENTRY_POINTS = ("main", "uninstall")
 COLLECTION = Path(__file__).resolve().parents[2]
+
+
+def _of_roles(file, **options):
+    """Return what *file* of each role says, by role; whoever uses it leaves it as it is."""
+    return {
+        role: DataLoader().load_from_file(str(COLLECTION / "roles" / role / file), unsafe=True, **options) or {}
+        for role in ROLES
+    }
+
+
+# Ansible loads a plugin once and then runs it in a new process for each task of each host: what is read here, none of
+# these has to read again.
+SPECIFICATIONS = _of_roles("meta/argument_specs.yml")
+DEFAULTS = _of_roles("defaults/main.yml", trusted_as_template=True)
 
 
 class ActionModule(ActionBase):
@@ -53,8 +75,7 @@ class ActionModule(ActionBase):
         if not problems:
             context = Context(options=options, find=controller_path)
             # what the roles check is about their main entry points
-            for role in ("shared", *(arguments["roles"] if entry_point == "main" else [])):
-                checks = importlib.import_module(f"ansible_collections.asgi.deploy.plugins.plugin_utils.checks.{role}")
+            for checks in (shared, *(CHECKS[role] for role in arguments["roles"] if entry_point == "main")):
                 problems += checks.problems(context)
 
         if problems:
@@ -74,18 +95,19 @@ class ActionModule(ActionBase):
                     values[name] = self._templar.template(task_vars[name])
             except AnsibleError as exc:
                 problems.append(Problem(name, f"cannot be templated: {exc}", "mend the template"))
-        first = task_vars["hostvars"][task_vars["ansible_play_hosts_all"][0]]
-        of_the_play = {name: first[name] for name in playbooks.OF_THE_PLAY & set(names) if name in first}
-        return problems or playbooks.problems(Context(options=values, find=controller_path), playbook, of_the_play)
+        host = task_vars["ansible_play_hosts_all"][0]
+        compared = playbooks.OF_THE_PLAY | (
+            playbooks.OF_EACH_HOST if host != task_vars["inventory_hostname"] else set()
+        )
+        first = task_vars["hostvars"][host]
+        its = {name: first[name] for name in compared & set(names) if name in first}
+        return problems or playbooks.problems(Context(options=values, find=controller_path), playbook, its)
 
     def _options(self, role, entry_point, task_vars):
         """Return the templated and typed options of an entry point of *role*, and what its specification objects to."""
-        base = COLLECTION / "roles" / role
-        described = self._loader.load_from_file(str(base / "meta" / "argument_specs.yml"))
-        spec = described["argument_specs"][entry_point]["options"]
-        defaults = self._loader.load_from_file(str(base / "defaults" / "main.yml"), trusted_as_template=True) or {}
+        spec = SPECIFICATIONS[role]["argument_specs"][entry_point]["options"]
 
-        given = {**defaults, **task_vars}
+        given = {**DEFAULTS[role], **task_vars}
         templar = self._templar.copy_with_new_env(available_variables=given)
         values, problems = {}, []
         for name, option in spec.items():

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
 
@@ -49,6 +50,12 @@ def write_text(path: str, text: str, mode: int = 0o644, gid: int = -1) -> bool:
     """Write *text* to *path* by one rename, safe against a crash; return whether that changed the content."""
     if read_text(path) == text:
         return False
+    replace_file(path, text, mode, gid)
+    return True
+
+
+def replace_file(path: str, text: str, mode: int = 0o644, gid: int = -1) -> None:
+    """Have a new file *path* with *text*, by one rename, safe against a crash."""
     directory = os.path.dirname(path)
     os.makedirs(directory, mode=0o755, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=f".{os.path.basename(path)}.")
@@ -63,7 +70,16 @@ def write_text(path: str, text: str, mode: int = 0o644, gid: int = -1) -> bool:
     except BaseException:
         os.unlink(temporary)
         raise
-    return True
+
+
+def is_ours(path: str, mode: int) -> bool:
+    """Return whether *path* is a file of this process's user and group, with *mode*."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    owned = (found.st_uid, found.st_gid) == (os.geteuid(), os.getegid())
+    return stat.S_ISREG(found.st_mode) and owned and stat.S_IMODE(found.st_mode) == mode
 
 
 def remove(path: str) -> bool:
@@ -104,8 +120,10 @@ def locked(path: str, note: str, wait: float):
         file.truncate(0)
         file.write(f"{note}, process {os.getpid()}\n")
         file.flush()
-        yield
-        file.truncate(0)
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 def holder(path: str) -> str | None:

@@ -5,11 +5,22 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 NAME_PATTERN = re.compile(r"(?:\*\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 COMMON_NAME_LIMIT = 64
+RENEW_DAYS = 30
+DAY_SECONDS = 24 * 60 * 60
+
+# What is asked of a certificate, as options of a module.
+WANTED = {
+    "path": {"type": "path", "required": True},
+    "names": {"type": "list", "elements": "str", "required": True},
+    "renew_days": {"type": "int", "default": RENEW_DAYS},
+    "placeholder": {"type": "bool", "default": False},
+}
 
 
 class Certificate(NamedTuple):
@@ -61,6 +72,22 @@ def parse_certificate(text: str) -> Certificate:
         names=frozenset(re.findall(r"DNS:([^,\s]+)", text)),
         public_key=key.group(0) if key else "",
     )
+
+
+def why_wanted(
+    run_command: Callable, openssl: str, path: str, names: list[str], renew_days: int, placeholder: bool
+) -> str:
+    """Return why the file *path* needs another certificate, empty if what the program *openssl* says of it will do."""
+    if not os.path.exists(path):
+        return why_placeholder(None, "")
+    show = [openssl, "x509", "-in", path, "-noout"]
+    status, out, _err = run_command([*show, "-subject", "-issuer", "-ext", "subjectAltName", "-pubkey"])
+    expires, _out, _err = run_command([*show, "-checkend", str(renew_days * DAY_SECONDS)])
+    _status, public_key, _err = run_command([openssl, "pkey", "-in", path, "-pubout"])
+    found = parse_certificate(out) if status == 0 else None
+    if placeholder:
+        return why_placeholder(found, public_key)
+    return why_new(found, expires == 0, public_key, names, renew_days)
 
 
 def why_new(found: Certificate | None, lasts: bool, public_key: str, names: list[str], days: int) -> str:

@@ -147,7 +147,7 @@ class Certificate:
         )
         self.lineage = acme["lineage"]
         self.live = CERTBOT / "live" / self.lineage
-        self.renewal = CERTBOT / "renewal" / f"{self.lineage}.conf"
+        self.renewal = Path(acme["renewal"])
         self.certbot = module.get_bin_path("certbot")
         self.openssl = module.get_bin_path("openssl")
         self.wanted = decide.Wanted(

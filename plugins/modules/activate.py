@@ -30,44 +30,20 @@ options:
     type: str
   files:
     description:
-      - Texts of the configuration files by name, with V(gunicorn.conf.py) and V(service.conf) (systemd settings of
-        this slot) among them.
+      - Texts of the configuration files by name, with V(gunicorn.conf.py), V(service.conf) (systemd settings of this
+        slot) and V(service.unit) among them.
+      - V(service.unit) is the service of both slots as well, in C(/etc/systemd/system).
     type: dict
     required: true
+  socket:
+    description: Text of the socket of both slots, in C(/etc/systemd/system).
+    type: str
+    required: true
+    version_added: 0.2.0
   environment:
     description: Environment variables of the app, as a dictionary. They are written to a file that only root and the app
       can read, and never shown.
     type: json
-  probe:
-    description: The question that decides whether the release is healthy.
-    type: dict
-    required: true
-    suboptions:
-      path:
-        description: Path to ask for.
-        type: str
-        required: true
-      host:
-        description: Value of the Host header.
-        type: str
-        required: true
-      statuses:
-        description: HTTP statuses that mean healthy.
-        type: list
-        elements: int
-        required: true
-      successes:
-        description: How many healthy answers in a row are wanted.
-        type: int
-        required: true
-      timeout:
-        description: Seconds that one question may take.
-        type: float
-        required: true
-      deadline:
-        description: Seconds after which the release is given up.
-        type: float
-        required: true
   until:
     description:
       - How far to go.
@@ -98,12 +74,14 @@ options:
     description: Who deploys, for the release log and for others who find the app locked.
     type: str
     default: ""
+extends_documentation_fragment:
+  - asgi.deploy.probe
 attributes:
   check_mode:
     description: Reports what would be activated or repaired; touches nothing.
     support: full
   diff_mode:
-    description: Shows the release and the configuration before and after, environment values hidden.
+    description: Shows the units, the release and the configuration before and after, environment values hidden.
     support: full
 author:
   - the asgi.deploy authors (@asgi-deploy)
@@ -116,6 +94,8 @@ EXAMPLES = r"""
     files:
       gunicorn.conf.py: "{{ lookup('ansible.builtin.template', 'gunicorn.conf.py.j2') }}"
       service.conf: "{{ lookup('ansible.builtin.template', 'service.conf.j2') }}"
+      service.unit: "{{ lookup('ansible.builtin.template', 'hello@.service.j2') }}"
+    socket: "{{ lookup('ansible.builtin.template', 'hello@.socket.j2') }}"
     environment: "{{ asgi_env }}"
     probe:
       path: /health
@@ -171,27 +151,19 @@ from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.nginx_site import serves, speaks_proxy_protocol
-from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, ask_proxy, wait_healthy
+from ansible_collections.asgi.deploy.plugins.module_utils.probe import PROBE_OPTIONS, Probe, ask_proxy, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import (
     BOOTED,
     ENV_FILE,
     LIVE,
     PROBE_FILE,
+    UNIT_FILE,
     ActivationError,
     App,
     Locked,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-
-PROBE_OPTIONS = {
-    "path": {"type": "str", "required": True},
-    "host": {"type": "str", "required": True},
-    "statuses": {"type": "list", "elements": "int", "required": True},
-    "successes": {"type": "int", "required": True},
-    "timeout": {"type": "float", "required": True},
-    "deadline": {"type": "float", "required": True},
-}
 
 
 def main():
@@ -200,6 +172,7 @@ def main():
             "name": {"type": "str", "required": True},
             "release": {"type": "str"},
             "files": {"type": "dict", "required": True},
+            "socket": {"type": "str", "required": True},
             # without a default, which would be a secret itself, and masked wherever it occurs
             "environment": {"type": "json", "no_log": True},
             "probe": {"type": "dict", "required": True, "options": PROBE_OPTIONS},
@@ -220,9 +193,13 @@ def main():
         module.fail_json(msg=str(exc))
 
     app = App(paths, Systemd(module.run_command), dry=module.check_mode, by=module.params["by"])
+    units = {"service": module.params["files"].get(UNIT_FILE), "socket": module.params["socket"]}
+    if units["service"] is None:
+        module.fail_json(msg=f"files: {UNIT_FILE} is missing")
     release = module.params["release"] or app.staged()
     if release is None and module.check_mode:
-        module.exit_json(changed=True, changes=["activate the first release"], diff={"before": "", "after": ""})
+        diff = app.install_units(units)
+        module.exit_json(changed=True, changes=[*app.changes, "activate the first release"], diff=diff)
     if release is None:
         module.fail_json(msg=f"no release of {paths['name']} has been staged on this host: run the asgi_app role first")
 
@@ -232,9 +209,10 @@ def main():
     probe = Probe.from_dict(module.params["probe"])
     try:
         with app.lock(module.params["lock_timeout"], why=f"activates {release}"):
+            diff = app.install_units(units)
             before = app.state()
             target = Pair(release, app.store_config(files, gid=_gid(paths["group"], module)))
-            diff = app.difference(before.live_pair, target, files, environment)
+            diff.append(app.difference(before.live_pair, target, files, environment))
             slot = app.activate(target, before, probe, module.params["until"], _verification(module, paths, probe))
     except Locked as exc:
         module.fail_json(msg=str(exc))

@@ -8,17 +8,69 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_info
-short_description: How many CPUs and how much memory an app may use on a host
+short_description: What an app may use of a host, and what the host has of what the app needs
 version_added: 0.1.0
 description:
-  - Tells what the filter P(asgi.deploy.worker_plan#filter) takes to say how many workers an app should have. Reads only.
-  - That is the CPU affinity that services inherit, the quotas and limits of control groups of both versions (of a
-    container, of C(system.slice), of the app's own slice), the memory, and the other apps on the host.
+  - Tells what the filter P(asgi.deploy.worker_plan#filter) takes to say how many workers an app should have. That is the
+    CPU affinity that services inherit, the quotas and limits of control groups of both versions (of a container, of
+    C(system.slice), of the app's own slice), the memory, and the other apps on the host.
+  - Tells as well, in the same execution, which tasks of a role have something to do, so that the others need not be run.
+    What it calls there is as these tasks would leave it. When in doubt it says that something is missing, and the task
+    decides.
+  - Reads only.
 options:
   name:
     description: Name of the app. It need not be on the host yet.
     type: str
     required: true
+  account:
+    description:
+      - Whether to look for the app's account.
+      - The module fails if the host has an account or a group of that name which is not the app's, or, where the app has
+        neither account nor home yet, somebody else's units or directory in C(/run).
+    type: bool
+    default: false
+    version_added: 0.2.0
+  packages:
+    description: Debian packages. Whatever is not a plain name, but has a version for instance, counts as missing.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
+  units:
+    description: Units of systemd, with their suffix.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
+  paths:
+    description: Files, directories and links.
+    type: list
+    elements: path
+    default: []
+    version_added: 0.2.0
+  certificate:
+    description: The certificate that M(asgi.deploy.selfsigned_pem) would have, with the options of that module.
+    type: dict
+    version_added: 0.2.0
+    suboptions:
+      path:
+        description: The file.
+        type: path
+        required: true
+      names:
+        description: The DNS names of the certificate.
+        type: list
+        elements: str
+        required: true
+      renew_days:
+        description: A certificate that is valid for fewer days than this is to be replaced.
+        type: int
+        default: 30
+      placeholder:
+        description: Whether any certificate that fits its key will do.
+        type: bool
+        default: false
 attributes:
   check_mode:
     description: Reads in any case.
@@ -42,6 +94,17 @@ EXAMPLES = r"""
 - name: Say how many workers it should have
   ansible.builtin.debug:
     msg: "{{ (found.capacity | asgi.deploy.worker_plan(worker_memory=128, app='hello')).reason }}"
+
+- name: See whether it has nginx
+  asgi.deploy.host_info:
+    name: hello
+    packages: [nginx]
+  register: found
+
+- name: Install it where it is not
+  ansible.builtin.apt:
+    name: nginx
+  when: found.missing_packages | length > 0
 """
 
 RETURN = r"""
@@ -74,27 +137,102 @@ capacity:
           configuration, the C(worker_memory) in MiB and the C(reason) that it was planned with.
       type: list
       elements: dict
+account:
+  description: Whether the account of the app is as it should be.
+  type: bool
+  returned: success
+missing_packages:
+  description: The packages that are not installed, or that were only installed because others need them.
+  type: list
+  elements: str
+  returned: success
+idle_units:
+  description: The units that do not run, or do not start at boot.
+  type: list
+  elements: str
+  returned: success
+present_paths:
+  description: The paths that exist.
+  type: list
+  elements: str
+  returned: success
+wanted_certificate:
+  description: Why another certificate is needed; empty if the one that is there will do, or none was asked for.
+  type: str
+  returned: success
+  sample: the names have changed
+distribution:
+  description: Name of the distribution, as Ansible's fact has it.
+  type: str
+  returned: success
+  sample: Debian
+distribution_major_version:
+  description: Major version of the distribution, as Ansible's fact has it.
+  type: str
+  returned: success
+  sample: "13"
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.sys_info import get_distribution, get_distribution_version
 from ansible_collections.asgi.deploy.plugins.module_utils.capacity import capacity, measured_memory
+from ansible_collections.asgi.deploy.plugins.module_utils.claim import look_up
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils.packages import missing
+from ansible_collections.asgi.deploy.plugins.module_utils.selfsigned_pem import WANTED, why_wanted
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
+from ansible_collections.asgi.deploy.plugins.module_utils.workers import serving
 
 
 def main():
-    module = AnsibleModule(argument_spec={"name": {"type": "str", "required": True}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "account": {"type": "bool", "default": False},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "units": {"type": "list", "elements": "str", "default": []},
+            "paths": {"type": "list", "elements": "path", "default": []},
+            "certificate": {"type": "dict", "options": WANTED},
+        },
+        supports_check_mode=True,
+    )
+    name, wanted = module.params["name"], module.params["units"]
+    systemd = Systemd(module.run_command)
     try:
-        paths = layout(module.params["name"])
+        paths = layout(name)
+        account = look_up(paths) if module.params["account"] else None
         found = capacity(paths["name"])
-        state = App(paths, Systemd(module.run_command), dry=True).state()
+        state = App(paths, systemd, dry=True).state()
+        units = systemd.show(*wanted) if wanted else {}
     except (ValueError, SystemdError) as exc:
         module.fail_json(msg=str(exc))
+    if account and account.objection:
+        module.fail_json(msg=f"asgi_name is '{name}', but {account.objection}; nothing has been changed")
     service = state.units[paths["slots"][state.live]["service_unit"]] if state.live else None
-    found["measured_memory_mb"] = measured_memory(children(service.main_pid)) if service else None
-    module.exit_json(changed=False, capacity=found)
+    found["measured_memory_mb"] = measured_memory(serving(service)) if service else None
+    module.exit_json(
+        changed=False,
+        capacity=found,
+        account=bool(account and account.ready),
+        missing_packages=missing(module.params["packages"]),
+        idle_units=[unit for unit in wanted if unit not in units or not (units[unit].running and units[unit].enabled)],
+        present_paths=[path for path in module.params["paths"] if os.path.lexists(path)],
+        wanted_certificate=_wanted_certificate(module),
+        distribution=get_distribution(),
+        distribution_major_version=(get_distribution_version() or "").partition(".")[0],
+    )
+
+
+def _wanted_certificate(module):
+    certificate, openssl = module.params["certificate"], module.get_bin_path("openssl")
+    if not certificate:
+        return ""
+    if not openssl:
+        return "there is no openssl to look at it"
+    return why_wanted(module.run_command, openssl, **certificate)
 
 
 if __name__ == "__main__":

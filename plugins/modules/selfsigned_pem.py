@@ -72,13 +72,10 @@ reason:
 """
 
 import tempfile
-from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils import selfsigned_pem as decide
 from ansible_collections.asgi.deploy.plugins.module_utils.files import write_text
-
-DAY = 24 * 60 * 60
 
 
 class Openssl:
@@ -91,18 +88,6 @@ class Openssl:
         if status:
             self.module.fail_json(msg=f"openssl {arguments[0]}: {(err or out).strip()}")
         return out
-
-    def why_new(self, path: str, names: list, renew_days: int, placeholder: bool) -> str:
-        if not Path(path).exists():
-            return decide.why_placeholder(None, "")
-        show = [self.program, "x509", "-in", path, "-noout"]
-        status, out, _err = self.module.run_command(show + ["-subject", "-issuer", "-ext", "subjectAltName", "-pubkey"])
-        expires, _out, _err = self.module.run_command(show + ["-checkend", str(renew_days * DAY)])
-        _status, public_key, _err = self.module.run_command([self.program, "pkey", "-in", path, "-pubout"])
-        found = decide.parse_certificate(out) if status == 0 else None
-        if placeholder:
-            return decide.why_placeholder(found, public_key)
-        return decide.why_new(found, expires == 0, public_key, names, renew_days)
 
     def pem(self, names: list, days: int) -> str:
         """Return a new certificate followed by its key."""
@@ -121,11 +106,8 @@ class Openssl:
 def main():
     module = AnsibleModule(
         argument_spec={
-            "path": {"type": "path", "required": True},
-            "names": {"type": "list", "elements": "str", "required": True},
+            **decide.WANTED,
             "days": {"type": "int", "default": 397},
-            "renew_days": {"type": "int", "default": 30},
-            "placeholder": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -138,7 +120,9 @@ def main():
     if module.check_mode and module.get_bin_path("openssl") is None:
         module.exit_json(changed=True, reason="there is none")
     openssl = Openssl(module)
-    reason = openssl.why_new(path, names, module.params["renew_days"], module.params["placeholder"])
+    reason = decide.why_wanted(
+        module.run_command, openssl.program, **{option: module.params[option] for option in decide.WANTED}
+    )
     if reason and not module.check_mode:
         try:
             write_text(path, openssl.pem(names, module.params["days"]), mode=0o600)

@@ -142,7 +142,7 @@ def deploy_summary(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str], sto
     )
     lines = [f"{first}; {then}", ""]
     lines += aligned([COLUMNS, *(_cells(row) for row in rows)])
-    reasons = [f"{row['host']}: {_first_lines(row['reason'])}" for row in rows if row["reason"]]
+    reasons = [f"{row['host']}: {first_lines(row['reason'])}" for row in rows if row["reason"]]
     return "\n".join([*lines, "", *reasons] if reasons else lines)
 
 
@@ -160,6 +160,6 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _first_lines(text: str, count: int = 3) -> str:
+def first_lines(text: str, count: int = 3) -> str:
     """Return the beginning of an error, which is whole in the output above."""
     return "\n  ".join([line.strip() for line in text.splitlines() if line.strip()][:count])

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Build the image of a test machine, unless an image of the same recipe is there already.
+"""Build the images of the test machines, unless images of the same recipe are there already.
 
-One recipe (the Dockerfile beside this file), two bases: Debian's official image where a registry answers, and where none
-does, the same distribution made from the package mirror with mmdebstrap.
+asgi-target:<release> is a bare machine, asgi-ready:<release> one that has the distribution's packages. One recipe (the
+Dockerfile beside this file), two bases: Debian's official image where a registry answers, and where none does, the same
+distribution made from the package mirror with mmdebstrap.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SUITES = {"12": "bookworm", "13": "trixie"}
+STAGES = ("target", "ready")
 # A registry that answers names what it is about to send within this time; the sending itself may take what it takes.
 REGISTRY_SECONDS = 20
 
@@ -26,17 +28,19 @@ REGISTRY_SECONDS = 20
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("debian", choices=SUITES, help="the release of Debian")
-    parser.add_argument("tag", nargs="?", help="name of the image (default: asgi-target:<release>)")
+    parser.add_argument("stage", choices=STAGES, nargs="?", default=STAGES[0], help="the kind of machine")
+    parser.add_argument("--tag", help="name of the image (default: asgi-<stage>:<release>)")
     arguments = parser.parse_args()
 
-    release, tag = arguments.debian, arguments.tag or f"asgi-target:{arguments.debian}"
-    recipe = recipe_of(release)
+    release, stage = arguments.debian, arguments.stage
+    tag, recipe = arguments.tag or f"asgi-{stage}:{release}", recipe_of(release)
     if label(tag) == recipe:
         print(f"image {tag} is up to date")
         return
     source = base(release)
     say(f"building image {tag} on {source}")
-    docker("build", "--tag", tag, "--label", f"asgi.recipe={recipe}", "--build-arg", f"BASE={source}", str(HERE))
+    options = ["--target", stage, "--label", f"asgi.recipe={recipe}", "--build-arg", f"BASE={source}"]
+    docker("build", "--tag", tag, *options, str(HERE))
 
 
 def recipe_of(release: str) -> str:

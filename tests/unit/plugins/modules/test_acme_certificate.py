@@ -44,7 +44,7 @@ class Host:
         self.programs = True
         self.serial = 0
         self.seen = {}
-        monkeypatch.setattr(module, "CERTBOT", root / "letsencrypt")
+        monkeypatch.setattr(module, "CERTBOT", root / "etc/letsencrypt")
         monkeypatch.setattr(module, "layout", self.layout)
         monkeypatch.setattr(decide, "SYSTEM_BUNDLE", str(root / "system.crt"))
         monkeypatch.setattr(module.time, "sleep", lambda _seconds: None)
@@ -70,7 +70,7 @@ class Host:
 
     @property
     def renewal(self):
-        return self.root / "letsencrypt/renewal/asgi-a.conf"
+        return self.root / "etc/letsencrypt/renewal/asgi-a.conf"
 
     @staticmethod
     def write(path, text):
@@ -113,8 +113,8 @@ class Host:
             self.renewal.unlink()
             return self.certbot
         self.serial += 1
-        self.write(self.root / "letsencrypt/live/asgi-a/fullchain.pem", f"BEGIN {self.serial}\n")
-        self.write(self.root / "letsencrypt/live/asgi-a/privkey.pem", "key\n")
+        self.write(self.root / "etc/letsencrypt/live/asgi-a/fullchain.pem", f"BEGIN {self.serial}\n")
+        self.write(self.root / "etc/letsencrypt/live/asgi-a/privkey.pem", "key\n")
         self.write(
             self.renewal,
             "version = 4.0.0\n[renewalparams]\nkey_type = ecdsa\nauthenticator = webroot\n"
@@ -124,7 +124,7 @@ class Host:
 
     def run_hook(self):
         if self.hook[0] == 0:
-            live = self.root / "letsencrypt/live/asgi-a"
+            live = self.root / "etc/letsencrypt/live/asgi-a"
             self.write(
                 self.paths["live_pem"], "".join((live / f"{each}.pem").read_text() for each in ("fullchain", "privkey"))
             )

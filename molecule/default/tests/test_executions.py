@@ -1,0 +1,17 @@
+"""What a run that finds nothing to do costs a host: each execution of a module is a Python that starts there."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+EXECUTED = re.compile(r"^(?:<\S+> )?Using module file \S+/(\w+)\.py", re.MULTILINE)
+
+
+def test_few_modules_are_executed_when_there_is_nothing_to_do(playbook):
+    status, said = playbook("site", "-vvv", "--limit", "debian13-hello")
+
+    assert status == 0, said
+    assert "changed=0" in said
+    # each role asks the host once what it has; then one look at what is staged, what is live, and what nginx serves
+    assert Counter(EXECUTED.findall(said)) == {"host_info": 3, "release": 1, "activate": 1, "nginx_site": 1}

@@ -1,0 +1,161 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Work on hosts that are drained meanwhile: what is drained for which of them, in which order, and what is told of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import FAILED, UNREACHABLE, UNTOUCHED, first_lines
+from ansible_collections.asgi.deploy.plugins.plugin_utils.text_table import aligned
+
+DONE = "done"
+COLUMNS = ("host", "outcome", "drained in", "ended early", "on the balancers")
+
+# backend -> server -> what balancer_info says of it; and that of each balancer
+Backends = Mapping[str, Mapping[str, Mapping[str, Any]]]
+Balancers = Mapping[str, Backends]
+
+
+def maintain_plan(hosts: Mapping[str, str], balancers: Balancers) -> dict[str, Any]:
+    """Return how the *hosts*, given with their backends, are gone through.
+
+    ``order`` begins with those that an earlier run has left drained: as long as they are, the others are needed.
+    ``servers`` are what is to be drained for a host: its own server, and those at the same address in other backends, as
+    what is done to a machine befalls all of its apps. A host whose server is drained with another one's is not in
+    ``order``; ``along`` says with which it goes.
+
+    Raises ValueError if a balancer does not know a host.
+    """
+    unknown = list(_unknown(hosts, balancers))
+    if unknown:
+        raise ValueError(f"{'; '.join(unknown)}: set the balancers up for these hosts, or leave them out with --limit")
+    servers: dict[str, list[dict[str, str]]] = {}
+    along: dict[str, str] = {}
+    for host, backend in hosts.items():
+        leader = next((name for name, its in servers.items() if _server(backend, host) in its), None)
+        if leader:
+            along[host] = leader
+        else:
+            servers[host] = [_server(backend, host), *_neighbours(backend, host, balancers)]
+    left = [host for host, its in servers.items() if any(_taken(server, balancers) for server in its)]
+    order = left + [host for host in servers if host not in left]
+    return {"order": order, "servers": servers, "along": along, "left": left}
+
+
+def _server(backend: str, name: str) -> dict[str, str]:
+    return {"backend": backend, "server": name}
+
+
+def _unknown(hosts: Mapping[str, str], balancers: Balancers) -> Iterator[str]:
+    for balancer, backends in balancers.items():
+        for backend in dict.fromkeys(hosts.values()):
+            servers = backends.get(backend)
+            if servers is None:
+                yield f"{balancer} has no backend {backend}"
+                continue
+            missing = [host for host, its in hosts.items() if its == backend and host not in servers]
+            if missing:
+                yield f"backend {backend} on {balancer} has no server {', '.join(missing)}"
+
+
+def _neighbours(backend: str, host: str, balancers: Balancers) -> list[dict[str, str]]:
+    """Return the servers of other backends on the machine of *host*.
+
+    An address that several servers of one backend have is none of a machine: ports lead from there to several.
+    """
+    found: dict[tuple[str, str], None] = {}
+    for backends in balancers.values():
+        address = backends[backend][host]["address"]
+        at_address = {
+            name: [server for server, its in servers.items() if its["address"] == address]
+            for name, servers in backends.items()
+        }
+        if len(at_address.pop(backend)) == 1:
+            found.update(((name, its[0]), None) for name, its in at_address.items() if len(its) == 1)
+    return [_server(*each) for each in found]
+
+
+def _taken(server: Mapping[str, str], balancers: Balancers) -> bool:
+    return any(
+        (backends.get(server["backend"], {}).get(server["server"]) or {}).get("taken")
+        for backends in balancers.values()
+    )
+
+
+def host_facts(name: str, variables: Mapping[str, Any], lost: Sequence[str], failed: Sequence[str]) -> dict[str, Any]:
+    """Return what is known of the host *name* from the *variables* that maintain.yml leaves."""
+    done = variables.get("__asgi_maintain_done", False)
+    outcome = UNREACHABLE if name in lost else FAILED if name in failed else DONE if done else UNTOUCHED
+    drained = (variables.get("__asgi_maintain_drained") or {}).get("results") or []
+    return {
+        "outcome": outcome,
+        "seconds": sum(each.get("seconds", 0) for each in drained) if drained else None,
+        # what did not end by itself, whether the app ended it then or the balancer
+        "ended": sum(each.get("sessions", 0) + each.get("cut", 0) for each in drained) if drained else None,
+        "reason": _reason(variables.get("ansible_failed_result") or {}) if outcome == FAILED else "",
+    }
+
+
+def _reason(failure: Mapping[str, Any]) -> str:
+    """Return what went wrong; of a loop, what the items say, as it says itself no more than that some have failed."""
+    items = [str(each.get("msg", "")) for each in failure.get("results") or [] if each.get("failed")]
+    return "\n".join(dict.fromkeys(items)) or str(failure.get("msg", ""))
+
+
+def maintain_rows(
+    hosts: Mapping[str, str], plan: Mapping[str, Any], balancers: Balancers, facts: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return one row for each host: what became of it by its *facts*, and how the balancers find it now."""
+    return [
+        {
+            **facts[host],
+            "host": host,
+            **({"outcome": f"with {plan['along'][host]}"} if host in plan["along"] else {}),
+            "found": {name: backends.get(backend, {}).get(host) for name, backends in balancers.items()},
+        }
+        for host, backend in hosts.items()
+    ]
+
+
+def maintain_summary(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return for people what a run has come to, host by host, and what to do about hosts that get no requests."""
+    counts = Counter(row["outcome"] for row in rows)
+    failed = counts[FAILED] + counts[UNREACHABLE]
+    hosts = "1 host" if len(rows) == 1 else f"{len(rows)} hosts"
+    first = f"{failed} of {hosts} failed" if failed else f"{hosts}, none failed"
+    lines = [first, "", *aligned([COLUMNS, *(_cells(row) for row in rows)])]
+    reasons = [f"{row['host']}: {first_lines(row['reason'])}" for row in rows if row["reason"]]
+    ours = [row["host"] for row in rows if any(found and found["taken"] for found in row["found"].values())]
+    if ours:
+        reasons.append(
+            f"drained by maintain.yml and not back: {', '.join(ours)}. Put them right and run it again: it begins with them"
+        )
+    theirs = [
+        row["host"]
+        for row in rows
+        if any(found and found["admin"] != "ready" and not found["taken"] for found in row["found"].values())
+    ]
+    if theirs:
+        reasons.append(f"taken out by somebody else, and left so: {', '.join(theirs)}")
+    return "\n".join([*lines, "", *reasons] if reasons else lines)
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        row["host"],
+        row["outcome"],
+        "-" if row["seconds"] is None else f"{row['seconds']:.1f} s",
+        "-" if row["ended"] is None else str(row["ended"]),
+        _on_balancers(row["found"]),
+    )
+
+
+def _on_balancers(found: Mapping[str, Mapping[str, Any] | None]) -> str:
+    words = {name: its["status"] if its else "?" for name, its in found.items()}
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    return ", ".join(f"{name}: {status}" for name, status in words.items()) or "-"

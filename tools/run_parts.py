@@ -1,0 +1,70 @@
+#!/usr/bin/env python
+"""Run `make` with each of the arguments, some at once and all of them even when one fails, and sum up.
+
+    tools/run_parts.py 'lint sanity' unit 'molecule SCENARIO=default'
+
+What one prints is shown when it has ended, so that it stands together. JOBS says how many may run at once: 2, if not set,
+as much of their time is spent waiting for machines and clients. The last line is for programs that read test results:
+"<n> passed, <n> failed in <n>s".
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+JOBS = int(os.environ.get("JOBS", "2"))
+
+
+class Outcome(NamedTuple):
+    """How one part of the tests went."""
+
+    part: str
+    passed: bool
+    seconds: int
+    output: str
+
+    def __str__(self) -> str:
+        return f"{self.part:32} {'passed' if self.passed else 'FAILED'} in {self.seconds} s"
+
+
+def run(part: str) -> Outcome:
+    print(f"==> make {part}: begins", flush=True)
+    began = time.monotonic()
+    process = subprocess.run(
+        ["make", "--no-print-directory", *part.split()],
+        cwd=ROOT,
+        # make must not think that it is one of its own, sharing its jobs
+        env={name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    return Outcome(part, process.returncode == 0, round(time.monotonic() - began), process.stdout)
+
+
+def main() -> None:
+    began = time.monotonic()
+    outcomes = []
+    with ThreadPoolExecutor(JOBS) as pool:
+        for ended in as_completed([pool.submit(run, part) for part in sys.argv[1:]]):
+            outcome = ended.result()
+            outcomes.append(outcome)
+            print(f"\n==> make {outcome.part}\n{outcome.output}\n==> make {outcome}\n", flush=True)
+    passed = sum(outcome.passed for outcome in outcomes)
+    print("==> make test", *(f"  {outcome}" for outcome in outcomes), sep="\n")
+    print(f"{passed} passed, {len(outcomes) - passed} failed in {round(time.monotonic() - began)}s")
+    sys.exit(passed != len(outcomes))
+
+
+if __name__ == "__main__":
+    main()
