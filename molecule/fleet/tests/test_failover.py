@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from dataclasses import replace
 
 import probe
 import pytest
@@ -11,6 +12,8 @@ from fleet.hosts import SHAPE
 from traffic import load
 from traffic.playbooks import wait_for
 
+# Nobody whose request takes long: without the machine that has it, it would wait for its answer until it gives up.
+CLIENTS = replace(SHAPE, slow=0)
 # keepalived misses three messages of a second each
 OUTAGE_SECONDS = 8
 
@@ -20,15 +23,10 @@ def docker(balancer, *command):
 
 
 WAYS = {
-    "keepalived is stopped": (
-        lambda balancer: balancer.site.machine.sh("systemctl stop keepalived"),
-        lambda balancer: balancer.site.machine.sh("systemctl start keepalived"),
-    ),
     "HAProxy is stopped": (
         lambda balancer: balancer.site.machine.sh("systemctl stop haproxy"),
         lambda balancer: balancer.site.machine.sh("systemctl start haproxy"),
     ),
-    "the machine hangs": (lambda balancer: docker(balancer, "pause"), lambda balancer: docker(balancer, "unpause")),
     "the machine loses its power": (
         lambda balancer: docker(balancer, "kill"),
         lambda balancer: docker(balancer, "start"),
@@ -51,7 +49,7 @@ def test_the_other_balancer_takes_over(fleet, under_traffic, way):
         time.sleep(2)
 
     try:
-        found = under_traffic(fail, site=fleet.shared)
+        found = under_traffic(fail, site=fleet.shared, shape=CLIENTS)
     finally:
         come_back(active)
 
@@ -61,11 +59,13 @@ def test_the_other_balancer_takes_over(fleet, under_traffic, way):
     assert took[0] < OUTAGE_SECONDS
     assert found.duplicates == 0
     # each client is let down once by its old connection, and again as long as there is nobody to connect to
-    assert found.lost <= SHAPE.askers * (1 + OUTAGE_SECONDS / load.RETRY_SECONDS)
-    # a machine that has hung may take it back, as it does not know; never do both keep it
+    assert found.lost <= CLIENTS.askers * (1 + OUTAGE_SECONDS / load.RETRY_SECONDS)
     wait_for(
         lambda: [active.has_the_address, other.has_the_address].count(True) == 1, "one of them to leave the address"
     )
     address = fleet.shared.address
     assert probe.ask(address.name, address.port, "/health", host=address.host).status == 200
+    wait_for(
+        lambda: active.site.machine.sh("systemctl is-active haproxy || true") == "active", f"{active.name} to boot"
+    )
     wait_for(lambda: set(active.statuses().values()) == {"UP"}, f"{active.name} to be ready to serve again")

@@ -28,7 +28,7 @@ ADDRESS = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 HEALTH_URL = re.compile(r"/[!#-&(-\[\]-~]*")
 PASSWORD = re.compile(r"[A-Za-z0-9]{1,8}")
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
-# HAProxy closes an idle connection some seconds after it was used last; nginx must not be first, or a request is lost
+# HAProxy closes idle connections some seconds after they were used last, all but one of a server: nginx must not be first
 KEEPALIVE_LEAST = 30
 
 AT_LEAST = {
