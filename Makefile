@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity worker molecule bench build lock clean scenarios venv engine images
+.PHONY: help demo demo-down test lint unit sanity worker molecule bench bench-tune bench-metrics build lock clean scenarios venv engine images
 
 help: ## Show this
 	@echo 'make TARGET, where TARGET is one of:'
@@ -67,6 +67,17 @@ bench: venv engine ## Count 1,000,000 requests in 200 disturbances, write docs/b
 	done
 	PYTHONPATH=tests python -m traffic.bench $(BENCH_ARGS)
 	@env -u ANSIBLE_CONFIG $(MOLECULE) destroy --no-command-borders --scenario-name traffic
+
+bench-metrics: venv ## Say what asgi_server_metrics costs, in turns with and without (BENCH_ARGS='--rounds 30')
+	@$(BIN)/python tools/bench_metrics.py $(BENCH_ARGS)
+
+bench-tune: venv engine ## Compare what tune.yml recommends with what is measured by hand, write docs/benchmarks/tuning.md (BENCH_ARGS)
+	@tests/hosts/image.py 13
+	@for playbook in tests/hosts/create.yml tests/hosts/prepare.yml playbooks/site.yml; do \
+	  ansible-playbook -i tests/tune/inventory $$playbook || exit 1; \
+	done
+	tests/tune/acceptance.py $(BENCH_ARGS)
+	@ansible-playbook -i tests/tune/inventory tests/hosts/destroy.yml
 
 build: venv $(TARBALL) ## Build the collection's tarball
 	@echo "$(TARBALL)"

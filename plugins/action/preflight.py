@@ -95,9 +95,13 @@ class ActionModule(ActionBase):
                     values[name] = self._templar.template(task_vars[name])
             except AnsibleError as exc:
                 problems.append(Problem(name, f"cannot be templated: {exc}", "mend the template"))
-        first = task_vars["hostvars"][task_vars["ansible_play_hosts_all"][0]]
-        of_the_play = {name: first[name] for name in playbooks.OF_THE_PLAY & set(names) if name in first}
-        return problems or playbooks.problems(Context(options=values, find=controller_path), playbook, of_the_play)
+        host = task_vars["ansible_play_hosts_all"][0]
+        compared = playbooks.OF_THE_PLAY | (
+            playbooks.OF_EACH_HOST if host != task_vars["inventory_hostname"] else set()
+        )
+        first = task_vars["hostvars"][host]
+        its = {name: first[name] for name in compared & set(names) if name in first}
+        return problems or playbooks.problems(Context(options=values, find=controller_path), playbook, its)
 
     def _options(self, role, entry_point, task_vars):
         """Return the templated and typed options of an entry point of *role*, and what its specification objects to."""

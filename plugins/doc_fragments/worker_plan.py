@@ -25,9 +25,10 @@ options:
       - Kind of the workers.
       - V(async) workers serve many requests at once, CPUs + 1 of them are run.
       - V(threads) are processes with threads, of which each uses one CPU at a time; CPUs + 1 of them are run.
+      - V(single) is the only process of a server that has no workers; 1 whatever the host has.
       - V(sync) workers serve one request at a time, 2 x CPUs + 1 of them are run (gunicorn's recommendation).
     type: str
-    choices: [async, sync, threads]
+    choices: [async, sync, threads, single]
     default: async
   minimum:
     description: Never fewer workers than this; wins over the memory.

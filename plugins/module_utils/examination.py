@@ -24,7 +24,8 @@ from typing import Callable
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_link, read_text
 
 PROPERTIES = (
-    "Id LoadState ActiveState UnitFileState NeedDaemonReload MainPID TimeoutStopUSec ActiveEnterTimestamp".split()
+    "Id LoadState ActiveState UnitFileState NeedDaemonReload MainPID "
+    "TimeoutStopUSec WatchdogUSec ActiveEnterTimestamp".split()
 )
 
 # What nginx notes when the queue of the app's socket is full: it answers 502.
@@ -65,6 +66,7 @@ def units(run_command: Callable, names: list) -> dict:
                 "needs_daemon_reload": values.get("NeedDaemonReload") == "yes",
                 "main_pid": int(values.get("MainPID") or 0),
                 "stop_seconds": seconds(values.get("TimeoutStopUSec", "")),
+                "watchdog_seconds": seconds(values.get("WatchdogUSec", "")),
             }
     return found
 

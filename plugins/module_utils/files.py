@@ -120,8 +120,10 @@ def locked(path: str, note: str, wait: float):
         file.truncate(0)
         file.write(f"{note}, process {os.getpid()}\n")
         file.flush()
-        yield
-        file.truncate(0)
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
 def holder(path: str) -> str | None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 
 SLOTS = ("blue", "green")
+# A third one beside them, which never gets traffic and is there only while something is measured in it.
+TRIAL = "trial"
 
 # useradd(8) allows 32 characters; systemd and nginx file names allow more than this pattern does.
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
@@ -90,6 +92,9 @@ def layout(name: str) -> dict[str, object]:
         "tmpfiles": f"/etc/tmpfiles.d/asgi-{name}.conf",
         "service_template": f"{units}/{name}@.service",
         "socket_template": f"{units}/{name}@.socket",
+        "metrics_service": f"{units}/{name}-metrics.service",
+        "metrics_socket": f"{units}/{name}-metrics.socket",
+        "metrics_program": f"{home}/metrics_exporter.py",
         "tls": f"/etc/asgi/{name}/tls",
         # chain and key in one file, replaced by one rename, whichever provider writes it: the site never has to change
         "live_pem": f"/etc/asgi/{name}/tls/live.pem",
@@ -111,6 +116,9 @@ def layout(name: str) -> dict[str, object]:
             "ca_bundle": f"/etc/asgi/{name}/balancer-ca.pem",
         },
         "slots": {slot: _slot(name, slot, home, run, units) for slot in SLOTS},
+        # its settings are gone after a reboot
+        TRIAL: _slot(name, TRIAL, home, run, "/run/systemd/system"),
+        "trial_proxy_unit": f"asgi-trial-{name}.service",
     }
 
 

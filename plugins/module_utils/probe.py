@@ -11,6 +11,16 @@ import ssl
 import time
 from typing import Callable, NamedTuple
 
+# how modules take it
+PROBE_OPTIONS = {
+    "path": {"type": "str", "required": True},
+    "host": {"type": "str", "required": True},
+    "statuses": {"type": "list", "elements": "int", "required": True},
+    "successes": {"type": "int", "required": True},
+    "timeout": {"type": "float", "required": True},
+    "deadline": {"type": "float", "required": True},
+}
+
 
 class Probe(NamedTuple):
     """How to ask, and when the answer counts as healthy.

@@ -58,7 +58,7 @@ try:
     for attribute in attributes.split("."):
         found = getattr(found, attribute)
     if not callable(found):
-        raise TypeError(f"{target} is a {type(found).__name__}, not an ASGI application")
+        raise TypeError(f"{target} is a {type(found).__name__}, not an application")
     status = 0
 except BaseException as exc:
     told = traceback.TracebackException.from_exception(exc)

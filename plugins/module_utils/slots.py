@@ -37,7 +37,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.files import (
     replace_link,
     write_text,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import SLOTS
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import SLOTS, TRIAL
 from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import (
     Pair,
@@ -56,6 +56,9 @@ SERVICE_FILE = "service.conf"
 PROBE_FILE = "probe.json"
 UNIT_FILE = "service.unit"  # a record, and so that another unit is another configuration
 UNIT_MODE = 0o644
+
+# The first line of a service.conf that is a trial's: its configuration is removed with it.
+TRIAL_MARK = "# of a trial\n"
 
 BOOTED, LIVE = "booted", "live"
 
@@ -123,7 +126,7 @@ class App:
         names = [slot[unit] for slot in self.paths["slots"].values() for unit in ("service_unit", "socket_unit")]
         return State(
             live=self._live_slot(),
-            pairs={slot: self._pair(slot) for slot in SLOTS},
+            pairs={slot: self._pair(slot) for slot in self.paths["slots"]},
             units=self.systemd.show(*names),
         )
 
@@ -189,7 +192,7 @@ class App:
             return ""
         parts = [f"release: {pair.release}", *environment.splitlines()]
         for name, text in sorted(files.items()):
-            if not name.endswith(".py") or name == "gunicorn.conf.py":  # not our own code
+            if not name.endswith(".py") or name.endswith(".conf.py"):  # not our own code
                 parts += [f"--- {name}", text.rstrip()]
         return "\n".join(parts) + "\n"
 
@@ -273,14 +276,16 @@ class App:
         until: str = LIVE,
         verify: Callable[[], str] = lambda: "",
         rollback: bool = False,
+        anew: bool = False,
     ) -> str:
         """Make *target* live, by way of the idle slot, and return that slot; if it is live already, mend what is amiss.
 
         With *until* BOOTED it boots in the idle slot and gets no traffic yet. *verify* is asked after the flip, while the
         old slot still runs, and returns what is wrong with the new one; then the traffic goes back. A *rollback* is logged as
-        one.
+        one. *Anew*, what is live already goes that way, too.
         """
-        if state.live_pair == target:
+        self.clear_trial()
+        if state.live_pair == target and not anew:
             self.settle(state.live, state, probe)
             if not self.dry and target not in map(pair_of, filter(is_live, self.log())):  # interrupted after the flip
                 self._write_log(with_live(self.log(), self._entry(target, state.live)))
@@ -301,7 +306,7 @@ class App:
             self.flip(slot, self.state())
             fault = verify()
             if fault:
-                raise self._failure(slot, fault, began)
+                raise self.failure(slot, fault, began)
         except ActivationError as exc:
             self._give_up(slot, state.live)
             self._write_log(with_bad(self.log(), entry, str(exc)))
@@ -327,6 +332,7 @@ class App:
 
         As long as that is there an app has not been removed: whatever interrupts this, the next run goes on.
         """
+        self.clear_trial()
         state = self.state()
         enabled = [unit.name for unit in state.units.values() if unit.enabled]
         if enabled:
@@ -349,6 +355,26 @@ class App:
             self._do("reload systemd's unit files", self.systemd.daemon_reload)
         if os.path.lexists(slots):
             self._do(f"remove {slots}", lambda: remove(slots))
+
+    def clear_trial(self) -> None:
+        """Stop and remove what is measured beside the slots, or what is left of it when the measuring was killed."""
+        its = self.paths[TRIAL]
+        if os.path.lexists(its["directory"]):
+            self._do(f"stop and remove {TRIAL}", lambda: self._remove_trial(its))
+
+    def _remove_trial(self, its: dict) -> None:
+        units = self.systemd.show(self.paths["trial_proxy_unit"], its["socket_unit"], its["service_unit"])
+        awake = [unit.name for unit in units.values() if unit.active != "inactive"]
+        if awake:
+            self.systemd.stop(*awake)
+        remove(os.path.dirname(its["drop_in"]))
+        self.systemd.daemon_reload()
+        for config in os.listdir(self.paths["configs"]):
+            directory = os.path.join(self.paths["configs"], config)
+            if (read_text(os.path.join(directory, SERVICE_FILE)) or "").startswith(TRIAL_MARK):
+                remove(directory)
+        # last: as long as it is there, whatever interrupts this, the next run goes on
+        remove(its["directory"])
 
     def _entry(self, pair: Pair, slot: str) -> dict:
         return {"release": pair.release, "config": pair.config, "slot": slot, "at": now(), "by": self.by}
@@ -397,9 +423,9 @@ class App:
             limit = " within asgi_server_boot_timeout" if "timeout was exceeded" in str(exc) else ""
             reason = f"{its['service_unit']} did not come to serve{limit}: {exc}".splitlines()[0]
         if reason:
-            raise self._failure(slot, reason, began)
+            raise self.failure(slot, reason, began)
 
-    def _failure(self, slot: str, reason: str, began: float) -> ActivationError:
+    def failure(self, slot: str, reason: str, began: float) -> ActivationError:
         """Return the error for *slot*, with what its instance has said since *began* and without secrets."""
         journal = self.systemd.journal(self.paths["slots"][slot]["service_unit"], began)
         pair = self._pair(slot)

@@ -8,7 +8,16 @@ from __future__ import annotations
 import json
 from typing import Callable, NamedTuple
 
-PROPERTIES = ("Id", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "MainPID", "ActiveEnterTimestamp")
+PROPERTIES = (
+    "Id",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "MainPID",
+    "ActiveEnterTimestamp",
+    "CanReload",
+)
 
 # of what an instance that failed has said, of all its workers
 MOST_MESSAGES = 1000
@@ -25,6 +34,7 @@ class Unit(NamedTuple):
     needs_daemon_reload: bool
     main_pid: int
     since: str
+    can_reload: bool = True
 
     @property
     def running(self) -> bool:
@@ -53,6 +63,7 @@ def parse_show(text: str) -> dict[str, Unit]:
                 needs_daemon_reload=found.get("NeedDaemonReload") == "yes",
                 main_pid=int(found.get("MainPID") or 0),
                 since=found.get("ActiveEnterTimestamp", ""),
+                can_reload=found.get("CanReload") != "no",
             )
     return units
 
@@ -132,15 +143,18 @@ class Systemd:
 
     def journal(self, unit: str, since: float) -> str:
         """Return what *unit* has said since the time *since* (seconds since the epoch), in an excerpt if it is long."""
-        _status, out, err = self._run_command(
-            [
-                "journalctl",
-                "--unit",
-                unit,
-                f"--since=@{int(since)}",
-                "--output=cat",
-                "--no-pager",
-                f"--lines={MOST_MESSAGES}",
-            ]
-        )
+        _status, namespace, _err = self._run_command(["systemctl", "show", "--value", "--property=LogNamespace", unit])
+        command = [
+            "journalctl",
+            "--unit",
+            unit,
+            f"--since=@{int(since)}",
+            "--output=cat",
+            "--no-pager",
+            f"--lines={MOST_MESSAGES}",
+        ]
+        if namespace.strip():
+            # + for what systemd itself says of the unit, which is in the system's journal
+            command.append(f"--namespace=+{namespace.strip()}")
+        _status, out, err = self._run_command(command)
         return excerpt(readable_journal(out or err).strip())

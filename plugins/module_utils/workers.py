@@ -1,12 +1,14 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker processes of a gunicorn master, and whether a reload has replaced them all."""
+"""The processes that serve an app, and whether a reload has replaced them all."""
 
 from __future__ import annotations
 
 import time
 from typing import Callable
+
+from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Unit
 
 # A HUP spawns the replacements within a second; when the same old workers are alone for this long, they have died.
 GIVEN_UP_SECONDS = 5
@@ -19,6 +21,16 @@ def children(pid: int) -> set:
             return {int(child) for child in file.read().split()}
     except OSError:
         return set()
+
+
+def serving(unit: Unit) -> set:
+    """Return the processes that serve in the service *unit*: a master's workers, or the one that has no master.
+
+    A master is what can replace its workers in place.
+    """
+    if not unit.can_reload:
+        return {unit.main_pid} if unit.main_pid else set()
+    return children(unit.main_pid)
 
 
 def wait_replaced(

@@ -44,36 +44,6 @@ options:
     description: Environment variables of the app, as a dictionary. They are written to a file that only root and the app
       can read, and never shown.
     type: json
-  probe:
-    description: The question that decides whether the release is healthy.
-    type: dict
-    required: true
-    suboptions:
-      path:
-        description: Path to ask for.
-        type: str
-        required: true
-      host:
-        description: Value of the Host header.
-        type: str
-        required: true
-      statuses:
-        description: HTTP statuses that mean healthy.
-        type: list
-        elements: int
-        required: true
-      successes:
-        description: How many healthy answers in a row are wanted.
-        type: int
-        required: true
-      timeout:
-        description: Seconds that one question may take.
-        type: float
-        required: true
-      deadline:
-        description: Seconds after which the release is given up.
-        type: float
-        required: true
   until:
     description:
       - How far to go.
@@ -104,6 +74,8 @@ options:
     description: Who deploys, for the release log and for others who find the app locked.
     type: str
     default: ""
+extends_documentation_fragment:
+  - asgi.deploy.probe
 attributes:
   check_mode:
     description: Reports what would be activated or repaired; touches nothing.
@@ -179,7 +151,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.nginx_site import serves, speaks_proxy_protocol
-from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe, ask_proxy, wait_healthy
+from ansible_collections.asgi.deploy.plugins.module_utils.probe import PROBE_OPTIONS, Probe, ask_proxy, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import (
     BOOTED,
@@ -192,15 +164,6 @@ from ansible_collections.asgi.deploy.plugins.module_utils.slots import (
     Locked,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-
-PROBE_OPTIONS = {
-    "path": {"type": "str", "required": True},
-    "host": {"type": "str", "required": True},
-    "statuses": {"type": "list", "elements": "int", "required": True},
-    "successes": {"type": "int", "required": True},
-    "timeout": {"type": "float", "required": True},
-    "deadline": {"type": "float", "required": True},
-}
 
 
 def main():

@@ -113,7 +113,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSu
 from ansible_collections.asgi.deploy.plugins.module_utils.site_certificate import certificate_path, read_certificate
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App, other
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
+from ansible_collections.asgi.deploy.plugins.module_utils.workers import serving
 
 
 def main():
@@ -146,7 +146,7 @@ def _describe(module, paths):
         "config": pair.config if pair else None,
         "state": service.active if service else "not deployed",
         "since": service.since if service else "",
-        "workers": len(children(service.main_pid)) if service else 0,
+        "workers": len(serving(service)) if service else 0,
         "plan": live_plan(paths["name"])["reason"],
         "previous": _previous(app, pair),
         "idle_state": idle.active,

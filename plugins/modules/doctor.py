@@ -122,7 +122,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.probe import ask_proxy
 from ansible_collections.asgi.deploy.plugins.module_utils.site_certificate import certificate_path, read_certificate
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
+from ansible_collections.asgi.deploy.plugins.module_utils.workers import serving
 
 NGINX_LOCK = "/run/asgi-nginx.lock"
 NGINX = Path("/etc/nginx")
@@ -145,6 +145,7 @@ class Patient:
         state = self.app.state()
         self.live, self.pairs = state.live, state.pairs
         self.its = self.paths["slots"][self.live] if self.live else None
+        self.service = state.units[self.its["service_unit"]] if self.its else None
         self.pair = state.live_pair
         self.site = read_text(self.paths["nginx_site"])
 
@@ -171,7 +172,11 @@ class Patient:
         names = [slot[unit] for slot in self.paths["slots"].values() for unit in ("service_unit", "socket_unit")]
         timers = look.timers(self.paths["name"], renews=os.path.exists(self.paths["acme"]["hook"]))
         found["timers"] = timers
-        found["units"] = look.units(self.run, [*names, "nginx.service", *timers])
+        metrics = (
+            [os.path.basename(self.paths["metrics_socket"])] if os.path.exists(self.paths["metrics_socket"]) else []
+        )
+        found["metrics"] = metrics
+        found["units"] = look.units(self.run, [*names, "nginx.service", *timers, *metrics])
         if self.pair:
             found["running"] = self._running(found["units"])
         return found
@@ -181,7 +186,7 @@ class Patient:
         config = self.app.config_files(self.pair)
         release = release_paths(self.paths["name"], self.pair.release)
         certificate = certificate_path(self.site)
-        gunicorn = look.assignments(config.get("gunicorn.conf.py"))
+        gunicorn = look.assignments(config.get("gunicorn.conf.py") or config.get("uvicorn.conf.py"))
         return {
             "gunicorn": gunicorn,
             "settings": look.setting_names(config.get("service.conf")),
@@ -189,7 +194,7 @@ class Patient:
             "drop_in_as_configured": read_text(self.its["drop_in"]) == config.get("service.conf"),
             "misread": self.systemd.misread(self.its["service_unit"], self.its["drop_in"]),
             "plan": live_plan(self.paths["name"]),
-            "workers": self._workers(units[self.its["service_unit"]]["main_pid"], gunicorn.get("workers")),
+            "workers": self._workers(gunicorn.get("workers")),
             "queue": self._queue(),
             "somaxconn": int(read_text("/proc/sys/net/core/somaxconn") or 0),
             "tcp": look.tcp_drops(read_text("/proc/net/netstat"), read_text("/proc/net/snmp")),
@@ -220,12 +225,12 @@ class Patient:
             os.path.join(self.paths["configs"], self.pair.config, "env"),
         ]
 
-    def _workers(self, master: int, wanted: int | None) -> dict:
+    def _workers(self, wanted: int | None) -> dict:
         end = time.monotonic() + SETTLING_SECONDS
-        workers = children(master) if master else set()
+        workers = serving(self.service)
         while len(workers) != wanted and workers and time.monotonic() < end:
             time.sleep(0.5)
-            workers = children(master)
+            workers = serving(self.service)
         return {"running": len(workers), "memory_mb": measured_memory(workers)}
 
     def _queue(self) -> dict | None:

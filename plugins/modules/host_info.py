@@ -184,7 +184,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.packages import missin
 from ansible_collections.asgi.deploy.plugins.module_utils.selfsigned_pem import WANTED, why_wanted
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
+from ansible_collections.asgi.deploy.plugins.module_utils.workers import serving
 
 
 def main():
@@ -212,7 +212,7 @@ def main():
     if account and account.objection:
         module.fail_json(msg=f"asgi_name is '{name}', but {account.objection}; nothing has been changed")
     service = state.units[paths["slots"][state.live]["service_unit"]] if state.live else None
-    found["measured_memory_mb"] = measured_memory(children(service.main_pid)) if service else None
+    found["measured_memory_mb"] = measured_memory(serving(service)) if service else None
     module.exit_json(
         changed=False,
         capacity=found,

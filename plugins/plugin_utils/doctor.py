@@ -381,6 +381,22 @@ def _timeouts(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Findin
             f"nginx waits {site['read_timeout']} s for an answer, and a deploy ends requests after {graceful} s",
             "raise asgi_server_graceful_timeout to what the longest request takes",
         )
+    timeout = gunicorn.get("timeout")
+    watchdog = (seen["units"].get(_its(seen)["service_unit"]) or {}).get("watchdog_seconds")
+    if timeout is not None and watchdog is not None and watchdog <= timeout:
+        yield Finding(
+            WARN,
+            f"systemd restarts the service when nobody has served for {watchdog:g} s, and gunicorn replaces a worker that "
+            f"hangs after {timeout} s",
+            "do not set WatchdogSec anywhere: it comes from asgi_server_watchdog, which is to be more than asgi_server_timeout",
+        )
+    if timeout is not None and site["read_timeout"] is not None and site["read_timeout"] <= timeout:
+        yield Finding(
+            WARN,
+            f"nginx answers 504 after {site['read_timeout']} s, and a worker that hangs is replaced after {timeout} s: no "
+            f"request of its can be repeated by another one",
+            "make asgi_server_timeout smaller than asgi_proxy_read_timeout",
+        )
     if gunicorn.get("max_requests") and not gunicorn.get("max_requests_jitter"):
         yield Finding(
             WARN,
@@ -522,6 +538,18 @@ def _timers(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]
             yield Finding(WARN, f"{unit} does not start at boot", f"systemctl enable {unit}")
 
 
+def _metrics(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:
+    for unit in seen["metrics"]:
+        state = seen["units"].get(unit) or {}
+        if state.get("active") != "active" or not state["enabled"]:
+            found = (
+                f"{unit} is {state.get('active') or 'unknown'}, {'' if state.get('enabled') else 'not '}enabled at boot"
+            )
+            yield Finding(
+                WARN, found, f"systemctl enable --now {unit}; see journalctl --unit={unit.removesuffix('.socket')}"
+            )
+
+
 CHECKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], Iterator[Finding]]] = {
     "units": _units,
     "boot": _boot,
@@ -545,4 +573,5 @@ CHECKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], Iterator[Finding]]]
     "disk": _disk,
     "clock": _clock,
     "timers": _timers,
+    "metrics": _metrics,
 }

@@ -37,6 +37,10 @@ FORMULAS = {
     "threads": (lambda cpus: cpus + 1, "{cpus} + 1"),
     "sync": (lambda cpus: 2 * cpus + 1, "2 x {cpus} + 1"),
 }
+# A server that is a single process, whatever the host has and the inventory says.
+SINGLE = "single"
+SINGLE_REASON = "the only process of its server"
+KINDS = (*FORMULAS, SINGLE)
 
 SLOTS_DURING_A_DEPLOY = 2
 
@@ -111,10 +115,12 @@ def worker_plan(
     An explicit number of *workers* wins. ``auto`` takes the formula of the *kind*, not more than memory allows
     (*worker_memory* MiB for each worker in both slots, *reserved_memory* MiB left to the system, the rest shared with
     the other apps of the host), not more than *maximum*, and never fewer than *minimum*. The rest are limits of the
-    unit. Raises ValueError for values that make no sense.
+    unit. The kind ``single`` is always one. Raises ValueError for values that make no sense.
     """
     _check(workers, kind, minimum, maximum, worker_memory, memory_share)
     counted = _worker_memory(facts, worker_memory, app)
+    if kind == SINGLE:
+        return WorkerPlan(1, f"1 = {SINGLE_REASON}", kind, 0, 1, None, counted)
     if workers != "auto":
         number = int(workers)
         return WorkerPlan(number, f"{number} = set explicitly", kind, 0, number, None, counted)
@@ -143,8 +149,8 @@ def _check(workers, kind, minimum, maximum, worker_memory, memory_share):
         raise ValueError(f"workers is {workers!r}; it must be 'auto' or a number")
     if workers != "auto" and int(workers) < 1:
         raise ValueError(f"workers is {workers!r}; at least one worker must run")
-    if kind not in FORMULAS:
-        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(sorted(FORMULAS))}")
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(sorted(KINDS))}")
     if minimum < 1:
         raise ValueError(f"minimum is {minimum}; at least one worker must run")
     if maximum is not None and maximum < minimum:

@@ -66,12 +66,14 @@ def edited(edit: str, site: OurSite, on: bool) -> Iterator[None]:
     file = f"/srv/{site.app}/slots/{site.live}/config/gunicorn.conf.py"
     copy = f"/var/tmp/{site.app}-gunicorn.conf.py"
     restart = f"systemctl restart {site.service}"
+    # what feeds the watchdog may be among what is switched off
+    site.machine.sh("systemctl service-watchdogs no")
     site.machine.sh(f"cp -p {file} {copy}; sed -i '{edit}' {file}; if cmp -s {file} {copy}; then exit 1; fi")
     try:
         site.machine.sh(restart)
         yield
     finally:
-        site.machine.sh(f"cp -p {copy} {file}; {restart}")
+        site.machine.sh(f"cp -p {copy} {file}; {restart}; systemctl service-watchdogs yes")
 
 
 @contextmanager
@@ -126,7 +128,7 @@ MUTATIONS = [
         "drain worker",
         # and without the hooks that belong to it
         partial(
-            edited, 's/^worker_class = .*/worker_class = "uvicorn_worker.UvicornWorker"/; /asgi_deploy_worker import/d'
+            edited, 's/^worker_class = .*/worker_class = "uvicorn_worker.UvicornWorker"/; /asgi_deploy_master import/d'
         ),
         reload_workers,
         times=3,

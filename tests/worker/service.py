@@ -1,18 +1,22 @@
-"""A gunicorn that runs the drain worker, started as systemd would start it, and what can be seen of it from outside."""
+"""A server of ours, started as systemd would start it, and what can be seen of it from outside."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
+
+from ansible_collections.asgi.deploy.plugins.plugin_utils.servers import DEFAULT, SERVERS
 
 from worker.matrix import ROOT, Corner
 
@@ -34,23 +38,43 @@ os.execv(sys.argv[2], sys.argv[2:])
 CONFIGURATION = """
 import sys
 sys.path.append({configs!r})
-import asgi_deploy_worker
+import asgi_deploy_process
+asgi_deploy_process.CLOSING_SECONDS = {closing}
+asgi_deploy_process.LINGER_SECONDS = 1
+import asgi_deploy_master
+asgi_deploy_master.RETRY_SECONDS = 3
 {imports}
 
 class Worker({worker}):
     CONFIG_KWARGS = {{"http": {http!r}, "ws": {ws!r}}}
 
-wsgi_app = "stage:app"
+wsgi_app = "{app}"
 worker_class = Worker
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True
 keepalive = 5
-asgi_deploy_worker.CLOSING_SECONDS = {closing}
-asgi_deploy_worker.LINGER_SECONDS = 1
-asgi_deploy_worker.RETRY_SECONDS = 3
 loglevel = "info"
 for name, value in {settings!r}.items():
     globals()[name] = value
+{more}
+"""
+
+
+# without gunicorn: the program that the role writes, with the settings of a test
+PROGRAM = """
+import sys
+sys.path.append({configs!r})
+import asgi_deploy_process
+asgi_deploy_process.CLOSING_SECONDS = {closing}
+asgi_deploy_process.LINGER_SECONDS = 1
+from asgi_deploy_logging import logging_config
+from asgi_deploy_single import serve
+
+# as gunicorn writes it, for those who read it below
+logging = logging_config("info", False)
+logging["formatters"]["json"] = {{"format": "[%(process)d] [%(levelname)s] %(message)s"}}
+settings = {{"keepalive": 5, "graceful_timeout": 30, "backlog": 2048, **{settings!r}}}
+serve({app!r}, forwarded_allow_ips="*", logging_config=logging, **settings)
 """
 
 
@@ -63,9 +87,9 @@ def wait_for(what: str, condition: Callable[[], object]) -> None:
 
 
 def imports_of_ours() -> str:
-    """Return how the shipped configuration gets its hooks from the worker's module, and the worker."""
-    [line] = re.findall(r"^from asgi_deploy_worker import [\w, ]+", TEMPLATE.read_text(), re.MULTILINE)
-    return f"{line.strip()}, DrainWorker"
+    """Return how the shipped configuration gets its hooks."""
+    [line] = re.findall(r"^from asgi_deploy_master import [\w, ]+", TEMPLATE.read_text(), re.MULTILINE)
+    return line.strip()
 
 
 class Service:
@@ -76,26 +100,38 @@ class Service:
         settings: dict,
         http: str = "auto",
         ws: str = "auto",
-        stock: bool = False,
+        stock: str = "",
+        server: str = DEFAULT,
+        more: str = "",
     ) -> None:
+        """Run *server*, or in its place a class of gunicorn's workers that is not ours, *stock* (``module.Class``)."""
         self.address = str(directory / "app.sock")
         self.gate = directory / "gate"
         self.done = directory / "done"
         self._interpreter = corner.interpreter()
         self._release = directory / "release"
         self._log = directory / "log"
-        self._configuration = directory / "gunicorn.conf.py"
-        self._configuration.write_text(
-            CONFIGURATION.format(
-                configs=str(CONFIGS),
-                imports="from uvicorn_worker import UvicornWorker" if stock else imports_of_ours(),
-                worker="UvicornWorker" if stock else "DrainWorker",
-                closing=CLOSING_SECONDS,
+        profile = SERVERS[server]
+        app = "stage:app" if profile.interface == "asgi" else "stage_wsgi:app"
+        shared = {"configs": str(CONFIGS), "closing": CLOSING_SECONDS, "app": app}
+        self._notifications: list[tuple[float, str]] = []
+        self._over = threading.Event()
+        self._program = directory / profile.program
+        self._gunicorn = ["-m", "gunicorn", "--config"] if profile.worker_class else []
+        if profile.worker_class:
+            module, _dot, worker = (stock or profile.worker_class).rpartition(".")
+            text = CONFIGURATION.format(
+                imports="\n".join([*([] if stock else [imports_of_ours()]), f"from {module} import {worker}"]),
+                worker=worker,
                 http=http,
                 ws=ws,
                 settings={"workers": 2, **settings},
+                more=more,
+                **shared,
             )
-        )
+        else:
+            text = PROGRAM.format(settings=settings, **shared)
+        self._program.write_text(text)
 
     @contextmanager
     def running(self) -> Iterator[Self]:
@@ -108,11 +144,15 @@ class Service:
             self._listener.bind(self.address)
             self._listener.listen(2048)
             self._notified.bind(self.address + ".notify")
-            self._notified.settimeout(PATIENCE)
+            self._notified.settimeout(0.2)
+            listening = threading.Thread(target=self._listen)
+            listening.start()
             try:
                 self.start()
                 yield self
             finally:
+                self._over.set()
+                listening.join()
                 if self._process.poll() is None:
                     workers = self.workers()
                     self._process.kill()
@@ -121,6 +161,7 @@ class Service:
                         os.kill(pid, signal.SIGKILL)
 
     def start(self) -> None:
+        began = time.monotonic()
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(SERVED),
@@ -129,19 +170,27 @@ class Service:
             "GATE": str(self.gate),
             "DONE": str(self.done),
             "NOTIFY_SOCKET": self._notified.getsockname(),
+            "WATCHDOG_USEC": "10000000",
         }
         descriptor = self._listener.fileno()
-        gunicorn = [self._interpreter, "-m", "gunicorn", "--config", self._configuration]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", HAND_OVER, str(descriptor), *gunicorn],
+                [sys.executable, "-c", HAND_OVER, str(descriptor), self._interpreter, *self._gunicorn, self._program],
                 env=environment,
                 pass_fds=[descriptor],
                 stdout=log,
                 stderr=log,
             )
-        if "READY=1" not in (said := self._notified.recv(1024).decode()):
-            raise AssertionError(said)
+        wait_for("READY", lambda: self._heard("READY=1", since=began))
+
+    def _listen(self) -> None:
+        """Take what is said to systemd, as systemd would at once."""
+        while not self._over.is_set():
+            with contextlib.suppress(TimeoutError):
+                self._notifications.append((time.monotonic(), self._notified.recv(1024).decode()))
+
+    def _heard(self, message: str, since: float) -> bool:
+        return any(message in said for at, said in list(self._notifications) if at > since)
 
     # ---- what is done to it
 
@@ -166,6 +215,19 @@ class Service:
         wait_for("the old workers to go", lambda: not self.workers() & old)
 
     # ---- what is seen of it
+
+    def feeds_watchdog(self, seconds: float = 3) -> bool:
+        """Return whether systemd hears within that time, from now on, that all is well."""
+        began = time.monotonic()
+        while time.monotonic() < began + seconds:
+            if self._heard("WATCHDOG=1", since=began):
+                return True
+            time.sleep(0.1)
+        return False
+
+    @property
+    def master(self) -> int:
+        return self._process.pid
 
     def workers(self) -> set[int]:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")

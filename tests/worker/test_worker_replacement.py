@@ -32,7 +32,7 @@ def test_a_reload(start):
 @pytest.mark.parametrize("corner", [NEWEST], ids=["newest"], indirect=True)
 def test_the_stock_worker_loses_requests(start):
     """The control: else the zeros of the other tests would prove nothing."""
-    service = start(stock=True)
+    service = start(stock="uvicorn_worker.UvicornWorker")
     wait_for("its workers", lambda: len(service.serving()) == 2)
     with load(service.address) as counts:
         for _time in range(20):

@@ -15,6 +15,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.environment import che
 from ansible_collections.asgi.deploy.plugins.module_utils.release import ARGUMENTS, mask_urls
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.shared import hook_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils.servers import SERVERS
 from ansible_collections.asgi.deploy.plugins.plugin_utils.source import (
     Resolved,
     SourceError,
@@ -28,8 +29,6 @@ COMMAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*|/[^\s\0]+")
 DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:=[A-Za-z0-9.+:~-]+)?")
 REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?=\s*(?:$|[\[<>=!~;@(]))")
 UV_VERSION = re.compile(r"\d+\.\d+\.\d+")
-
-SERVER_PACKAGES = ("gunicorn", "uvicorn", "uvicorn-worker")
 
 
 def problems(context: Context) -> list[Problem]:
@@ -125,12 +124,12 @@ def _requirements(options: dict, variable: str) -> Iterator[Problem]:
 def _server(options: dict) -> Iterator[Problem]:
     found = (REQUIREMENT_NAME.match(requirement.strip()) for requirement in options["asgi_app_server_requirements"])
     names = {re.sub(r"[._-]+", "-", match.group()).lower() for match in found if match}
-    missing = [package for package in SERVER_PACKAGES if package not in names]
+    missing = [package for package in SERVERS[options["asgi_server_type"]].needed if package not in names]
     if missing:
         yield Problem(
             "asgi_app_server_requirements",
             f"lacks {' and '.join(missing)}",
-            "the server does not start without them; pin them here if you like, but name them",
+            f"{options['asgi_server_type']} does not start without them; pin them here if you like, but name them",
         )
 
 

@@ -8,6 +8,7 @@ They are given with ``-e name=value`` more often than not, which makes a text of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.shared import h
 from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import batch_sizes
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
 from ansible_collections.asgi.deploy.plugins.plugin_utils.status import ASPECTS
+from ansible_collections.asgi.deploy.plugins.plugin_utils.tuning import worker_counts
 
 ON_FAILURE = ("rollback", "stop")
 FORMATS = ("table", "json")
@@ -52,6 +54,23 @@ VARIABLES = {
         "asgi_status_ignore",
         "asgi_status_strict",
     ),
+    "tune": (
+        "asgi_tune_body",
+        "asgi_tune_budget",
+        "asgi_tune_connections",
+        "asgi_tune_headers",
+        "asgi_tune_html",
+        "asgi_tune_json",
+        "asgi_tune_method",
+        "asgi_tune_path",
+        "asgi_tune_release",
+        "asgi_tune_rounds",
+        "asgi_tune_seconds",
+        "asgi_tune_vars_file",
+        "asgi_tune_warmup",
+        "asgi_tune_with_traffic",
+        "asgi_tune_workers",
+    ),
 }
 FILES = (*HOOKS, "asgi_maintain_tasks")
 REQUIRED = {"asgi_name": "it is: the name of the app"}
@@ -66,6 +85,13 @@ OF_THE_PLAY = frozenset(
         "asgi_balancer_hosts",
     ]
 )
+
+# One host would write over what another has written.
+OF_EACH_HOST = frozenset(["asgi_tune_html", "asgi_tune_json", "asgi_tune_vars_file"])
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# the defaults of the module tune
+TUNE_SECONDS = {"seconds": 5, "warmup": 2, "budget": 600}
 
 
 def problems(context: Context, playbook: str, first: dict[str, Any]) -> list[Problem]:
@@ -84,6 +110,9 @@ def problems(context: Context, playbook: str, first: dict[str, Any]) -> list[Pro
     found += _of_the_play(context.options, playbook, first)
     if playbook == "maintain":
         found += _work(context.options)
+    found += _of_each_host(context.options, playbook, first)
+    if playbook == "tune" and not found:
+        found += _tune_time(context.options)
     return found
 
 
@@ -108,6 +137,62 @@ def _of_the_play(options: dict[str, Any], playbook: str, first: dict[str, Any]) 
             )
 
 
+def _of_each_host(options: dict[str, Any], playbook: str, first: dict[str, Any]) -> Iterator[Problem]:
+    for name in VARIABLES[playbook]:
+        if name in OF_EACH_HOST and name in options and options[name] == first.get(name):
+            yield Problem(
+                name,
+                f"is {options[name]!r} here and for the first host of the play",
+                "each host writes its own: put {{ inventory_hostname }} into the path, or tune one host (--limit)",
+            )
+
+
+def _tune_time(options: dict[str, Any]) -> Iterator[Problem]:
+    """Object to a round that takes longer than all of them may."""
+    values = {name: int(options.get(f"asgi_tune_{name}", default)) for name, default in TUNE_SECONDS.items()}
+    workers = worker_counts(options.get("asgi_tune_workers", []))
+    needed = len(workers) * (values["seconds"] + values["warmup"])
+    if needed > values["budget"]:
+        yield Problem(
+            "asgi_tune_budget",
+            f"is {values['budget']} s, and {len(workers)} candidates of {values['warmup']} + {values['seconds']} s take {needed}",
+            "measure fewer, or for fewer seconds, or give more",
+        )
+
+
+def _workers(name: str, value: Any) -> Iterator[Problem]:
+    try:
+        empty = not worker_counts(value)
+    except ValueError:
+        empty = True
+    if empty:
+        yield Problem(name, f"is {value!r}", "give whole numbers of at least 1, such as 1,2,4")
+
+
+def _url_path(name: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, str) or not re.fullmatch(r"/[!-~]*", value):
+        yield Problem(name, f"is {value!r}", "give a path of the app, such as '/items?limit=10', without spaces")
+
+
+def _headers(name: str, value: Any) -> Iterator[Problem]:
+    good = isinstance(value, dict) and all(
+        isinstance(text, str) and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", str(key)) and text.isprintable()
+        for key, text in value.items()
+    )
+    if not good:
+        # a value may be a token
+        yield Problem(
+            name,
+            "is no dictionary of texts",
+            f'give one; on the command line as JSON: -e \'{{"{name}": {{"Accept": "*/*"}}}}\'',
+        )
+
+
+def _text(name: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, str) or not value.strip():
+        yield Problem(name, "is no text", "give a text")
+
+
 def _batches(name: str, value: Any) -> Iterator[Problem]:
     try:
         # what a share comes to does not matter here
@@ -117,10 +202,13 @@ def _batches(name: str, value: Any) -> Iterator[Problem]:
         yield Problem(name, f"is {value!r}: {fault}", remedy)
 
 
-def _number(least: int) -> Callable[[str, Any], Iterator[Problem]]:
+def _number(least: int, most: int | None = None) -> Callable[[str, Any], Iterator[Problem]]:
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+
     def check(name: str, value: Any) -> Iterator[Problem]:
-        if isinstance(value, bool) or not str(value).isdecimal() or int(value) < least:
-            yield Problem(name, f"is {value!r}", f"give a whole number of at least {least}")
+        good = not isinstance(value, bool) and str(value).isdecimal() and int(value) >= least
+        if not good or (most is not None and int(value) > most):
+            yield Problem(name, f"is {value!r}", f"give a whole number {limits}")
 
     return check
 
@@ -180,4 +268,19 @@ CHECKS: dict[str, Callable[[str, Any], Iterator[Problem]]] = {
     "asgi_status_html": _path,
     "asgi_status_ignore": _aspects,
     "asgi_status_strict": _switch,
+    "asgi_tune_body": _text,
+    "asgi_tune_budget": _number(10),
+    "asgi_tune_connections": _number(1, 1000),
+    "asgi_tune_headers": _headers,
+    "asgi_tune_html": _path,
+    "asgi_tune_json": _path,
+    "asgi_tune_method": _one_of(*METHODS),
+    "asgi_tune_path": _url_path,
+    "asgi_tune_release": _text,
+    "asgi_tune_rounds": _number(1),
+    "asgi_tune_seconds": _number(1),
+    "asgi_tune_vars_file": _path,
+    "asgi_tune_warmup": _number(0),
+    "asgi_tune_with_traffic": _switch,
+    "asgi_tune_workers": _workers,
 }

@@ -11,7 +11,7 @@ import yaml
 ROLES = Path(__file__).parents[3] / "roles"
 NAMES = sorted(path.parent.parent.name for path in ROLES.glob("*/meta/argument_specs.yml"))
 # variables that several roles take under one name
-SHARED = {"asgi_name", "asgi_module", "asgi_env", "asgi_uninstall"}
+SHARED = {"asgi_name", "asgi_module", "asgi_env", "asgi_server_type", "asgi_uninstall"}
 
 
 def options(role):

@@ -15,8 +15,9 @@ GOOD = {
     "asgi_module": "main:app",
     "asgi_app_source": {"path": "shop"},
     "asgi_proxy_server_names": ["shop.example.com"],
-    # its default is a lookup
+    # their defaults are a lookup, and a filter of the collection, which only Ansible's own loader finds
     "asgi_server_deployed_by": "anna",
+    "asgi_app_server_requirements": ["gunicorn", "uvicorn", "uvicorn-worker"],
 }
 
 
@@ -37,7 +38,7 @@ def preflight(tmp_path, monkeypatch):
         monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
         given = {**GOOD, **changes}
         play = {"inventory_hostname": "web1", "ansible_play_hosts_all": ["web1"], "hostvars": {"web1": given}}
-        return action.run(task_vars={**given, **play})
+        return action.run(task_vars={**play, **given} if "inventory_hostname" in given else {**given, **play})
 
     return run
 
@@ -122,3 +123,11 @@ def test_removing_an_app_takes_its_name_twice_and_nothing_else(preflight):
 )
 def test_removing_what_is_not_meant(preflight, changes, said):
     assert said in told(preflight, entry_point="uninstall", **changes)
+
+
+def test_hosts_that_would_write_the_same_file(preflight):
+    path = {"asgi_tune_html": "tune.html"}
+    assert preflight(roles=(), playbook="tune", **path) == {"changed": False}, "the only host"
+
+    message = told(preflight, roles=(), playbook="tune", inventory_hostname="web2", **path)
+    assert "asgi_tune_html is 'tune.html' here and for the first host" in message

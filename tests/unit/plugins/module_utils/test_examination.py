@@ -16,6 +16,7 @@ UnitFileState=enabled
 NeedDaemonReload=no
 MainPID=42
 TimeoutStopUSec=1min 20s
+WatchdogUSec=1min
 
 Id=asgi-gone.timer
 LoadState=not-found
@@ -36,6 +37,7 @@ def test_units():
         "needs_daemon_reload": False,
         "main_pid": 42,
         "stop_seconds": 80,
+        "watchdog_seconds": 60,
     }
     gone = found["asgi-gone.timer"]
     assert (gone["there"], gone["enabled"], gone["stop_seconds"]) == (False, False, None)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils import slots
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import TRIAL, layout
 from ansible_collections.asgi.deploy.plugins.module_utils.probe import Probe
-from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, Pair
-from ansible_collections.asgi.deploy.plugins.module_utils.slots import ActivationError, App, Locked
+from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, Pair, rollback_target
+from ansible_collections.asgi.deploy.plugins.module_utils.slots import TRIAL_MARK, ActivationError, App, Locked
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import SystemdError, Unit
 
 PROBE = {"path": "/health", "host": "x", "statuses": [200], "successes": 1, "timeout": 1, "deadline": 1}
@@ -81,7 +81,7 @@ class Host:
 
     def _wait_healthy(self, socket, probe):
         slot = os.path.basename(socket).replace(".sock", "")
-        release = os.path.basename(os.readlink(self.paths["slots"][slot]["release"]))
+        release = os.path.basename(os.readlink(f"{self.paths['slots_directory']}/{slot}/release"))
         return "GET /health answered 500" if release in self.unhealthy else ""
 
     def release(self, name):
@@ -138,6 +138,30 @@ def test_the_same_again_changes_nothing(host):
 
     assert host.deploy("r1") == []
     assert host.systemd.calls == calls
+
+
+def test_the_same_anew_goes_through_the_other_slot(host):
+    """For a server that cannot replace its workers in place; a rollback leads where it did before."""
+    host.deploy("r1")
+    host.deploy("r2")
+
+    assert host.deploy("r2", anew=True)
+    assert host.live == "blue.sock"
+    assert host.systemd.active == host.systemd.enabled == host.units("blue")
+    app = host.app()
+    live = app.state().live_pair
+    assert (live.release, rollback_target(app.log(), live, app.on_disk).release) == ("r2", "r1")
+
+
+def test_the_same_anew_that_does_not_boot_leaves_the_live_slot_alone(host):
+    host.deploy("r1")
+    host.unhealthy.add("r1")
+
+    with pytest.raises(ActivationError, match="answered 500"):
+        host.deploy("r1", anew=True)
+
+    assert host.live == "blue.sock"
+    assert host.systemd.active == host.units("blue")
 
 
 def test_a_new_release_takes_the_idle_slot_and_stops_the_old_one_last(host):
@@ -425,3 +449,75 @@ def test_a_unit_that_others_may_write_is_written_anew(host):
 
     assert installed(host, UNITS)[0] == [f"write {service}"]
     assert service.stat().st_mode & 0o777 == 0o644
+
+
+# ---- what is measured beside the slots
+
+
+@pytest.fixture
+def killed_trial(host):
+    """A host on which a measurement was killed in the midst: the trial slot runs, its files are there."""
+    host.deploy("r1")
+    its = host.paths[TRIAL]
+    app = App({**host.paths, "slots": {TRIAL: its}}, host.systemd)
+    files = {"gunicorn.conf.py": "workers = 7", "service.conf": f"{TRIAL_MARK}[Service]\n", "env": ""}
+    app.fill(TRIAL, Pair("r1", app.store_config(files, gid=-1)), app.state())
+    app.boot(TRIAL, Probe.from_dict(PROBE))
+    host.systemd.active.add(host.paths["trial_proxy_unit"])
+    Path(its["directory"], "load.lua").touch()
+    return host
+
+
+def in_slots(host):
+    return set(os.listdir(host.paths["slots_directory"]))
+
+
+def test_a_trial_touches_neither_slot(killed_trial):
+    assert killed_trial.live == "blue.sock"
+    assert killed_trial.systemd.enabled == killed_trial.units("blue")
+    assert in_slots(killed_trial) == {"blue", "trial"}
+    assert killed_trial.results == [("r1", "live")]
+    state = killed_trial.app().state()
+    assert state.pairs["green"] is None
+    assert state.live_pair.release == "r1"
+
+
+def test_the_next_deploy_removes_what_a_killed_trial_has_left(killed_trial):
+    before = killed_trial.systemd.active
+    assert before == killed_trial.units("blue") | killed_trial.units("trial") | {"asgi-trial-hello.service"}
+
+    assert killed_trial.deploy("r1") == ["stop and remove trial"]
+
+    assert killed_trial.systemd.active == killed_trial.units("blue")
+    assert in_slots(killed_trial) == {"blue"}
+    assert len(os.listdir(killed_trial.paths["configs"])) == 1
+    assert not os.path.exists(os.path.dirname(killed_trial.paths[TRIAL]["drop_in"]))
+    assert killed_trial.deploy("r1") == []
+
+
+def test_in_check_mode_a_killed_trial_is_only_told_of(killed_trial):
+    assert killed_trial.deploy("r1", dry=True) == ["stop and remove trial"]
+    assert in_slots(killed_trial) == {"blue", "trial"}
+
+
+def test_clearing_that_was_interrupted_goes_on(killed_trial, monkeypatch):
+    def killed():
+        raise SystemdError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(killed_trial.systemd, "daemon_reload", killed)
+        with pytest.raises(SystemdError):
+            killed_trial.app().clear_trial()
+
+    killed_trial.app().clear_trial()
+
+    assert in_slots(killed_trial) == {"blue"}
+    assert len(os.listdir(killed_trial.paths["configs"])) == 1
+
+
+def test_uninstalling_removes_it_too(killed_trial):
+    app = killed_trial.app()
+    app.remove()
+
+    assert killed_trial.systemd.active == set()
+    assert app.changes[0] == "stop and remove trial"

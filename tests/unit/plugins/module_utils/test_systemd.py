@@ -22,6 +22,7 @@ UnitFileState=enabled
 NeedDaemonReload=no
 MainPID=812
 ActiveEnterTimestamp=Sat 2026-11-21 00:46:28 UTC
+CanReload=yes
 
 Id=hello@green.service
 ActiveState=failed
@@ -30,6 +31,7 @@ UnitFileState=
 NeedDaemonReload=yes
 MainPID=0
 ActiveEnterTimestamp=
+CanReload=no
 """
 
 
@@ -37,6 +39,7 @@ def test_units_are_read():
     units = parse_show(SHOWN)
 
     blue, green = units["hello@blue.service"], units["hello@green.service"]
+    assert (blue.can_reload, green.can_reload) == (True, False)
     assert (blue.running, blue.stopped, blue.enabled, blue.main_pid) == (True, False, True, 812)
     assert (green.running, green.stopped, green.enabled, green.needs_daemon_reload) == (False, True, False, True)
 
@@ -81,3 +84,15 @@ def test_a_refusal_is_an_error_with_systemds_own_words():
 )
 def test_a_long_journal_shows_how_it_began_and_how_it_ended(lines, expected):
     assert excerpt("\n".join(map(str, range(lines))), first=3, last=2).split("\n") == expected.split("|")
+
+
+@pytest.mark.parametrize(("namespace", "option"), [("\n", []), ("", []), ("shop\n", ["--namespace=+shop"])])
+def test_the_journal_is_read_where_it_is_written(namespace, option):
+    commands = []
+
+    def run_command(command):
+        commands.append(command)
+        return 0, namespace if command[0] == "systemctl" else "said", ""
+
+    assert Systemd(run_command).journal("hello@green.service", 5.5) == "said"
+    assert [word for word in commands[-1] if "namespace" in word] == option

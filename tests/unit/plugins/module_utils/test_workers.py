@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.asgi.deploy.plugins.module_utils.workers import children, wait_replaced
+from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Unit
+from ansible_collections.asgi.deploy.plugins.module_utils.workers import children, serving, wait_replaced
 
 OLD = {1, 2}
 
@@ -41,3 +42,11 @@ def test_replacements_that_die_are_noticed_before_the_time_is_over():
 def test_this_process():
     assert os.getpid() in children(os.getppid())
     assert children(2**22 + 1) == set()
+
+
+def test_who_serves():
+    """A master's workers; the main process itself if it can replace nobody in place."""
+    unit = Unit("hello@blue.service", "active", "running", True, False, os.getppid(), "")
+    assert serving(unit) == children(os.getppid())
+    assert serving(unit._replace(can_reload=False)) == {os.getppid()}
+    assert serving(unit._replace(can_reload=False, main_pid=0)) == set()

@@ -24,6 +24,7 @@ UNIT = {
     "needs_daemon_reload": False,
     "main_pid": 7,
     "stop_seconds": 50,
+    "watchdog_seconds": 60,
 }
 IDLE = {**UNIT, "active": "inactive", "enabled": False, "main_pid": 0}
 PEM = "/etc/asgi/hello/tls/live.pem"
@@ -52,6 +53,7 @@ HEALTHY = {
         "apps": [{"name": "hello", "workers": 3, "worker_memory": 128, "reason": "3 = 2 CPUs + 1"}],
     },
     "timers": ["asgi-renew.timer"],
+    "metrics": ["hello-metrics.socket"],
     "units": {
         "hello@blue.service": IDLE,
         "hello@blue.socket": IDLE,
@@ -59,12 +61,14 @@ HEALTHY = {
         "hello@green.socket": {**UNIT, "stop_seconds": None},
         "nginx.service": UNIT,
         "asgi-renew.timer": UNIT,
+        "hello-metrics.socket": UNIT,
     },
     "running": {
         "gunicorn": {
             "workers": 3,
             "keepalive": 10,
             "graceful_timeout": 40,
+            "timeout": 30,
             "max_requests": 0,
             "max_requests_jitter": 0,
             "backlog": 2048,
@@ -105,6 +109,7 @@ EXPECTED = {
     "plan": {"workers": 3, "reason": "3 = 2 CPUs + 1", "by_memory": 6},
     "drift": {
         "release": {"changed": False, "release": "r2", "built": False},
+        "metrics": {"changed": False, "changes": []},
         "slot": {"changed": False, "changes": []},
         "site": {"changed": False, "written": [], "removed": []},
     },
@@ -163,6 +168,14 @@ FAULTS = [
     ("timeouts", "running.gunicorn.keepalive", 2, FAIL, "a POST may be written"),
     ("timeouts", "units.hello@green#service.stop_seconds", 40, FAIL, "systemd kills the service 40 s after"),
     ("timeouts", "running.site.read_timeout", 300, WARN, "raise asgi_server_graceful_timeout"),
+    ("timeouts", "units.hello@green#service.watchdog_seconds", 30, WARN, "it comes from asgi_server_watchdog"),
+    (
+        "timeouts",
+        "running.site.read_timeout",
+        30,
+        WARN,
+        "make asgi_server_timeout smaller than asgi_proxy_read_timeout",
+    ),
     ("timeouts", "running.gunicorn.max_requests", 1000, WARN, "replaced at once"),
     ("release log", "log", None, FAIL, "cannot be understood"),
     ("release log", "log", [], FAIL, "says that nothing is live"),
@@ -192,6 +205,8 @@ FAULTS = [
     ("disk", "running.disk.free_files", 2000, WARN, "inodes"),
     ("disk", "running.disk.free_files", 100, FAIL, "inodes"),
     ("clock", "clock.synchronised", False, WARN, "timesyncd or chrony"),
+    ("metrics", "units.hello-metrics#socket.active", "failed", WARN, "systemctl enable --now hello-metrics.socket"),
+    ("metrics", "units.hello-metrics#socket.enabled", False, WARN, "not enabled at boot"),
     ("timers", "units.asgi-renew#timer.active", "inactive", FAIL, "systemctl enable --now asgi-renew.timer"),
     ("timers", "units.asgi-renew#timer.enabled", False, WARN, "does not start at boot"),
 ]

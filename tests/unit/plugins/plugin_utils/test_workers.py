@@ -140,7 +140,7 @@ def test_what_another_kernel_takes_is_no_other_plan():
         ({"workers": 1.5}, "must be 'auto' or a number"),
         ({"workers": 0}, "at least one worker"),
         ({"workers": "-2"}, "must be 'auto' or a number"),
-        ({"kind": "gevent"}, "one of async, sync, threads"),
+        ({"kind": "gevent"}, "one of async, single, sync, threads"),
         ({"minimum": 0}, "at least one worker"),
         ({"minimum": 4, "maximum": 3}, "less than the minimum"),
         ({"worker_memory": 0}, "at least 1 MiB"),
@@ -239,3 +239,11 @@ def test_a_reason_begins_with_the_number_and_is_one_plain_line(machine, options)
     assert plan.reason.startswith(f"{plan.workers} = ")
     assert plan.reason.isascii()
     assert plan.reason.isprintable()
+
+
+@pytest.mark.parametrize("workers", ["auto", 4])
+def test_a_server_that_is_a_single_process(workers):
+    plan = worker_plan(
+        {"processor_nproc": 8, "memtotal_mb": 8192}, workers, kind="single", minimum=2, worker_memory=128
+    )
+    assert (plan.workers, plan.reason, plan.worker_memory) == (1, "1 = the only process of its server", 128)

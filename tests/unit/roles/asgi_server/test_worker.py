@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import logging
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,16 +18,13 @@ import yaml
 CONFIGS = Path(__file__).parents[4] / "roles/asgi_server/files/srv/app/configs"
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, CONFIGS / f"{name}.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-worker = load("asgi_deploy_worker")
-log = load("asgi_deploy_logging")
-FREE, BOOTING, SERVING, GOING = worker.State
+# as the configuration of a slot does
+sys.path.append(str(CONFIGS))
+process, master, uvicorn, worker = (
+    importlib.import_module(f"asgi_deploy_{name}") for name in ("process", "master", "uvicorn", "worker")
+)
+log = importlib.import_module("asgi_deploy_logging")
+FREE, BOOTING, SERVING, GOING = master.State
 
 
 class Arbiter:
@@ -39,9 +37,9 @@ class Arbiter:
 
 @pytest.fixture
 def roster(monkeypatch):
-    roster = worker.Roster()
-    monkeypatch.setattr(worker, "ROSTER", roster)
-    monkeypatch.setattr(worker, "_room", 0)
+    roster = master.Roster()
+    monkeypatch.setattr(master, "ROSTER", roster)
+    monkeypatch.setattr(master, "_room", 0)
     return roster
 
 
@@ -99,18 +97,18 @@ def test_the_master_makes_room_and_takes_it_back(roster):
     arbiter = Arbiter(workers=2)
     fill(roster, [GOING, SERVING])
 
-    worker.make_room(arbiter)
+    master.make_room(arbiter)
     assert (arbiter.num_workers, roster.wanted) == (3, 2)
 
-    worker.make_room(arbiter)
+    master.make_room(arbiter)
     assert (arbiter.num_workers, roster.wanted) == (3, 2)
 
     arbiter.num_workers += 1  # TTIN
-    worker.make_room(arbiter)
+    master.make_room(arbiter)
     assert (arbiter.num_workers, roster.wanted) == (4, 3)
 
     roster.mark(0, FREE)
-    worker.make_room(arbiter)
+    master.make_room(arbiter)
     assert (arbiter.num_workers, roster.wanted) == (3, 3)
 
 
@@ -121,13 +119,13 @@ def test_making_room_may_interrupt_itself(roster):
         def __setattr__(self, name, value):
             if name == "num_workers" and roster.count(GOING) == 1:
                 roster.mark(1, GOING)
-                worker.make_room(self)
+                master.make_room(self)
             super().__setattr__(name, value)
 
     arbiter = Interrupted(workers=2)
     fill(roster, [GOING, SERVING])
 
-    worker.make_room(arbiter)
+    master.make_room(arbiter)
 
     assert (arbiter.num_workers, roster.wanted) == (4, 2)
 
@@ -135,10 +133,10 @@ def test_making_room_may_interrupt_itself(roster):
 def test_the_last_worker_is_not_scaled_away(roster):
     arbiter = Arbiter(workers=1)
     fill(roster, [GOING])
-    worker.make_room(arbiter)
+    master.make_room(arbiter)
 
     arbiter.num_workers -= 1  # TTOU, which gunicorn takes as there are two
-    worker.make_room(arbiter)
+    master.make_room(arbiter)
 
     assert roster.wanted == 1
 
@@ -146,12 +144,12 @@ def test_the_last_worker_is_not_scaled_away(roster):
 def test_a_reload_begins_a_generation_without_room(roster):
     arbiter = Arbiter(workers=2)
     fill(roster, [GOING, SERVING])
-    worker.make_room(arbiter)
+    master.make_room(arbiter)
     arbiter.num_workers = arbiter.cfg.workers = 3  # gunicorn has read its configuration again
     roster.boot_failed = True
 
-    worker.on_reload(arbiter)
-    worker.make_room(arbiter)
+    master.on_reload(arbiter)
+    master.make_room(arbiter)
 
     assert (arbiter.num_workers, roster.wanted, roster.boot_failed) == (3, 3, False)
 
@@ -160,7 +158,7 @@ def test_a_reload_begins_a_generation_without_room(roster):
 def test_the_master_notes_who_died_of_booting(roster, state, failed):
     fill(roster, [state])
 
-    worker.child_exit(Arbiter(workers=1), SimpleNamespace(row=0))
+    master.child_exit(Arbiter(workers=1), SimpleNamespace(row=0))
 
     assert bool(roster.boot_failed) is failed
     assert roster.state(0) is FREE
@@ -186,8 +184,9 @@ def test_the_roster_is_shared_with_forks(roster):
     assert roster.stopping
 
 
-OLDEST = {"gunicorn": "23.0.0", "uvicorn": "0.34.0", "uvicorn-worker": "0.3.0"}
-NEWEST = {"gunicorn": "27.0.1", "uvicorn": "0.54.0", "uvicorn-worker": "0.4.0"}
+TESTED = {"gunicorn": ((23, 0), (27, 999)), "uvicorn": ((0, 34), (0, 54))}
+OLDEST = {"gunicorn": "23.0.0", "uvicorn": "0.34.0"}
+NEWEST = {"gunicorn": "27.0.1", "uvicorn": "0.54.0"}
 
 
 @pytest.mark.parametrize(
@@ -196,54 +195,68 @@ NEWEST = {"gunicorn": "27.0.1", "uvicorn": "0.54.0", "uvicorn-worker": "0.4.0"}
         (OLDEST, []),
         (NEWEST, []),
         (NEWEST | {"gunicorn": "28.0.0"}, ["gunicorn 28.0.0"]),
-        (NEWEST | {"uvicorn": "0.55.0rc1", "uvicorn-worker": "1.0"}, ["uvicorn 0.55.0rc1", "uvicorn-worker 1.0"]),
+        (NEWEST | {"uvicorn": "0.55.0rc1"}, ["uvicorn 0.55.0rc1"]),
     ],
 )
 def test_versions_that_may_work(installed, newer):
-    assert worker.check_versions(installed) == newer
+    assert process.check_versions(TESTED, installed) == newer
 
 
 @pytest.mark.parametrize(
     ("installed", "sentence"),
     [
-        (OLDEST | {"gunicorn": "22.0.0"}, "gunicorn 22.0.0 is too old for asgi_deploy_worker: use 23.0 or newer"),
-        (OLDEST | {"uvicorn": "0.33.1"}, "uvicorn 0.33.1 is too old for asgi_deploy_worker: use 0.34 or newer"),
-        (OLDEST | {"uvicorn": "0.36.0"}, "uvicorn 0.36.0 needs uvicorn-worker 0.4, not 0.3.0"),
+        (OLDEST | {"gunicorn": "22.0.0"}, "gunicorn 22.0.0 is too old for asgi_deploy: use 23.0 or newer"),
+        (OLDEST | {"uvicorn": "0.33.1"}, "uvicorn 0.33.1 is too old for asgi_deploy: use 0.34 or newer"),
     ],
 )
 def test_versions_that_cannot_work(installed, sentence):
     with pytest.raises(ImportError, match=re.escape(sentence)):
-        worker.check_versions(installed)
+        process.check_versions(TESTED, installed)
 
 
-def test_a_uvicorn_that_has_changed_is_refused(monkeypatch):
-    monkeypatch.delattr(worker.Server, "on_tick")
+def test_versions_that_do_not_go_together():
+    worker.check_pair("0.35.0", "0.3.0")
+    with pytest.raises(ImportError, match=re.escape("uvicorn 0.36.0 needs uvicorn-worker 0.4, not 0.3.0")):
+        worker.check_pair("0.36.0", "0.3.0")
 
-    with pytest.raises(ImportError, match="has no on_tick"):
-        worker.check_names()
+
+def test_a_server_that_has_changed_is_refused():
+    with pytest.raises(ImportError, match="this version of uvicorn is not supported: .* has no on_tock"):
+        process.check_names({uvicorn.Server: ("on_tick", "on_tock")}, "uvicorn")
 
 
 def test_a_handshake_announces_no_end():
-    state = worker.ServerState()
-    state.default_headers = [(b"server", b"uvicorn"), worker.CLOSE]
+    state = uvicorn.ServerState()
+    state.default_headers = [(b"server", b"uvicorn"), uvicorn.CLOSE]
 
     def connection(config, server_state, app_state):
         return server_state
 
-    seen = worker.without_announcement(connection)(config=None, server_state=state, app_state={})
+    seen = uvicorn.without_announcement(connection)(config=None, server_state=state, app_state={})
 
     assert seen.default_headers == [(b"server", b"uvicorn")]
     assert seen.connections is state.connections
-    assert worker.CLOSE in state.default_headers
+    assert uvicorn.CLOSE in state.default_headers
 
 
 def test_systemds_address_is_kept_from_the_arbiter(monkeypatch):
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
 
-    worker.on_starting(None)
+    master.on_starting(None)
 
     assert "NOTIFY_SOCKET" not in os.environ
     assert os.environ.pop("ASGI_DEPLOY_NOTIFY_SOCKET") == "/run/systemd/notify"
+
+
+def test_a_systemd_that_does_not_listen_holds_nobody_up(monkeypatch, tmp_path):
+    address = str(tmp_path / "notify")
+    monkeypatch.setenv("ASGI_DEPLOY_NOTIFY_SOCKET", address)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        for _time in range(10_000):  # more than any queue holds
+            process.feed_watchdog()
+
+        assert systemd.recv(100) == b"WATCHDOG=1"
 
 
 def formatted(formatter, **fields):
@@ -285,4 +298,4 @@ def test_the_access_log_is_a_switch(access_log, handlers):
 
 def test_the_role_gives_the_worker_the_time_that_it_counts_on_for_closing():
     variables = yaml.safe_load((CONFIGS.parents[3] / "vars/main.yml").read_text(encoding="utf-8"))
-    assert variables["__asgi_server_closing_seconds"] == worker.CLOSING_SECONDS
+    assert variables["__asgi_server_closing_seconds"] == process.CLOSING_SECONDS

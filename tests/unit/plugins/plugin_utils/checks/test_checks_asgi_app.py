@@ -8,6 +8,7 @@ import pytest
 import yaml
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import asgi_app
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context
+from ansible_collections.asgi.deploy.plugins.plugin_utils.servers import DEFAULT, SERVERS
 from ansible_collections.asgi.deploy.plugins.plugin_utils.source import SourceError
 
 DEFAULTS = Path(__file__).parents[5] / "roles" / "asgi_app" / "defaults" / "main.yml"
@@ -26,6 +27,7 @@ def problems(tmp_path, monkeypatch):
             **yaml.safe_load(DEFAULTS.read_text()),
             "asgi_name": "hello",
             "asgi_module": "main:app",
+            "asgi_app_server_requirements": SERVERS[changed.get("asgi_server_type", DEFAULT)].requirements,
             "asgi_app_source": {"path": "app", "git": None, "ref": None, "package": None},
             **changed,
         }
@@ -52,6 +54,8 @@ def problems(tmp_path, monkeypatch):
             ]
         },
         {"asgi_app_server_requirements": ["Gunicorn==27.0", "uvicorn[standard] >= 0.34", "uvicorn_worker"]},
+        *({"asgi_server_type": name} for name in SERVERS),
+        {"asgi_server_type": "gthread", "asgi_app_server_requirements": ["gunicorn==27.0.1"]},
         {"asgi_app_packages": ["libpq5", "g++", "libc6:amd64", "nano=7.2-1"]},
         {"asgi_app_exclude": ["*.log", "/data", "docs/build"]},
         {"asgi_app_build_env": {"HTTPS_PROXY": "http://proxy.example:3128", "UV_CONCURRENT_BUILDS": 1}},
@@ -83,6 +87,7 @@ def test_good_values_pass(problems, changed):
         ({"asgi_app_requirements": [""]}, "asgi_app_requirements"),
         ({"asgi_app_requirements": ["./local"]}, "asgi_app_requirements"),
         ({"asgi_app_server_requirements": ["gunicorn", "uvicorn"]}, "asgi_app_server_requirements"),
+        ({"asgi_server_type": "gthread", "asgi_app_server_requirements": ["uvicorn"]}, "asgi_app_server_requirements"),
         ({"asgi_app_server_requirements": []}, "asgi_app_server_requirements"),
         ({"asgi_app_server_requirements": ["gunicorn-x", "uvicorn", "uvicorn-worker"]}, "asgi_app_server_requirements"),
         ({"asgi_app_exclude": [""]}, "asgi_app_exclude"),

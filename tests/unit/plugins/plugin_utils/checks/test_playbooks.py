@@ -28,6 +28,13 @@ def told(playbook, options, first=None):
         ("maintain", {**NAME, "asgi_maintain_reboot": "if-required", "asgi_maintain_lingering": "refuse"}),
         ("maintain", {**NAME, "asgi_maintain_reboot": True, "asgi_maintain_drain_timeout": "0"}),
         ("maintain", {**NAME, "asgi_maintain_upgrade": "yes", "asgi_maintain_on_failure": "drained"}),
+        ("tune", {}),
+        (
+            "tune",
+            {"asgi_tune_workers": "1,2,4", "asgi_tune_seconds": "1", "asgi_tune_warmup": 0, "asgi_tune_budget": 10},
+        ),
+        ("tune", {"asgi_tune_path": "/items?limit=10&q=%20", "asgi_tune_headers": {"Authorization": "Bearer x"}}),
+        ("tune", {"asgi_tune_method": "POST", "asgi_tune_body": "a=1", "asgi_tune_with_traffic": "yes"}),
         ("status", {"asgi_status_format": "json", "asgi_status_html": "status.html", "asgi_status_strict": False}),
     ],
 )
@@ -59,10 +66,27 @@ def test_good(playbook, options):
         ("maintain", "asgi_maintain_return_timeout", 0, ["is 0", "at least 1"]),
         ("status", "asgi_status_format", "yaml", ["'yaml'", "'table' or 'json'"]),
         ("status", "asgi_status_html", "", ["is ''", "path"]),
+        ("tune", "asgi_tune_workers", "1,many", ["'1,many'", "1,2,4"]),
+        ("tune", "asgi_tune_workers", [], ["is []", "1,2,4"]),
+        ("tune", "asgi_tune_workers", [0], ["is [0]", "at least 1"]),
+        ("tune", "asgi_tune_seconds", 0, ["is 0", "at least 1"]),
+        ("tune", "asgi_tune_warmup", "-1", ["'-1'", "at least 0"]),
+        ("tune", "asgi_tune_rounds", "3.5", ["'3.5'", "whole number"]),
+        ("tune", "asgi_tune_budget", 5, ["is 5", "at least 10"]),
+        ("tune", "asgi_tune_connections", 5000, ["is 5000", "from 1 to 1000"]),
+        ("tune", "asgi_tune_path", "health", ["'health'", "'/items?limit=10'"]),
+        ("tune", "asgi_tune_path", "/a b", ["'/a b'", "without spaces"]),
+        ("tune", "asgi_tune_path", "/a\nb", ["without spaces"]),
+        ("tune", "asgi_tune_method", "get", ["'get'", "'GET' or 'HEAD'"]),
+        ("tune", "asgi_tune_headers", ["A: b"], ["no dictionary of texts", "Accept"]),
+        ("tune", "asgi_tune_headers", {"A": "b\r\nC: d"}, ["no dictionary of texts"]),
+        ("tune", "asgi_tune_with_traffic", "maybe", ["'maybe'", "true or false"]),
+        ("tune", "asgi_tune_vars_file", 7, ["is 7", "path"]),
     ],
 )
 def test_bad(playbook, name, value, words):
-    [message] = told(playbook, {**NAME, "asgi_maintain_upgrade": True, name: value})
+    variables = {**NAME, "asgi_maintain_upgrade": True, name: value}
+    [message] = told(playbook, variables, first=variables if playbook != "tune" else {})
     assert message.startswith(f"{name} ")
     assert [word for word in words if word not in message] == []
 
@@ -85,6 +109,25 @@ def test_what_differs_between_the_hosts_of_a_play(here):
     assert "a play to each app" in message
 
 
+def test_headers_are_not_shown():
+    [message] = told("tune", {"asgi_tune_headers": {"Authorization": 5, "X": "t0ken"}}, first={})
+    assert "t0ken" not in message
+
+
+def test_a_round_that_takes_longer_than_all_of_them_may():
+    [message] = told("tune", {"asgi_tune_workers": "1,2,3", "asgi_tune_seconds": 60, "asgi_tune_budget": 100}, first={})
+    assert message.startswith("asgi_tune_budget is 100 s, and 3 candidates of 2 + 60 s take 186")
+
+
+def test_hosts_write_files_of_their_own():
+    path = {"asgi_tune_html": "tune.html"}
+    [message] = told("tune", path, first=path)
+    assert "{{ inventory_hostname }}" in message
+    assert told("tune", path, first={"asgi_tune_html": "other.html"}) == []
+    assert told("tune", path, first={}) == [], "the first host"
+
+
 def test_every_variable_is_documented():
-    text = (Path(__file__).parents[5] / "docs" / "fleet.md").read_text()
+    docs = Path(__file__).parents[5] / "docs"
+    text = "".join((docs / name).read_text() for name in ("fleet.md", "tuning.md"))
     assert [name for names in VARIABLES.values() for name in names if f"`{name}`" not in text] == []

@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# Simplified BSD License (see https://opensource.org/licenses/BSD-2-Clause)
+# SPDX-License-Identifier: BSD-2-Clause
+"""uvicorn as the only process of a slot, under systemd, without a master: ``asgi_server_type: uvicorn``.
+
+What a master is for, systemd does: it holds the socket, restarts the process when it dies or hangs, and the other slot is
+what replaces it.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import os
+import socket
+import sys
+import time
+
+import asgi_deploy_process as process
+from asgi_deploy_uvicorn import SETTINGS, DrainServer
+from uvicorn.config import Config
+from uvicorn.importer import import_from_string
+
+FIRST_DESCRIPTOR = 3
+
+
+class Alone:
+    """What the server tells how it is, where there are no others to wait for."""
+
+    def __init__(self, graceful_timeout: float) -> None:
+        self.log = logging.getLogger("uvicorn.error")
+        self.drain_seconds = max(graceful_timeout - process.CLOSING_SECONDS, 0)
+        self.going = False
+        self._beaten = 0.0
+
+    def serves(self) -> None:
+        process.notify_systemd("READY=1\nSTATUS=the only process serves")
+
+    def beat(self) -> None:
+        now = time.monotonic()
+        if now - self._beaten >= process.HEARTBEAT_SECONDS:
+            self._beaten = now
+            process.feed_watchdog()
+
+    def go(self) -> None:
+        self.going = True
+
+    def recycle(self, answered: int) -> None:
+        """Stay: there is nobody to take over."""
+
+    def may_leave(self) -> bool:
+        return self.going
+
+
+def serve(
+    app: str, *, keepalive: int, graceful_timeout: int, backlog: int, forwarded_allow_ips: str, logging_config: dict
+) -> None:
+    """Serve the application *app*, an import path, on the socket that systemd hands over, until it is told to stop."""
+    process.keep_systemds_address()
+    process.tell_where_on_abort()
+    set_up_logging(logging_config)
+    worker = Alone(graceful_timeout)
+    if process.UNTESTED:
+        worker.log.warning("asgi_deploy has not been tested with %s", ", ".join(process.UNTESTED))
+    sys.path.insert(0, os.getcwd())
+    config = Config(
+        import_from_string(app),
+        log_config=None,
+        timeout_keep_alive=keepalive,
+        backlog=backlog,
+        forwarded_allow_ips=forwarded_allow_ips,
+    )
+    for name, value in SETTINGS.items():
+        setattr(config, name, value)
+    server = DrainServer(config, worker)
+    server.run(sockets=[held_socket()])
+    sys.exit(0 if server.started else 1)
+
+
+def held_socket() -> socket.socket:
+    """Return the socket that systemd hands over, sd_listen_fds(3); what the app starts does not get it."""
+    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()) or os.environ.pop("LISTEN_FDS", "") != "1":
+        sys.exit("there is no socket of systemd's: start the units of the slot, not this program")
+    held = socket.socket(fileno=FIRST_DESCRIPTOR)
+    held.set_inheritable(False)
+    return held
+
+
+def set_up_logging(config: dict) -> None:
+    """Apply *config*, which is for gunicorn's loggers; uvicorn's take these over, as they do in gunicorn's worker."""
+    logging.config.dictConfig(config)
+    for kind in ("error", "access"):
+        given, logger = logging.getLogger(f"gunicorn.{kind}"), logging.getLogger(f"uvicorn.{kind}")
+        logger.handlers, logger.propagate = given.handlers, False
+        logger.setLevel(given.level)
