@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity worker molecule bench bench-tune build lock clean scenarios venv engine images
+.PHONY: help demo demo-down test lint unit sanity worker molecule bench bench-tune bench-metrics build lock clean scenarios venv engine images
 
 help: ## Show this
 	@echo 'make TARGET, where TARGET is one of:'
@@ -67,6 +67,9 @@ bench: venv engine ## Count 1,000,000 requests in 200 disturbances, write docs/b
 	done
 	PYTHONPATH=tests python -m traffic.bench $(BENCH_ARGS)
 	@env -u ANSIBLE_CONFIG $(MOLECULE) destroy --no-command-borders --scenario-name traffic
+
+bench-metrics: venv ## Say what asgi_server_metrics costs, in turns with and without (BENCH_ARGS='--rounds 30')
+	@$(BIN)/python tools/bench_metrics.py $(BENCH_ARGS)
 
 bench-tune: venv engine ## Compare what tune.yml recommends with what is measured by hand, write docs/benchmarks/tuning.md (BENCH_ARGS)
 	@tests/hosts/image.py 13

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +71,20 @@ class App:
         )
         units = f"systemctl show --property=Id,ActiveState,MainPID '{self.name}@*' nginx.service"
         return self.host.check_output(find), self.host.check_output(units)
+
+    def metrics(self, path: str = "/metrics") -> str:
+        """What Prometheus would read on the machine."""
+        read = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:9464{path}').read().decode())"
+        return self.host.check_output("python3 -c %s", read)
+
+    def counted(self, route: str) -> dict[tuple[str, str], int]:
+        """How many requests of a route were counted, by slot and release."""
+        found: Counter[tuple[str, str]] = Counter()
+        for text, number in re.findall(r"^asgi_requests_total{(.*)} (\S+)$", self.metrics(), re.MULTILINE):
+            labels = dict(re.findall(r'(\w+)="([^"]*)"', text))
+            if labels["route"] == route:
+                found[labels["slot"], labels["release"]] += int(float(number))
+        return found
 
     def ask(self, path: str, **options: Any) -> probe.Answer:
         """Ask from outside the machine, over HTTPS unless `tls=False`."""

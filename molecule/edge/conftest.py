@@ -53,6 +53,11 @@ class Site:
         """Connect from outside the machine, ready for a request."""
         return probe.open_socket(self.server_name, self.port(), ca=CA, **options)
 
+    def told(self, url: str) -> str:
+        """What something that listens on the machine tells the machine itself."""
+        read = f"import urllib.request as r; print(r.urlopen('{url}').read().decode())"
+        return self.host.check_output("python3 -c %s", read)
+
     def workers(self) -> str:
         """The processes of nginx that answer; others after a reload."""
         return self.host.check_output("pgrep --parent $(cat /run/nginx.pid) | sort")

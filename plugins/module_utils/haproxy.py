@@ -175,7 +175,7 @@ class Balancer:
         # a name that would end a command and begin another one is none; a backend can be called what a server can
         self.backend = balancer_server(backend)
         self.name = balancer_server(server)
-        self.mark_path = os.path.join(marks, f"{backend}_{server}.json")
+        self.mark_path = os.path.join(marks, f"{backend}@{server}.json")
         self.clock = clock
         self.sleep = sleep
 

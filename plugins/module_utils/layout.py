@@ -92,6 +92,9 @@ def layout(name: str) -> dict[str, object]:
         "tmpfiles": f"/etc/tmpfiles.d/asgi-{name}.conf",
         "service_template": f"{units}/{name}@.service",
         "socket_template": f"{units}/{name}@.socket",
+        "metrics_service": f"{units}/{name}-metrics.service",
+        "metrics_socket": f"{units}/{name}-metrics.socket",
+        "metrics_program": f"{home}/metrics_exporter.py",
         "tls": f"/etc/asgi/{name}/tls",
         # chain and key in one file, replaced by one rename, whichever provider writes it: the site never has to change
         "live_pem": f"/etc/asgi/{name}/tls/live.pem",

@@ -111,7 +111,9 @@ def _both_locks(paths: dict):
 
 def _strangers(paths: dict) -> list[str]:
     """Return what keeps the app's home from being removed: what somebody else has put there, and mount points."""
-    ours = "home releases configs slots_directory shared staged current log lock build_lock kept".split()
+    ours = (
+        "home releases configs slots_directory shared staged current log lock build_lock kept metrics_program".split()
+    )
     known = {paths[name] for name in ours}
     there = [paths["home"], *(os.path.join(paths["home"], name) for name in _entries(paths["home"]))]
     return [path for path in there if path not in known or os.path.ismount(path)]

@@ -143,15 +143,18 @@ class Systemd:
 
     def journal(self, unit: str, since: float) -> str:
         """Return what *unit* has said since the time *since* (seconds since the epoch), in an excerpt if it is long."""
-        _status, out, err = self._run_command(
-            [
-                "journalctl",
-                "--unit",
-                unit,
-                f"--since=@{int(since)}",
-                "--output=cat",
-                "--no-pager",
-                f"--lines={MOST_MESSAGES}",
-            ]
-        )
+        _status, namespace, _err = self._run_command(["systemctl", "show", "--value", "--property=LogNamespace", unit])
+        command = [
+            "journalctl",
+            "--unit",
+            unit,
+            f"--since=@{int(since)}",
+            "--output=cat",
+            "--no-pager",
+            f"--lines={MOST_MESSAGES}",
+        ]
+        if namespace.strip():
+            # + for what systemd itself says of the unit, which is in the system's journal
+            command.append(f"--namespace=+{namespace.strip()}")
+        _status, out, err = self._run_command(command)
         return excerpt(readable_journal(out or err).strip())

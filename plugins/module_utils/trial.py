@@ -109,6 +109,7 @@ def proxy_configuration(directory: str, socket: str, port: int, keepalive: tuple
     )
     number, seconds = keepalive
     return f"""# Written by the module tune of the Ansible collection asgi.deploy for the time of one measurement.
+daemon off;
 user www-data;
 worker_processes auto;
 worker_rlimit_nofile 65536;

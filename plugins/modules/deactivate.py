@@ -54,6 +54,7 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils.metrics_endpoint import Endpoint
 from ansible_collections.asgi.deploy.plugins.module_utils.removal import Refused, is_ours, refuse_while_changed
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App, Locked
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
@@ -66,9 +67,11 @@ def main():
     )
     try:
         app = App(layout(module.params["name"]), Systemd(module.run_command), module.check_mode, module.params["by"])
+        endpoint = Endpoint(app.paths, app.systemd, module.check_mode)
         if is_ours(app.paths):
             refuse_while_changed(app.paths)
             with app.lock(why="uninstalls it"):
+                endpoint.remove()
                 app.remove()
     except (ValueError, Refused, Locked) as exc:
         module.fail_json(msg=str(exc))
@@ -76,8 +79,9 @@ def main():
         module.fail_json(msg=f"systemd: {exc}")
     except OSError as exc:
         module.fail_json(msg=f"{exc.filename}: {exc.strerror}; mend that and run this again")
-    diff = {"before": "", "after": "".join(f"{change}\n" for change in app.changes)}
-    module.exit_json(changed=bool(app.changes), changes=app.changes, diff=diff)
+    changes = endpoint.changes + app.changes
+    diff = {"before": "", "after": "".join(f"{change}\n" for change in changes)}
+    module.exit_json(changed=bool(changes), changes=changes, diff=diff)
 
 
 if __name__ == "__main__":

@@ -172,7 +172,11 @@ class Patient:
         names = [slot[unit] for slot in self.paths["slots"].values() for unit in ("service_unit", "socket_unit")]
         timers = look.timers(self.paths["name"], renews=os.path.exists(self.paths["acme"]["hook"]))
         found["timers"] = timers
-        found["units"] = look.units(self.run, [*names, "nginx.service", *timers])
+        metrics = (
+            [os.path.basename(self.paths["metrics_socket"])] if os.path.exists(self.paths["metrics_socket"]) else []
+        )
+        found["metrics"] = metrics
+        found["units"] = look.units(self.run, [*names, "nginx.service", *timers, *metrics])
         if self.pair:
             found["running"] = self._running(found["units"])
         return found

@@ -348,7 +348,7 @@ class Trial:
         write_text(configuration, proxy_configuration(directory, self.its["socket"], self.port, self.keepalive))
         unit = f"--unit={self.paths['trial_proxy_unit']}"
         most = f"--property=RuntimeMaxSec={self.options['budget'] + 2 * SPARE_SECONDS}"
-        command = ["systemd-run", "--quiet", "--collect", unit, most, nginx, "-c", configuration, "-g", "daemon off;"]
+        command = ["systemd-run", "--quiet", "--collect", unit, most, nginx, "-c", configuration]
         self.module.run_command(command, check_rc=True)
         end = time.monotonic() + PROXY_SECONDS
         while not connects(self.port):

@@ -538,6 +538,18 @@ def _timers(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]
             yield Finding(WARN, f"{unit} does not start at boot", f"systemctl enable {unit}")
 
 
+def _metrics(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:
+    for unit in seen["metrics"]:
+        state = seen["units"].get(unit) or {}
+        if state.get("active") != "active" or not state["enabled"]:
+            found = (
+                f"{unit} is {state.get('active') or 'unknown'}, {'' if state.get('enabled') else 'not '}enabled at boot"
+            )
+            yield Finding(
+                WARN, found, f"systemctl enable --now {unit}; see journalctl --unit={unit.removesuffix('.socket')}"
+            )
+
+
 CHECKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], Iterator[Finding]]] = {
     "units": _units,
     "boot": _boot,
@@ -561,4 +573,5 @@ CHECKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], Iterator[Finding]]]
     "disk": _disk,
     "clock": _clock,
     "timers": _timers,
+    "metrics": _metrics,
 }

@@ -139,7 +139,7 @@ def _latency(measured: Sequence[Point], found: Recommendation) -> str:
 def _memory(measured: Sequence[Point], found: Recommendation) -> str:
     limit = int(found.variables["asgi_server_memory_max"].rstrip("M"))
     chart = Chart(measured, found, max(limit, *(point.slot_mb for point in measured)))
-    inside = [text for place, point in enumerate(measured) for text in chart.bar(place, [("c", point.slot_mb)])]
+    inside = [text for place, point in enumerate(measured) for text in chart.stack(place, [("c", point.slot_mb)])]
     inside += [chart.value(place, point.slot_mb, str(point.slot_mb)) for place, point in enumerate(measured)]
     inside += chart.limit(limit, f"MemoryMax {limit} MiB")
     return _figure("Memory", "MiB of one slot (PSS)", chart.svg("Memory of a slot over the number of workers", inside))
@@ -150,7 +150,7 @@ def _cpu(measured: Sequence[Point], found: Recommendation, cpus: int) -> str:
         return [("a", point.cpu["app"]), ("b", point.cpu["nginx"]), ("c", point.cpu["load"]), ("d", point.others)]
 
     chart = Chart(measured, found, max(cpus, *(sum(value for _c, value in shares(point)) for point in measured)))
-    inside = [text for place, point in enumerate(measured) for text in chart.bar(place, shares(point))]
+    inside = [text for place, point in enumerate(measured) for text in chart.stack(place, shares(point))]
     inside += chart.limit(cpus, "all CPUs")
     keys = [_key("a", "app"), _key("b", "nginx"), _key("c", "load tool"), _key("d", "others")]
     return _figure("CPU", f"CPUs in use {''.join(keys)}", chart.svg("CPUs in use over the number of workers", inside))
@@ -191,7 +191,7 @@ class Chart:
             f'<circle class="dot {kind}" fill="var(--{colour})" cx="{self.x(place)}" cy="{self.y(value)}" r="{size}"/>'
         )
 
-    def bar(self, place: int, parts: Iterable[tuple[str, float]]) -> list[str]:
+    def stack(self, place: int, parts: Iterable[tuple[str, float]]) -> list[str]:
         """Return the *parts* on top of one another."""
         width, below, found = min(self.slot * 0.5, 54), 0.0, []
         for colour, value in parts:

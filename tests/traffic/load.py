@@ -14,6 +14,7 @@ import signal
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import IO, Any, NamedTuple
@@ -195,7 +196,9 @@ class Asker:
 
 async def keep_asking(asker: Asker, pause: Callable[[], float], stop: asyncio.Event) -> None:
     await asyncio.sleep(random.uniform(0, START_SECONDS))  # not all handshakes at once
-    await asker.open()
+    # who finds nobody there notes that with the first request
+    with suppress(OSError, EOFError):
+        await asker.open()
     while not stop.is_set():
         await asker.ask()
         await asyncio.sleep(pause())

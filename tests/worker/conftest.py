@@ -22,10 +22,10 @@ def corner(request):
 
 @pytest.fixture
 def start(corner, tmp_path):
-    """Return what starts a service with gunicorn settings of one's own; it is stopped at the end of the test."""
+    """Return what starts a service with gunicorn settings of one's own, and lines of *more*; the test's end stops it."""
     with contextlib.ExitStack() as stack:
 
-        def started(http="auto", ws="auto", stock="", server=DEFAULT, **settings):
-            return stack.enter_context(Service(corner, tmp_path, settings, http, ws, stock, server).running())
+        def started(http="auto", ws="auto", stock="", server=DEFAULT, more="", **settings):
+            return stack.enter_context(Service(corner, tmp_path, settings, http, ws, stock, server, more).running())
 
         yield started

@@ -64,6 +64,7 @@ OLDEST = Corner(
         "uvicorn-worker==0.3.0",
         "h11==0.14.0",
         "websockets==13.1",
+        "prometheus-client==0.21.0",
     ),
     protocols=(("h11", "websockets"),),
 )
@@ -78,6 +79,7 @@ NEWEST = Corner(
         "httptools==0.9.0",
         "websockets==17.4",
         "wsproto==1.3.2",
+        "prometheus-client==0.26.0",
     ),
     protocols=(("httptools", "websockets-sansio"), ("h11", "wsproto")),
 )

@@ -56,6 +56,7 @@ keepalive = 5
 loglevel = "info"
 for name, value in {settings!r}.items():
     globals()[name] = value
+{more}
 """
 
 
@@ -101,6 +102,7 @@ class Service:
         ws: str = "auto",
         stock: str = "",
         server: str = DEFAULT,
+        more: str = "",
     ) -> None:
         """Run *server*, or in its place a class of gunicorn's workers that is not ours, *stock* (``module.Class``)."""
         self.address = str(directory / "app.sock")
@@ -124,6 +126,7 @@ class Service:
                 http=http,
                 ws=ws,
                 settings={"workers": 2, **settings},
+                more=more,
                 **shared,
             )
         else:

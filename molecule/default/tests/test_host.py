@@ -70,8 +70,15 @@ def test_the_service_is_sandboxed(app):
 
 
 def test_what_the_app_logs_is_json(hello):
-    assert hello.json("/echo", method="POST", body=b"[1]", headers={"Content-Type": "application/json"}) == [1]
+    answer = hello.ask("/echo", method="POST", body=b"[1]", headers={"Content-Type": "application/json"})
+    assert answer.json() == [1]
     unit = hello.service(hello.live)
     lines = hello.host.check_output(f"journalctl --no-pager --output=cat _SYSTEMD_UNIT={unit}").splitlines()
     records = [json.loads(line) for line in lines]
-    assert any("echoing a body of type list" in record.values() for record in records), lines
+    [id] = [
+        record.get("request_id")
+        for record in records
+        if "echoing a body of type list" in record.values()
+        and record.get("request_id") == answer.headers["X-Request-ID"]
+    ]
+    assert id in hello.host.check_output(f"sleep 1.2; grep -F {id} /var/log/nginx/hello.access.log"), "as nginx has it"

@@ -116,6 +116,9 @@ def test_a_change_of_configuration_and_back(hello, playbook):
 
 def test_a_change_of_code_and_back_by_name(hello, playbook, tmp_path):
     slot, release, _config = live(hello)
+    before = hello.counted("/whoami")
+    for _time in range(10):
+        hello.ask("/whoami")
     code = shutil.copytree(EXAMPLE, tmp_path / "hello")
     (code / "main.py").write_text((code / "main.py").read_text().replace("from FastAPI", "from the next release"))
 
@@ -123,6 +126,11 @@ def test_a_change_of_code_and_back_by_name(hello, playbook, tmp_path):
 
     assert status == 0, said
     assert hello.json("/")["message"] == "Good day from the next release"
+    for _time in range(10):
+        hello.ask("/whoami")
+    after = hello.counted("/whoami")
+    assert after[hello.live, hello.json("/")["release"]] == 10
+    assert after[slot, release] == before[slot, release] + 10, "what the former slot has counted stays"
 
     status, said = playbook("rollback", *limit(hello), asgi_rollback_release=release)
 

@@ -128,3 +128,27 @@ def test_systemd_calls_the_sandbox_ok(hello, capsys):
     assert said.rc == 0, said.stdout
     # it does compare
     assert hello.host.run("systemd-analyze security --no-pager --threshold=1 hello@blue.service").rc != 0
+
+
+MONITORING = Path(__file__).parents[3] / "docs/monitoring"
+
+
+def test_promtool_accepts_the_alerts_and_what_they_are_tested_with(judges):
+    """Prometheus's own program: the rules, what fires on what, and the example of a configuration."""
+    judge = next(iter(judges.values()))
+    for name in ("alerts.yml", "alerts_test.yml", "prometheus.yml"):
+        judge.run("sh", "-c", f"cat >/tmp/{name}; echo written", said=(MONITORING / name).read_text())
+    for command in ("check rules alerts.yml", "test rules alerts_test.yml", "check config prometheus.yml"):
+        said = judge.run("sh", "-c", f"cd /tmp && promtool {command} 2>&1; echo status $?")
+        assert said.endswith("status 0\n"), said
+    broken = (MONITORING / "alerts.yml").read_text().replace("asgi_listen_queue / ", "asgi_listen_queue_limit / ")
+    said = judge.run("sh", "-c", "cd /tmp && cat >alerts.yml && promtool test rules alerts_test.yml 2>&1", said=broken)
+    assert "AsgiQueueFills" in said, "it can object"
+
+
+def test_promtool_accepts_the_metrics(hello, judges):
+    hello.ask("/")
+    metrics = hello.told("http://127.0.0.1:9464/metrics")
+    assert "asgi_requests_total{" in metrics
+    said = judges[hello.machine].run("sh", "-c", "promtool check metrics 2>&1; echo status $?", said=f"{metrics}\n")
+    assert said == "status 0\n"

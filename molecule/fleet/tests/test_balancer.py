@@ -127,14 +127,6 @@ def test_reloads_lose_nothing_and_undo_no_drain(fleet, under_traffic):
     balancer.tell("set server asgi_fleet/app2 state ready")
     wait_for(lambda: set(balancer.statuses().values()) == {"UP"}, "the drained server")
 
-    # HAProxy is the one that closes what is idle, long before nginx would after 65 s
-    began = time.monotonic()
-    wait_for(
-        lambda: not balancer.site.machine.sh("ss -Hnt state established 'dport = :443'"), "idle connections to end"
-    )
-    print(f"idle connections to the hosts were closed after {time.monotonic() - began:.0f} s")
-    assert time.monotonic() - began < 35
-
 
 def test_a_second_app_comes_and_goes_beside_the_first(fleet, playbook, under_traffic):
     """It has the same hosts as servers, whose nginx does not know its name and says 421."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils import certificate as certificates
+from ansible_collections.asgi.deploy.plugins.plugin_utils import log_redaction
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.edge import (
     address_problems,
     hsts_problems,
@@ -34,6 +35,7 @@ MAIL = re.compile(r"[^\s@,]+@[^\s@,]+\.[^\s@,]+")
 EAB_KID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~+/=:-]*")
 BASE64URL = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 HEADER_SIZE = re.compile(r"(?:[1-9]|[1-5]\d|6[0-4])[kK]")
+LOOPBACK_PORT = re.compile(r"(?:127(?:\.\d{1,3}){3}|\[::1\]):[1-9]\d{0,4}")
 RATE = re.compile(r"[1-9]\d{0,5}r/[sm]")
 USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 # what openssl passwd makes; a number of rounds may be said
@@ -73,6 +75,7 @@ def problems(context: Context) -> list[Problem]:
         *_probe_problems(options),
         *_user_problems(options),
         *_maintenance_problems(context),
+        *_log_problems(options),
         *_stapling_problems(options),
         *tls_problems(context, "asgi_proxy", certificate_names(options), datetime.now(UTC)),
         *_acme_problems(context),
@@ -312,6 +315,18 @@ def _maintenance_problems(context: Context) -> Iterator[Problem]:
             yield Problem(
                 "asgi_proxy_maintenance_page", f"is {str(path)!r}, which is not UTF-8 text", "save it as UTF-8"
             )
+
+
+def _log_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    try:
+        log_redaction.expressions(options["asgi_proxy_log_redact"])
+    except ValueError as exc:
+        yield Problem("asgi_proxy_log_redact", f"is wrong: {exc}", "give names such as access_token")
+    status = options.get("asgi_proxy_status_listen")
+    if status is not None and not LOOPBACK_PORT.fullmatch(status):
+        yield Problem(
+            "asgi_proxy_status_listen", f"is {status!r}", "give a loopback address and port, such as 127.0.0.1:8090"
+        )
 
 
 def _stapling_problems(options: dict[str, Any]) -> Iterator[Problem]:

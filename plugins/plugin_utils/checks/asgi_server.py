@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
+from itertools import pairwise
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.keepalive import keepalive_order
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.shared import hook_problems
@@ -30,12 +32,15 @@ AT_LEAST = {
     "asgi_server_probe_timeout": 1,
     "asgi_server_probe_deadline": 1,
     "asgi_server_lock_timeout": 0,
+    "asgi_server_log_rate_burst": 0,
+    "asgi_server_log_rate_interval": 1,
     "asgi_server_tasks_max": 1,
 }
 
 SIZE = re.compile(r"\d+[KMGT]?|infinity|\d+%")
 QUOTA = re.compile(r"[1-9]\d*%")
 PATH = re.compile(r"/[^\s\\\"'%$]*")
+NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SETTING = re.compile(r"[A-Z][A-Za-z0-9]+")
 
 # The slots, the socket and the drain depend on these.
@@ -56,6 +61,8 @@ def problems(context: Context) -> list[Problem]:
     found += _server(options)
     found += _probe(options)
     found += _unit(options)
+    found += _log(options)
+    found += _metrics(options)
     found += keepalive_order(options)
     found += hook_problems(context, "asgi_server_hook_before")
     found += hook_problems(context, "asgi_server_hook_after")
@@ -157,3 +164,52 @@ def _unit(options):
             yield Problem(
                 "asgi_server_unit_settings", f"has {value!r} for {setting}", "give one line of text or a list"
             )
+
+
+def _log(options):
+    namespace = options.get("asgi_server_log_namespace")
+    if namespace is not None and not NAMESPACE.fullmatch(namespace):
+        yield Problem(
+            "asgi_server_log_namespace",
+            f"is {namespace!r}",
+            "give 1 to 64 letters, digits, '_' and '-', such as 'shop'",
+        )
+
+
+def _metrics(options):
+    variable, listen = "asgi_server_metrics_listen", options["asgi_server_metrics_listen"]
+    if not PATH.fullmatch(listen) and not _is_address(listen):
+        yield Problem(
+            variable, f"is {listen!r}", "give address and port, such as '127.0.0.1:9464', or the path of a unix socket"
+        )
+    elif listen.startswith("/") and not re.match(r"/run/.", listen):
+        yield Problem(variable, f"is {listen!r}", "give a path below /run, where sockets belong")
+    buckets = options["asgi_server_metrics_buckets"]
+    if not buckets or buckets[0] <= 0 or any(low >= high for low, high in pairwise(buckets)):
+        yield Problem(
+            "asgi_server_metrics_buckets", f"is {buckets}", "give seconds above 0, each more than the one before"
+        )
+    if options["asgi_server_metrics"] and "PROMETHEUS_MULTIPROC_DIR" in options.get("asgi_env", {}):
+        yield Problem(
+            "asgi_env",
+            "holds PROMETHEUS_MULTIPROC_DIR, which asgi_server_metrics sets",
+            "leave it out: the app's own metrics are served with the others",
+        )
+    kind = options["asgi_server_type"]
+    if options["asgi_server_metrics"] and (SERVERS[kind].plan == SINGLE or SERVERS[kind].interface != "asgi"):
+        yield Problem(
+            "asgi_server_metrics",
+            f"is true, and asgi_server_type is {kind}, which counts nothing: metrics are those of gunicorn's ASGI workers",
+            "set it to false, or choose uvicorn_worker or gunicorn_asgi",
+        )
+
+
+def _is_address(text):
+    """Return whether *text* is an address and a port, in brackets if the address has colons."""
+    host, _, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return port.isdecimal() and 1 <= int(port) <= 65535 and bracketed == (address.version == 6)

@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 RELEASE = Path(os.environ["RELEASE"])
 GATE = Path(os.environ["GATE"])
@@ -50,6 +51,9 @@ async def app(scope, receive, send):
             await answer(send, b"open")
         case "http", "/hang":
             hang()
+        case "http", path if path.startswith("/items/"):
+            scope["route"] = SimpleNamespace(path="/items/{id}")  # as Starlette's router does
+            await answer(send, path.encode())
         case _:
             await answer(send, str(os.getpid()).encode())
 

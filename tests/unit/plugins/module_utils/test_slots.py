@@ -501,8 +501,11 @@ def test_in_check_mode_a_killed_trial_is_only_told_of(killed_trial):
 
 
 def test_clearing_that_was_interrupted_goes_on(killed_trial, monkeypatch):
+    def killed():
+        raise SystemdError("killed")
+
     with monkeypatch.context() as patch:
-        patch.setattr(killed_trial.systemd, "daemon_reload", lambda: (_ for _ in ()).throw(SystemdError("killed")))
+        patch.setattr(killed_trial.systemd, "daemon_reload", killed)
         with pytest.raises(SystemdError):
             killed_trial.app().clear_trial()
 

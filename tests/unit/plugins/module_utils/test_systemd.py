@@ -84,3 +84,15 @@ def test_a_refusal_is_an_error_with_systemds_own_words():
 )
 def test_a_long_journal_shows_how_it_began_and_how_it_ended(lines, expected):
     assert excerpt("\n".join(map(str, range(lines))), first=3, last=2).split("\n") == expected.split("|")
+
+
+@pytest.mark.parametrize(("namespace", "option"), [("\n", []), ("", []), ("shop\n", ["--namespace=+shop"])])
+def test_the_journal_is_read_where_it_is_written(namespace, option):
+    commands = []
+
+    def run_command(command):
+        commands.append(command)
+        return 0, namespace if command[0] == "systemctl" else "said", ""
+
+    assert Systemd(run_command).journal("hello@green.service", 5.5) == "said"
+    assert [word for word in commands[-1] if "namespace" in word] == option

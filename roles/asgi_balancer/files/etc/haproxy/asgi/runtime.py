@@ -10,18 +10,21 @@ Written by the Ansible collection asgi.deploy into /etc/haproxy/asgi; changes ar
 import os
 import socket
 import sys
+from pathlib import Path
 
+DIRECTORY = Path(__file__).resolve().parent
 SOCKET = "/run/haproxy/admin.sock"
 STATE = "/run/asgi-haproxy.state"
-EMPTY = b"1\n"  # the version of the format
+NOTHING = "1\n"  # the version of the format
+PORT_COLUMN = 18
 SECONDS = 2
 
 
 def main():
     if sys.argv[1:] == ["save"]:
-        save(ask("show servers state"))
+        save(current(ask("show servers state").decode(), configured_ports()))
     elif sys.argv[1:] == ["forget"]:
-        save(EMPTY)
+        save(NOTHING)
     elif sys.argv[1:] == ["check"]:
         ask("show info")
     else:
@@ -40,9 +43,36 @@ def ask(command):
     return answer
 
 
+def configured_ports():
+    """Return what the files on the disk say: the port of each server, by backend and name."""
+    ports, backend = {}, ""
+    for path in sorted(DIRECTORY.glob("asgi-*.cfg")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            words = line.split()
+            if words[:1] == ["backend"]:
+                backend = words[1]
+            elif words[:1] == ["server"]:
+                ports[backend, words[1]] = words[2].rpartition(":")[2]
+    return ports
+
+
+def current(state, ports):
+    """Return *state* without the servers that get another of *ports*: HAProxy would take the former one from there."""
+    kept = []
+    for line in state.splitlines():
+        words = line.split()
+        # be_id be_name srv_id srv_name ... srv_port, by the header of version 1
+        other_port = (
+            len(words) > PORT_COLUMN and ports.get((words[1], words[3]), words[PORT_COLUMN]) != words[PORT_COLUMN]
+        )
+        if not other_port:
+            kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
 def save(state):
     temporary = f"{STATE}.new"
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(state)
     os.replace(temporary, STATE)
 

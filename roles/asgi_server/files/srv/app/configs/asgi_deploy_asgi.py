@@ -14,6 +14,7 @@ import sys
 import time
 
 import asgi_deploy_process as process
+import asgi_deploy_request as request
 from asgi_deploy_master import Member
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gasgi
@@ -43,6 +44,10 @@ class DrainASGIWorker(Member, gasgi.ASGIWorker):
 
     draining = False
     _main = None
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.asgi = request.wrapped(self.asgi)
 
     def run(self) -> None:
         super().run()
@@ -79,6 +84,7 @@ class DrainASGIWorker(Member, gasgi.ASGIWorker):
         self._watch.cancel()
         self.go()
         self.log.info("This worker drains")
+        request.drains()
         self.draining = True
         for server in self.servers:
             server.close()

@@ -12,6 +12,7 @@ import signal
 import time
 
 import asgi_deploy_process as process
+import asgi_deploy_request as request
 from uvicorn.server import Server, ServerState
 
 CLOSE = (b"connection", b"close")
@@ -39,6 +40,8 @@ class DrainServer(Server):
     """uvicorn's server with an end that loses nothing. *worker* is what it tells how it is, and asks whether to go."""
 
     def __init__(self, config, worker) -> None:
+        config.load()  # by now: it sees what kind of app that is, and what comes around it is ASGI 3
+        config.loaded_app = request.wrapped(config.loaded_app)
         super().__init__(config)
         self.worker = worker
         self.draining = False
@@ -90,6 +93,7 @@ class DrainServer(Server):
     async def _drain(self, seconds: float) -> None:
         """Accept no more, and wait until the last connection and background task has ended, *seconds* at most."""
         self.worker.log.info("This worker drains")
+        request.drains()
         deadline = time.monotonic() + seconds
         self.draining = True
         self._keep_headers()

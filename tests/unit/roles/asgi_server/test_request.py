@@ -1,0 +1,131 @@
+"""What is put around the app, and what the program beside it sees; how both do with real processes is in tests/worker."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import socket
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+APP = Path(__file__).parents[4] / "roles/asgi_server/files/srv/app"
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+around = load(APP / "configs/asgi_deploy_request.py")
+sys.modules["asgi_deploy_request"] = around
+metrics = load(APP / "configs/asgi_deploy_metrics.py")
+exporter = load(APP / "metrics_exporter.py")
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ([], None),
+        ([(b"host", b"x"), (b"x-request-id", b"4f0c1d2a")], "4f0c1d2a"),
+        ([(b"x-request-id", b"from-the.balancer_1")], "from-the.balancer_1"),
+        ([(b"x-request-id", b"first-one"), (b"x-request-id", b"second-one")], "first-one"),
+        ([(b"x-request-id", b"short")], None),
+        ([(b"x-request-id", b"")], None),
+        ([(b"x-request-id", b"x" * 128)], "x" * 128),
+        ([(b"x-request-id", b"x" * 129)], None),
+        ([(b"x-request-id", b'12345678"}')], None),
+        ([(b"x-request-id", b"12345678\n")], None),
+        ([(b"x-request-id", "ümlautümlaut".encode())], None),
+    ],
+)
+def test_the_id_of_a_request(headers, found):
+    assert around.request_id(headers) == found
+
+
+def test_everything_is_passed_on_as_it_is():
+    seen = []
+
+    async def app(*arguments):
+        seen.append((*arguments, around.REQUEST_ID.get()))
+
+    async def scenario():
+        wrapped = around.wrapped(app)
+        for scope in scopes:
+            await wrapped(scope, "receive", "send")
+
+    headers = [(b"x-request-id", b"12345678")]
+    scopes = [{"type": "http", "headers": headers}, {"type": "http", "headers": []}, {"type": "lifespan"}]
+    scopes.append({"type": "websocket", "headers": headers})
+    asyncio.run(scenario())
+
+    assert [each[:3] for each in seen] == [(scope, "receive", "send") for scope in scopes]
+    assert all(each[0] is scope for each, scope in zip(seen, scopes, strict=True))
+    assert [each[3] for each in seen] == ["12345678", None, None, "12345678"]
+
+
+def test_an_exception_of_the_app_is_the_apps():
+    async def app(scope, receive, send):
+        raise LookupError("no")
+
+    with pytest.raises(LookupError):
+        asyncio.run(around.wrapped(app)({"type": "http", "headers": []}, None, None))
+
+
+def test_a_worker_takes_the_lowest_place_that_is_free(monkeypatch):
+    monkeypatch.delenv(metrics.DIRECTORY, raising=False)
+    _starting, pre_fork, _post_fork, exited = metrics.hooks(None, lambda server, worker: None, [1])
+    server = SimpleNamespace(WORKERS={})
+
+    def forked(pid):
+        worker = SimpleNamespace()
+        pre_fork(server, worker)
+        server.WORKERS[pid] = worker
+        return worker.place
+
+    assert [forked(pid) for pid in (1, 2, 3)] == [0, 1, 2]
+    exited(server, server.WORKERS.pop(2))
+    assert [forked(pid) for pid in (4, 5)] == [1, 3]
+
+
+def test_who_has_gone_does_nothing_any_more(tmp_path, monkeypatch):
+    monkeypatch.setenv(metrics.DIRECTORY, str(tmp_path))
+    for name in ("counter_1.db", "gauge_livesum_1.db", "gauge_liveall_1.db", "gauge_livesum_11.db", "gauge_all_1.db"):
+        (tmp_path / name).touch()
+
+    metrics.leave(1)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counter_1.db", "gauge_all_1.db", "gauge_livesum_11.db"]
+
+
+def test_a_slot_keeps_what_its_own_release_has_counted(tmp_path):
+    ours = metrics.provide_directory(tmp_path)
+    (ours / "counter_0.db").touch()
+    (tmp_path / "r0.c0").mkdir()
+
+    assert metrics.provide_directory(tmp_path) == ours
+    assert [path.name for path in tmp_path.iterdir()] == [ours.name]
+    assert (ours / "counter_0.db").exists()
+    assert ours.name.endswith(".configs")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+def test_the_queue_of_a_socket(tmp_path):
+    path = str(tmp_path / "blue.sock")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as waiting:
+        listener.bind(path)
+        listener.listen(7)
+        assert exporter.listen_queues()[path] == (0, 7)
+        waiting.connect(path)
+        assert exporter.listen_queues()[path] == (1, 7)
+    assert path not in exporter.listen_queues()
+
+
+def test_what_is_seen_of_an_app_that_is_not_there(tmp_path):
+    text = exporter.seen("no-such-app", tmp_path)
+    assert [line for line in text.splitlines() if not line.startswith("#")] == []
