@@ -14,8 +14,11 @@ from traffic.playbooks import wait_for
 
 
 def batches_of(said):
-    """Return which hosts were changed together."""
-    return [names.split(", ") for names in re.findall(r"^included: \S+/tasks/host\.yml for (.+)$", said, re.MULTILINE)]
+    """Return which hosts were changed together; Ansible names them in whatever order they have answered in."""
+    return [
+        sorted(names.split(", "))
+        for names in re.findall(r"^included: \S+/tasks/host\.yml for (.+)$", said, re.MULTILINE)
+    ]
 
 
 def outcomes(said):
