@@ -43,7 +43,7 @@ def logged(machine, command, request_id):
 
 def test_a_request_and_its_traces(fleet, balancer, ask):
     spoofed = {"X-Request-ID": "spoofed-by-client", "X-Forwarded-For": "192.0.2.66", "User-Agent": 'a "quoted" name'}
-    answer = ask("/work?id=traced", headers=spoofed)
+    answer = ask("/work", headers=spoofed)
 
     assert (answer.status, answer.text.split()[0]) == (200, "traced")
     [request_id] = answer.headers.get_all("X-Request-ID")
@@ -56,7 +56,7 @@ def test_a_request_and_its_traces(fleet, balancer, ask):
         200,
         "asgi_fleet",
         "GET",
-        "/work?id=traced",
+        "/work",
     )
     assert seen["user_agent"] == 'a "quoted" name'
     [nginx] = logged(fleet[seen["server"]].site.machine, "tail -n 400 /var/log/nginx/fleet.access.log", request_id)
