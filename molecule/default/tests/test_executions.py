@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-EXECUTED = re.compile(r"^(?:<\S+> )?Using module file \S+/(\w+)\.py", re.MULTILINE)
+EXECUTED = re.compile(r"Using module file \S+/(\w+)\.py")
 
 
 def test_few_modules_are_executed_when_there_is_nothing_to_do(playbook):
