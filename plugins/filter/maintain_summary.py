@@ -38,6 +38,10 @@ options:
     type: list
     elements: str
     default: []
+  check_mode:
+    description: Whether the hosts have been gone through in check mode, so that nothing is done yet.
+    type: bool
+    default: false
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """
@@ -57,8 +61,8 @@ _value:
 from ansible_collections.asgi.deploy.plugins.plugin_utils.maintain import host_facts, maintain_rows, maintain_summary
 
 
-def summary(hosts, plan, balancers, hostvars, lost=(), failed=()):
-    facts = {name: host_facts(name, hostvars[name], lost, failed) for name in hosts}
+def summary(hosts, plan, balancers, hostvars, lost=(), failed=(), check_mode=False):
+    facts = {name: host_facts(name, hostvars[name], lost, failed, check_mode) for name in hosts}
     return maintain_summary(maintain_rows(hosts, plan, balancers, facts))
 
 

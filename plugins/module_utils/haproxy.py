@@ -262,13 +262,17 @@ class Balancer:
     def give_back(self, timeout: float) -> str:
         """Make the server what it was before it was taken out by us, and return that; "" if it was not.
 
+        Nor is it any more if somebody has made it serve again, or HAProxy was started anew: then only the mark goes.
         It gets nothing before the health check has found it well, several times in a row where the configuration says so;
         raises Refused, and leaves it out, if that takes more than *timeout* seconds.
         """
         mark = self.mark
         if mark is None:
             return ""
-        if mark["found"] == READY and self.look().out:
+        if not self.look().out:
+            os.unlink(self.mark_path)
+            return ""
+        if mark["found"] == READY:
             self._check_anew(timeout)
         self._tell(mark["found"])
         os.unlink(self.mark_path)

@@ -178,7 +178,7 @@ def _drain(balancer, before, wanted, dry):
 
 def _give_back(balancer, before, wanted, dry):
     if dry:
-        return balancer.mark is not None, 0
+        return before.out and balancer.mark is not None, 0
     return balancer.give_back(wanted["timeout"]) != "", 0
 
 

@@ -161,6 +161,11 @@ class Site(CheckedFiles):
         command = (read_text(f"/proc/{self.service.main_pid}/cmdline") or "").split("\0")
         return str(SITES) in command
 
+    @property
+    def on_other_files(self) -> bool:
+        """Whether HAProxy runs with other files than it is to have; so it does if a run ended before systemd was told."""
+        return self.service.running and self.needed != self.reads_these
+
     def refuse_foreign_configuration(self) -> None:
         """Refuse to put somebody's own configuration out of use."""
         if DROP_IN.exists() or not self.needed or not PACKAGED.exists():
@@ -201,7 +206,7 @@ class Site(CheckedFiles):
 
     def reload(self) -> None:
         """Have HAProxy load what is on the disk; refuse, with the former files back, if it does not."""
-        verb = "reload" if self.reads_these and self.needed else "restart"
+        verb = "restart" if self.on_other_files else "reload"
         workers, asked = children(self.service.main_pid), time.time()
         status, out, err = self._systemctl(verb)
         # systemctl only passes the word on: the files are taken when there is a worker that was not there before
@@ -216,9 +221,13 @@ class Site(CheckedFiles):
         self.note_loaded(asked)
 
     def _systemctl(self, verb: str) -> tuple:
-        if DROP_IN in self.changes:
-            self.module.run_command(["systemctl", "daemon-reload"])
+        self.tell_of_drop_in()
         return self.module.run_command(["systemctl", verb, UNIT])
+
+    def tell_of_drop_in(self) -> None:
+        """Have systemd read the drop-in, if it may not have: before HAProxy is started nothing shows whether it has."""
+        if DROP_IN in self.changes or self.on_other_files or (self.needed and not self.service.running):
+            self.module.run_command(["systemctl", "daemon-reload"])
 
 
 def run(module: AnsibleModule) -> dict:
@@ -244,11 +253,13 @@ def run(module: AnsibleModule) -> dict:
 
     if site.changes and not module.check_mode:
         site.write()
-    reloads = site.service.running and bool(site.changes or site.has_unloaded_changes(module.params["watch"]))
+    reloads = site.service.running and bool(
+        site.changes or site.on_other_files or site.has_unloaded_changes(module.params["watch"])
+    )
     if reloads and not module.check_mode:
         site.reload()
-    elif DROP_IN in site.changes and not module.check_mode:
-        module.run_command(["systemctl", "daemon-reload"])
+    elif not module.check_mode:
+        site.tell_of_drop_in()
     return {
         "changed": bool(site.changes) or reloads,
         "reloaded": reloads,

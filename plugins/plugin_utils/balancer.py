@@ -82,3 +82,11 @@ def peers(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name:
     return list(
         dict.fromkeys(address_of(host, hostvars[host]) for host in hosts if hostvars[host].get("asgi_name") == name)
     )
+
+
+def balancers_of(
+    balancers: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str]
+) -> list[str]:
+    """Return those of *balancers* that may have traffic for *hosts*: the ones of their apps, and those of no app in particular."""
+    names = {None, *(hostvars[host].get("asgi_name") for host in hosts)}
+    return [balancer for balancer in balancers if hostvars[balancer].get("asgi_name") in names]

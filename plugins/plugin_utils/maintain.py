@@ -13,6 +13,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import FAILED, U
 from ansible_collections.asgi.deploy.plugins.plugin_utils.text_table import aligned
 
 DONE = "done"
+PLANNED = "would be done"
 COLUMNS = ("host", "outcome", "drained in", "ended early", "on the balancers")
 
 # backend -> server -> what balancer_info says of it; and that of each balancer
@@ -86,11 +87,15 @@ def _taken(server: Mapping[str, str], balancers: Balancers) -> bool:
     )
 
 
-def host_facts(name: str, variables: Mapping[str, Any], lost: Sequence[str], failed: Sequence[str]) -> dict[str, Any]:
-    """Return what is known of the host *name* from the *variables* that maintain.yml leaves."""
+def host_facts(
+    name: str, variables: Mapping[str, Any], lost: Sequence[str], failed: Sequence[str], check_mode: bool = False
+) -> dict[str, Any]:
+    """Return what is known of the host *name* from the *variables* that maintain.yml leaves, in *check_mode* if so said."""
     done = variables.get("__asgi_maintain_done", False)
-    outcome = UNREACHABLE if name in lost else FAILED if name in failed else DONE if done else UNTOUCHED
-    drained = (variables.get("__asgi_maintain_drained") or {}).get("results") or []
+    through = (PLANNED if check_mode else DONE) if done else UNTOUCHED
+    outcome = UNREACHABLE if name in lost else FAILED if name in failed else through
+    # check mode drains nothing, and ends no session
+    drained = [] if check_mode else (variables.get("__asgi_maintain_drained") or {}).get("results") or []
     return {
         "outcome": outcome,
         "seconds": sum(each.get("seconds", 0) for each in drained) if drained else None,
@@ -127,6 +132,8 @@ def maintain_summary(rows: Sequence[Mapping[str, Any]]) -> str:
     failed = counts[FAILED] + counts[UNREACHABLE]
     hosts = "1 host" if len(rows) == 1 else f"{len(rows)} hosts"
     first = f"{failed} of {hosts} failed" if failed else f"{hosts}, none failed"
+    if counts[PLANNED]:
+        first += "; in check mode nothing was changed"
     lines = [first, "", *aligned([COLUMNS, *(_cells(row) for row in rows)])]
     reasons = [f"{row['host']}: {first_lines(row['reason'])}" for row in rows if row["reason"]]
     ours = [row["host"] for row in rows if any(found and found["taken"] for found in row["found"].values())]

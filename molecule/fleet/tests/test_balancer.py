@@ -42,7 +42,8 @@ def logged(machine, command, request_id):
 
 
 def test_a_request_and_its_traces(fleet, balancer, ask):
-    spoofed = {"X-Request-ID": "spoofed-by-client", "X-Forwarded-For": "192.0.2.66", "User-Agent": 'a "quoted" name'}
+    agent = 'Mozilla/5.0 (KHTML, like Gecko) a "quoted" name'
+    spoofed = {"X-Request-ID": "spoofed-by-client", "X-Forwarded-For": "192.0.2.66", "User-Agent": agent}
     answer = ask("/work", headers=spoofed)
 
     assert (answer.status, answer.text.split()[0]) == (200, "traced")
@@ -58,7 +59,7 @@ def test_a_request_and_its_traces(fleet, balancer, ask):
         "GET",
         "/work",
     )
-    assert seen["user_agent"] == 'a "quoted" name'
+    assert seen["user_agent"] == agent
     [nginx] = logged(fleet[seen["server"]].site.machine, "tail -n 400 /var/log/nginx/fleet.access.log", request_id)
     # nginx believes the balancer, and so knows the client; neither believes the client
     assert nginx["client"] == seen["client"] != "192.0.2.66"

@@ -183,6 +183,10 @@ def _sharing_problems(options: dict[str, Any]) -> Iterator[Problem]:
         if ":" in peer or not _is_address(peer):
             remedy = "set asgi_balancer_address of that balancer to its address: VRRP looks no names up"
             yield Problem("asgi_balancer_peers", f"holds {peer!r}, which is no IPv4 address", remedy)
+    own = options["asgi_balancer_address"]
+    if own not in peers:
+        remedy = "it is one of them: list it there, or set asgi_balancer_address to the one that is there"
+        yield Problem("asgi_balancer_peers", f"is without {own!r}, the address of this balancer", remedy)
     if len(set(peers)) < 2:
         remedy = "put both balancers into the group asgi_balancers with the same asgi_name, each with an asgi_balancer_address"
         yield Problem("asgi_balancer_peers", f"is {peers}, and it takes two to share an address", remedy)

@@ -181,6 +181,16 @@ def test_a_mark_of_old_says_nothing_of_a_server_that_serves(tmp_path):
     assert fake.balancer.mark["found"] == "ready"
 
 
+def test_a_server_that_serves_again_is_not_given_back(tmp_path):
+    """Neither does it lose its traffic to another health check, nor is it drained as it once was."""
+    fake = Fake(tmp_path)
+    for found in ("ready", "drain"):
+        Path(fake.balancer.mark_path).write_text(json.dumps({"found": found}))
+        assert fake.balancer.give_back(10) == ""
+        assert fake.balancer.mark is None
+    assert fake.told == []
+
+
 @pytest.mark.parametrize(("admin", "words"), [(1, []), (8, ["set server state maint", "set server state drain"])])
 def test_what_somebody_else_took_is_found_so_again(tmp_path, admin, words):
     fake = Fake(tmp_path, admin=admin, op=0)

@@ -230,6 +230,46 @@ def test_the_last_app_gives_haproxy_back(host):
     assert host.run({"asgi-b.cfg": None})["changed"] is False
 
 
+def interrupt(monkeypatch):
+    """Have the next runs end between the writing and the reload."""
+
+    def killed(_site):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.Site, "reload", killed)
+    monkeypatch.setattr(module.Site, "tell_of_drop_in", killed)
+
+
+@pytest.mark.parametrize("service", [RUNNING, STOPPED])
+def test_an_interrupted_first_app_is_made_good(host, monkeypatch, service):
+    host.answers["show"] = (0, service, "")
+    with monkeypatch.context() as during, pytest.raises(KeyboardInterrupt):
+        interrupt(during)
+        host.run(files("a"))
+    host.calls.clear()
+
+    assert host.run(files("a"), check_mode=True)["reloaded"] is (service == RUNNING)
+    assert host.calls == ["show"]
+    host.calls.clear()
+    host.run(files("a"))
+
+    # the role starts one that is stopped
+    assert host.calls == ["show", "daemon-reload", *(["restart"] if service == RUNNING else [])]
+    assert host.run(files("a"))["changed"] is False
+
+
+def test_an_interrupted_last_uninstall_is_made_good(host, monkeypatch):
+    host.run(files("a"))
+    with monkeypatch.context() as during, pytest.raises(KeyboardInterrupt):
+        interrupt(during)
+        host.run({"asgi-a.cfg": None})
+    host.calls.clear()
+
+    assert host.run({"asgi-a.cfg": None})["reloaded"] is True
+    assert host.calls == ["show", "daemon-reload", "restart"]
+    assert host.run({"asgi-a.cfg": None})["changed"] is False
+
+
 def test_a_changed_certificate_is_loaded(host):
     host.run(files("a"))
     certificate = host.root / "live.pem"

@@ -78,3 +78,12 @@ def test_peers():
         "lb2-shop": {"asgi_name": "shop", "ansible_host": "lb2", "asgi_balancer_address": "10.0.0.8"},
     }
     assert balancer.peers(hosts, hosts, "shop") == ["10.0.0.9", "10.0.0.8"]
+
+
+def test_the_balancers_of_some_hosts():
+    names = {"web1": "shop", "web2": "shop", "map1": "tiles", "lb-shop": "shop", "lb-tiles": "tiles", "lb-blog": "blog"}
+    hostvars = {**{host: {"asgi_name": name} for host, name in names.items()}, "lb": {}}
+    balancers = ["lb-tiles", "lb", "lb-shop", "lb-blog"]
+    assert balancer.balancers_of(balancers, hostvars, ["web1", "web2"]) == ["lb", "lb-shop"]
+    assert balancer.balancers_of(balancers, hostvars, ["web1", "map1"]) == ["lb-tiles", "lb", "lb-shop"]
+    assert balancer.balancers_of(["lb-blog"], hostvars, ["web1"]) == []

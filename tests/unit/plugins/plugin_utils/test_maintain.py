@@ -144,6 +144,15 @@ def test_the_reason_of_a_loop_is_that_of_its_items():
     assert host_facts("web1", failure, [], ["web1"])["reason"] == "web2 MAINT"
 
 
+def test_the_summary_of_check_mode_says_what_would_be_done():
+    variables = {"__asgi_maintain_done": True, "__asgi_maintain_drained": drained((0.1, 7, 0))}
+    hosts = {"web1": SHOP}
+    facts = {"web1": host_facts("web1", variables, [], [], check_mode=True)}
+    text = maintain_summary(maintain_rows(hosts, maintain_plan(hosts, {}), {}, facts))
+    assert text.splitlines()[0] == "1 host, none failed; in check mode nothing was changed"
+    assert text.splitlines()[-1].split() == ["web1", "would", "be", "done", "-", "-", "-"]
+
+
 def test_the_summary_without_a_balancer():
     facts = {"web1": host_facts("web1", {"__asgi_maintain_done": True}, [], [])}
     hosts = {"web1": SHOP}

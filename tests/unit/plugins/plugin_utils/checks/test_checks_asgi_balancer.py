@@ -20,7 +20,8 @@ HOSTS = {"web1": HOST, "web2": HOST}
 def options_of(hosts):
     app = balanced_app(hosts, hosts, "shop")
     defaults = yaml.safe_load((ROLES / "asgi_balancer/defaults/main.yml").read_text())
-    return {**defaults, "asgi_name": "shop", "asgi_balancer_app": app, "asgi_balancer_peers": ["10.0.0.9"]}
+    own = {"asgi_balancer_address": "10.0.0.9", "asgi_balancer_peers": ["10.0.0.9"]}
+    return {**defaults, **own, "asgi_name": "shop", "asgi_balancer_app": app}
 
 
 GOOD = options_of(HOSTS)
@@ -106,6 +107,7 @@ def test_refused(option, value, fault):
         ("asgi_balancer_vrrp_password", "a b", "is not 1 to 8"),
         ("asgi_balancer_router_id", 256, "is 256"),
         ("asgi_balancer_peers", ["10.0.0.9"], "takes two"),
+        ("asgi_balancer_peers", ["10.0.0.7", "10.0.0.8"], "without '10.0.0.9'"),
         ("asgi_balancer_peers", ["10.0.0.9", "lb2"], "'lb2', which is no IPv4 address"),
     ],
 )
