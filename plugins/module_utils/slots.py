@@ -379,6 +379,8 @@ class App:
             directory = os.path.join(self.paths["configs"], config)
             if (read_text(os.path.join(directory, SERVICE_FILE)) or "").startswith(TRIAL_MARK):
                 remove(directory)
+        # what its workers have counted: systemd keeps it, as it does for the slots
+        remove(os.path.join(self.paths["run"], "metrics", TRIAL))
         # last: as long as it is there, whatever interrupts this, the next run goes on
         remove(its["directory"])
 

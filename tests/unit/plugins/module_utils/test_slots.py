@@ -492,6 +492,8 @@ def killed_trial(host):
     app.boot(TRIAL, Probe.from_dict(PROBE))
     host.systemd.active.add(host.paths["trial_proxy_unit"])
     Path(its["directory"], "load.lua").touch()
+    for slot in ("blue", TRIAL):
+        Path(host.paths["run"], "metrics", slot, "r1.c1").mkdir(parents=True)
     return host
 
 
@@ -517,6 +519,7 @@ def test_the_next_deploy_removes_what_a_killed_trial_has_left(killed_trial):
 
     assert killed_trial.systemd.active == killed_trial.units("blue")
     assert in_slots(killed_trial) == {"blue"}
+    assert os.listdir(Path(killed_trial.paths["run"], "metrics")) == ["blue"]
     assert len(os.listdir(killed_trial.paths["configs"])) == 1
     assert not os.path.exists(os.path.dirname(killed_trial.paths[TRIAL]["drop_in"]))
     assert killed_trial.deploy("r1") == []
