@@ -75,6 +75,8 @@ def provide_directory(runtime: Path) -> Path:
     config = Path(__file__).resolve().parent.name
     ours = runtime / f"{release}.{config}"
     ours.mkdir(mode=0o750, exist_ok=True)
+    for gauge in ours.glob("gauge_live*.db"):  # of workers that nobody has seen off: their master was killed with them
+        gauge.unlink()
     for other in runtime.iterdir():
         if other != ours:
             shutil.rmtree(other)
