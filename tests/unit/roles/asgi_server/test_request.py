@@ -103,6 +103,13 @@ def test_who_has_gone_does_nothing_any_more(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counter_1.db", "gauge_all_1.db", "gauge_livesum_11.db"]
 
 
+def test_what_cannot_be_removed_is_left(tmp_path, monkeypatch):
+    monkeypatch.setenv(metrics.DIRECTORY, str(tmp_path))
+    (tmp_path / "gauge_livesum_1.db").mkdir()
+
+    metrics.leave(1)
+
+
 def test_a_slot_keeps_what_its_own_release_has_counted(tmp_path):
     ours = metrics.provide_directory(tmp_path)
     (ours / "counter_0.db").touch()

@@ -15,6 +15,7 @@ Counting must never be the reason that an app does not serve: what goes wrong he
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
@@ -51,7 +52,8 @@ def hooks(on_starting, child_exit, buckets: list[float]):
             server.log.warning("Nothing is measured: %r", exc)
 
     def pre_fork(server, worker) -> None:
-        taken = {living.place for living in server.WORKERS.values()}
+        # a copy: gunicorn takes workers that have ended out of it in a signal's handler
+        taken = {living.place for living in list(server.WORKERS.values())}
         worker.place = min(set(range(len(taken) + 1)) - taken)
         leave(worker.place)
 
@@ -87,7 +89,8 @@ def leave(place: int) -> None:
     """Forget what a worker that has gone was doing; what it has counted stays."""
     if DIRECTORY in os.environ:
         for gauge in Path(os.environ[DIRECTORY]).glob(f"gauge_live*_{place}.db"):
-            gauge.unlink()
+            with contextlib.suppress(OSError):  # a number that is wrong is no reason to serve less
+                gauge.unlink(missing_ok=True)
 
 
 def measure_as(place: int, buckets: list[float]) -> None:
