@@ -77,6 +77,37 @@ def test_an_exception_of_the_app_is_the_apps():
         asyncio.run(around.wrapped(app)({"type": "http", "headers": []}, None, None))
 
 
+def test_an_app_that_cannot_be_measured_is_served(monkeypatch, caplog):
+    async def app(scope, receive, send):
+        seen.append(scope)
+
+    def measure(app):
+        raise ValueError("counters can only be incremented by non-negative amounts")
+
+    seen = []
+    monkeypatch.setattr(around, "measure", measure)
+    asyncio.run(around.wrapped(app)({"type": "http", "headers": []}, None, None))
+
+    assert len(seen) == 1
+    assert "Nothing is measured: ValueError" in caplog.text
+
+
+def test_a_worker_that_cannot_count_starts(monkeypatch):
+    def measure_as(place, buckets):
+        raise ValueError("a broken file")
+
+    warned = []
+    monkeypatch.setenv(metrics.DIRECTORY, "/nonexistent")
+    monkeypatch.setattr(metrics, "measure_as", measure_as)
+    _starting, _pre_fork, post_fork, _exited = metrics.hooks(None, None, [1])
+
+    post_fork(
+        SimpleNamespace(log=SimpleNamespace(warning=lambda *words: warned.append(words))), SimpleNamespace(place=0)
+    )
+
+    assert len(warned) == 1
+
+
 def test_a_worker_takes_the_lowest_place_that_is_free(monkeypatch):
     monkeypatch.delenv(metrics.DIRECTORY, raising=False)
     _starting, pre_fork, _post_fork, exited = metrics.hooks(None, lambda server, worker: None, [1])

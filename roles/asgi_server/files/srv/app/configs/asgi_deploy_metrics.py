@@ -61,7 +61,7 @@ def hooks(on_starting, child_exit, buckets: list[float]):
         if DIRECTORY in os.environ:
             try:
                 measure_as(worker.place, buckets)
-            except (ImportError, OSError) as exc:
+            except Exception as exc:  # noqa: BLE001 - the package is the app's choice, and files may be broken
                 server.log.warning("Nothing is measured: %r", exc)
 
     def exited(server, worker) -> None:
@@ -146,7 +146,7 @@ class Metrics:
     def around(self, app):
         """Return *app*, measured. Called once the app is loaded, so by a worker that is about to serve."""
         # of those who had this place, each that has not drained nor been noted by the one after it
-        self.crashes.inc(value(self.starts) - value(self.drains) - value(self.crashes))
+        self.crashes.inc(max(0, value(self.starts) - value(self.drains) - value(self.crashes)))
         self.starts.inc()
         self.workers.inc()
 
