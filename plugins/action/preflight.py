@@ -77,6 +77,7 @@ class ActionModule(ActionBase):
             # what the roles check is about their main entry points
             for checks in (shared, *(CHECKS[role] for role in arguments["roles"] if entry_point == "main")):
                 problems += checks.problems(context)
+            problems += playbooks.role_problems(context, arguments["playbook"])
 
         if problems:
             # a rule that binds two roles is found by both

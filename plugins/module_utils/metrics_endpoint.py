@@ -35,6 +35,10 @@ def neighbour_at(address: str, socket_unit: str) -> str | None:
     return None
 
 
+def _port(address: str) -> str:
+    return address.rpartition(":")[2]
+
+
 def in_use(address: str) -> bool:
     """Return whether a process of this host listens at *address*, ``host:port``."""
     host, _, port = address.rpartition(":")
@@ -70,7 +74,9 @@ class Endpoint:
         neighbour = neighbour_at(address, self.paths["metrics_socket"])
         if neighbour:
             raise Taken(f"the metrics of the app {neighbour} on this host are served at {address}")
-        ours = listens(read_text(self.paths["metrics_socket"])) == address and self._unit(self._socket).running
+        # another address with the same port, such as all of them, can be in use because of ours, which is stopped first
+        before = listens(read_text(self.paths["metrics_socket"])) or ""
+        ours = _port(before) == _port(address) and self._unit(self._socket).running
         if not ours and not address.startswith("/") and in_use(address):
             raise Taken(f"another process of this host listens at {address}")
 

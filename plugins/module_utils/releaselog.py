@@ -46,6 +46,11 @@ def with_live(log: list, entry: dict) -> list:
     return [*older, {**entry, "result": "live"}][-LIMIT:]
 
 
+def with_slot(log: list, slot: str) -> list:
+    """Return *log* with what is live in another *slot*: nothing else was activated."""
+    return [{**entry, "slot": slot} if is_live(entry) else entry for entry in log]
+
+
 def is_rolled_back(log: list, live: Pair | None, release: str | None, config: str | None = None) -> bool:
     """Return whether *live* is what a rollback to *release*, or to whatever was before, would lead to."""
     if release is not None:

@@ -47,6 +47,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import (
     rollback_target,
     with_bad,
     with_live,
+    with_slot,
     withdrawn,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError, Unit
@@ -282,10 +283,11 @@ class App:
 
         With *until* BOOTED it boots in the idle slot and gets no traffic yet. *verify* is asked after the flip, while the
         old slot still runs, and returns what is wrong with the new one; then the traffic goes back. A *rollback* is logged as
-        one. *Anew*, what is live already goes that way, too.
+        one. *Anew*, what is live already goes that way, too; for the log that is no activation, however it ends.
         """
         self.clear_trial()
-        if state.live_pair == target and not anew:
+        same = state.live_pair == target
+        if same and not anew:
             self.settle(state.live, state, probe)
             if not self.dry and target not in map(pair_of, filter(is_live, self.log())):  # interrupted after the flip
                 self._write_log(with_live(self.log(), self._entry(target, state.live)))
@@ -309,10 +311,14 @@ class App:
                 raise self.failure(slot, fault, began)
         except ActivationError as exc:
             self._give_up(slot, state.live)
-            self._write_log(with_bad(self.log(), entry, str(exc)))
+            if not same:
+                self._write_log(with_bad(self.log(), entry, str(exc)))
             raise
         log = withdrawn(self.log()) if rollback else self.log()
-        self._write_log(with_live(log, {**entry, "rollback": True} if rollback else entry))
+        if same and target in map(pair_of, filter(is_live, log)):
+            self._write_log(with_slot(log, slot))
+        else:
+            self._write_log(with_live(log, {**entry, "rollback": True} if rollback else entry))
         self.settle(slot, self.state(), probe)
         self._prune_configs()
         return slot
@@ -373,6 +379,8 @@ class App:
             directory = os.path.join(self.paths["configs"], config)
             if (read_text(os.path.join(directory, SERVICE_FILE)) or "").startswith(TRIAL_MARK):
                 remove(directory)
+        # what its workers have counted: systemd keeps it, as it does for the slots
+        remove(os.path.join(self.paths["run"], "metrics", TRIAL))
         # last: as long as it is there, whatever interrupts this, the next run goes on
         remove(its["directory"])
 

@@ -8,6 +8,7 @@ A server is what ``asgi_server_type`` names. docs/servers.md has what was measur
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 UVICORN = "uvicorn>=0.34,<0.55"
@@ -74,6 +75,9 @@ SERVERS = {
 
 DEFAULT = "uvicorn_worker"
 
+MARGIN_SECONDS = 5
+"""Between nginx giving up on an answer, and a worker being killed that owes it."""
+
 
 def server_profile(name: str) -> dict[str, Any]:
     """Return what follows from the choice of the server *name*; raise ValueError for one that there is not."""
@@ -82,3 +86,17 @@ def server_profile(name: str) -> dict[str, Any]:
     found = SERVERS[name]._asdict()
     found["modules"] = [f"asgi_deploy_{module}.py" for module in found["modules"]]
     return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+
+
+def server_patience(
+    name: str, timeout: int, read_timeout: int, locations: Iterable[Mapping[str, Any]] | None = None
+) -> int:
+    """Return the seconds by which a worker of the server *name* is killed later than *timeout* says.
+
+    A blocked event loop is at fault whatever it does. Threads that are all busy may well be at work on requests, and only
+    time tells those from stuck ones: how long nginx waits for an answer, *read_timeout* or what one of its *locations* says.
+    """
+    if SERVERS[name].interface != "wsgi":
+        return 0
+    own = [location["read_timeout"] for location in locations or [] if location.get("read_timeout") is not None]
+    return max(0, max([read_timeout, *own]) + MARGIN_SECONDS - timeout)

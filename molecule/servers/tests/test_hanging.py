@@ -18,6 +18,8 @@ from traffic.session import Disturbance
 SHAPE = Shape(clients=8, think=0.05, slow=0, websockets=0, streams=0)
 # asgi_server_timeout and asgi_server_watchdog of this scenario
 TIMEOUT, WATCHDOG = 6, 12
+# with threads both are later, so that the timeout is 5 s more than asgi_proxy_read_timeout
+PATIENCE = 14
 
 
 def hang(site):
@@ -72,19 +74,19 @@ def test_a_worker_whose_event_loop_is_blocked(results):
 
 
 def test_all_workers_hang(results):
-    """Whoever waits in the socket's queue is answered."""
+    """Whoever waits in the socket's queue is answered, but only after nginx has given up once on all that waited before."""
     site = SITES["flask"]
     before, began = site.workers(), time.time()
 
     def action():
         for _thread in range(2 * 4):
             hang(site)
-        wait_for(lambda: not before & site.workers() and len(site.workers()) == 2, "other workers", 40)
+        wait_for(lambda: not before & site.workers() and len(site.workers()) == 2, "other workers", PATIENCE + 40)
 
     result = under_load(site, action)
 
-    assert result.figures.lost <= result.askers
-    assert set(result.figures.faults) <= {"HTTP 502"}
+    assert result.figures.lost <= 2 * result.askers
+    assert set(result.figures.faults) <= {"HTTP 502", "HTTP 504"}
     assert "main.py" in journal(site, began)
 
 
@@ -94,7 +96,7 @@ def test_a_master_that_hangs(results):
     master, restarted, began = site.master(), restarts(site), time.time()
     MACHINE.sh(f"kill -STOP {master}")
 
-    wait_for(lambda: site.master() not in (0, master) and site.workers(), "another master", WATCHDOG + 20)
+    wait_for(lambda: site.master() not in (0, master) and site.workers(), "another master", WATCHDOG + PATIENCE + 20)
 
     assert restarts(site) == restarted + 1
     assert "Watchdog timeout" in journal(site, began)

@@ -21,7 +21,7 @@ AT_LEAST = {
     "asgi_server_workers_max": 1,
     "asgi_server_reserved_memory": 0,
     "asgi_server_keepalive": 1,
-    "asgi_server_timeout": 1,
+    "asgi_server_timeout": 5,  # several heartbeats: who is only late is not to be killed
     "asgi_server_watchdog": 0,
     "asgi_server_graceful_timeout": 1,
     "asgi_server_boot_timeout": 1,

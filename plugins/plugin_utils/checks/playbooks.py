@@ -16,8 +16,10 @@ from ansible.module_utils.parsing.convert_bool import BOOLEANS
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.shared import hook_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import batch_sizes
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils.servers import SERVERS
 from ansible_collections.asgi.deploy.plugins.plugin_utils.status import ASPECTS
 from ansible_collections.asgi.deploy.plugins.plugin_utils.tuning import worker_counts
+from ansible_collections.asgi.deploy.plugins.plugin_utils.workers import SINGLE
 
 ON_FAILURE = ("rollback", "stop")
 FORMATS = ("table", "json")
@@ -114,6 +116,17 @@ def problems(context: Context, playbook: str, first: dict[str, Any]) -> list[Pro
     if playbook == "tune" and not found:
         found += _tune_time(context.options)
     return found
+
+
+def role_problems(context: Context, playbook: str | None) -> Iterator[Problem]:
+    """Object to what the roles may be told, and *playbook* can do nothing with; *context* has the roles' options."""
+    kind = context.options.get("asgi_server_type")
+    if playbook == "tune" and kind is not None and SERVERS[kind].plan == SINGLE:
+        yield Problem(
+            "asgi_server_type",
+            f"is {kind}, which is a single process: there is no number of workers to find",
+            "leave this host out of tune.yml (--limit), or choose uvicorn_worker",
+        )
 
 
 def _work(options: dict[str, Any]) -> Iterator[Problem]:

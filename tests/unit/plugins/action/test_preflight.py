@@ -131,3 +131,12 @@ def test_hosts_that_would_write_the_same_file(preflight):
 
     message = told(preflight, roles=(), playbook="tune", inventory_hostname="web2", **path)
     assert "asgi_tune_html is 'tune.html' here and for the first host" in message
+
+
+def test_a_single_process_is_not_tuned(preflight):
+    single = {"roles": ["asgi_server"], "asgi_server_type": "uvicorn"}
+    assert preflight(playbook="deploy", **single) == {"changed": False}
+    assert preflight(playbook="tune", roles=["asgi_server"]) == {"changed": False}
+
+    message = told(preflight, playbook="tune", **single)
+    assert "asgi_server_type is uvicorn, which is a single process: there is no number of workers to find" in message

@@ -149,6 +149,20 @@ def test_our_own_address_is_not_somebody_elses(host):
     assert host.provide(program="2")
 
 
+def test_from_one_address_to_all_of_them(host):
+    """Ours is in the way of it, and is stopped first; another port is another matter."""
+    host.provide()
+    host.busy |= {"0.0.0.0:9464", "0.0.0.0:9465"}
+    assert host.provide(listen="0.0.0.0:9464")
+    with pytest.raises(Taken, match=r"another process of this host listens at 0\.0\.0\.0:9465"):
+        host.provide(listen="0.0.0.0:9465")
+
+    host.systemd.active.clear()
+    host.busy.add("127.0.0.1:9464")
+    with pytest.raises(Taken):
+        host.provide(listen="127.0.0.1:9464")
+
+
 def test_a_unix_socket_is_left_to_systemd(host):
     assert host.provide(listen="/run/shop-metrics.sock")
 

@@ -151,6 +151,11 @@ def test_the_same_anew_goes_through_the_other_slot(host):
     app = host.app()
     live = app.state().live_pair
     assert (live.release, rollback_target(app.log(), live, app.on_disk).release) == ("r2", "r1")
+    # it is no activation: a hundred of them would leave none of another release
+    assert [(entry["release"], entry["slot"], entry["result"]) for entry in app.log()] == [
+        ("r1", "blue", "retired"),
+        ("r2", "blue", "live"),
+    ]
 
 
 def test_the_same_anew_that_does_not_boot_leaves_the_live_slot_alone(host):
@@ -162,6 +167,28 @@ def test_the_same_anew_that_does_not_boot_leaves_the_live_slot_alone(host):
 
     assert host.live == "blue.sock"
     assert host.systemd.active == host.units("blue")
+    assert host.results == [("r1", "live")]
+
+
+def test_what_failed_anew_may_be_rolled_back_to(host):
+    host.deploy("r1")
+    host.unhealthy.add("r1")
+    with pytest.raises(ActivationError):
+        host.deploy("r1", anew=True)
+    host.unhealthy.clear()
+    host.deploy("r2")
+
+    app = host.app()
+    assert rollback_target(app.log(), app.state().live_pair, app.on_disk).release == "r1"
+
+
+def test_anew_it_gets_the_entry_that_an_interrupted_run_has_not_written(host):
+    host.deploy("r1")
+    Path(host.paths["log"]).write_text("[]")
+
+    host.deploy("r1", anew=True)
+
+    assert host.results == [("r1", "live")]
 
 
 def test_a_new_release_takes_the_idle_slot_and_stops_the_old_one_last(host):
@@ -465,6 +492,8 @@ def killed_trial(host):
     app.boot(TRIAL, Probe.from_dict(PROBE))
     host.systemd.active.add(host.paths["trial_proxy_unit"])
     Path(its["directory"], "load.lua").touch()
+    for slot in ("blue", TRIAL):
+        Path(host.paths["run"], "metrics", slot, "r1.c1").mkdir(parents=True)
     return host
 
 
@@ -490,6 +519,7 @@ def test_the_next_deploy_removes_what_a_killed_trial_has_left(killed_trial):
 
     assert killed_trial.systemd.active == killed_trial.units("blue")
     assert in_slots(killed_trial) == {"blue"}
+    assert os.listdir(Path(killed_trial.paths["run"], "metrics")) == ["blue"]
     assert len(os.listdir(killed_trial.paths["configs"])) == 1
     assert not os.path.exists(os.path.dirname(killed_trial.paths[TRIAL]["drop_in"]))
     assert killed_trial.deploy("r1") == []

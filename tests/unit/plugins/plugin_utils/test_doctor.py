@@ -256,6 +256,13 @@ def test_each_fault_is_found_by_its_check_alone(check, where, value, verdict, wo
     assert found.remedy
 
 
+def test_busy_threads_are_given_longer_than_nginx_waits():
+    patient = changed(HEALTHY, "running.gunicorn", {**HEALTHY["running"]["gunicorn"], "threads": 4, "timeout": 65})
+    patient["units"]["hello@green.service"]["watchdog_seconds"] = 95
+
+    assert amiss(verdicts(patient, EXPECTED)) == []
+
+
 @pytest.mark.parametrize(("check", "where", "value", "verdict", "words"), DISAGREEMENTS)
 def test_each_disagreement_with_the_inventory(check, where, value, verdict, words):
     [found] = amiss(verdicts(HEALTHY, changed(EXPECTED, where, value)))

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.asgi.deploy.plugins.plugin_utils.servers import DEFAULT, SERVERS, server_profile
+from ansible_collections.asgi.deploy.plugins.plugin_utils.servers import (
+    DEFAULT,
+    SERVERS,
+    server_patience,
+    server_profile,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils.workers import KINDS
 
 ROLES = Path(__file__).parents[4] / "roles"
@@ -55,3 +60,20 @@ def test_the_roles_know_the_same_servers(role):
 def test_another_is_refused_with_the_names():
     with pytest.raises(ValueError, match="'hypercorn' is no server; it must be one of uvicorn_worker, gunicorn_asgi"):
         server_profile("hypercorn")
+
+
+@pytest.mark.parametrize(
+    ("name", "timeout", "read_timeout", "locations", "expected"),
+    [
+        ("gthread", 30, 60, [], 35),
+        ("gthread", 65, 60, None, 0),
+        ("gthread", 120, 60, [], 0),
+        ("gthread", 30, 60, [{"path": "/report", "read_timeout": 300}, {"path": "/x", "read_timeout": None}], 275),
+        ("gthread", 30, 60, [{"path": "/fast", "read_timeout": 5}], 35),
+        ("uvicorn_worker", 30, 60, [], 0),
+        ("gunicorn_asgi", 30, 60, [], 0),
+        ("uvicorn", 30, 60, [], 0),
+    ],
+)
+def test_busy_threads_are_given_as_long_as_nginx_waits(name, timeout, read_timeout, locations, expected):
+    assert server_patience(name, timeout, read_timeout, locations) == expected

@@ -77,6 +77,37 @@ def test_an_exception_of_the_app_is_the_apps():
         asyncio.run(around.wrapped(app)({"type": "http", "headers": []}, None, None))
 
 
+def test_an_app_that_cannot_be_measured_is_served(monkeypatch, caplog):
+    async def app(scope, receive, send):
+        seen.append(scope)
+
+    def measure(app):
+        raise ValueError("counters can only be incremented by non-negative amounts")
+
+    seen = []
+    monkeypatch.setattr(around, "measure", measure)
+    asyncio.run(around.wrapped(app)({"type": "http", "headers": []}, None, None))
+
+    assert len(seen) == 1
+    assert "Nothing is measured: ValueError" in caplog.text
+
+
+def test_a_worker_that_cannot_count_starts(monkeypatch):
+    def measure_as(place, buckets):
+        raise ValueError("a broken file")
+
+    warned = []
+    monkeypatch.setenv(metrics.DIRECTORY, "/nonexistent")
+    monkeypatch.setattr(metrics, "measure_as", measure_as)
+    _starting, _pre_fork, post_fork, _exited = metrics.hooks(None, None, [1])
+
+    post_fork(
+        SimpleNamespace(log=SimpleNamespace(warning=lambda *words: warned.append(words))), SimpleNamespace(place=0)
+    )
+
+    assert len(warned) == 1
+
+
 def test_a_worker_takes_the_lowest_place_that_is_free(monkeypatch):
     monkeypatch.delenv(metrics.DIRECTORY, raising=False)
     _starting, pre_fork, _post_fork, exited = metrics.hooks(None, lambda server, worker: None, [1])
@@ -103,14 +134,22 @@ def test_who_has_gone_does_nothing_any_more(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counter_1.db", "gauge_all_1.db", "gauge_livesum_11.db"]
 
 
+def test_what_cannot_be_removed_is_left(tmp_path, monkeypatch):
+    monkeypatch.setenv(metrics.DIRECTORY, str(tmp_path))
+    (tmp_path / "gauge_livesum_1.db").mkdir()
+
+    metrics.leave(1)
+
+
 def test_a_slot_keeps_what_its_own_release_has_counted(tmp_path):
     ours = metrics.provide_directory(tmp_path)
     (ours / "counter_0.db").touch()
+    (ours / "gauge_livesum_3.db").touch()  # what an unclean end has left
     (tmp_path / "r0.c0").mkdir()
 
     assert metrics.provide_directory(tmp_path) == ours
     assert [path.name for path in tmp_path.iterdir()] == [ours.name]
-    assert (ours / "counter_0.db").exists()
+    assert [path.name for path in ours.iterdir()] == ["counter_0.db"]
     assert ours.name.endswith(".configs")
 
 

@@ -21,6 +21,8 @@ import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+SLOTS = ("blue", "green")
+
 SYSTEMDS_FIRST = 3
 """The file descriptor of the socket that systemd hands over."""
 
@@ -34,11 +36,12 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def families(run: Path) -> list:
-    """Return the metrics of all slots, each sample with the labels ``slot``, ``release`` and ``config``."""
+    """Return the metrics of both slots, each sample with the labels ``slot``, ``release`` and ``config``."""
     from prometheus_client.multiprocess import MultiProcessCollector
 
     merged = {}
-    for directory in sorted(run.glob("metrics/*/*/")):
+    # not of a trial, which is no traffic
+    for directory in (found for slot in SLOTS for found in sorted(run.glob(f"metrics/{slot}/*/"))):
         release, _, config = directory.name.rpartition(".")
         labels = {"slot": directory.parent.name, "release": release, "config": config}
         for metric in MultiProcessCollector.merge(readable(directory), accumulate=True):
@@ -82,7 +85,7 @@ def seen(name: str, run: Path) -> str:
         "# HELP asgi_slot_live Whether the slot has the traffic.",
         "# TYPE asgi_slot_live gauge",
     ]
-    for slot in ("blue", "green"):
+    for slot in SLOTS:
         links = [Path(f"/srv/{name}/slots/{slot}/{link}") for link in ("release", "config")]
         if all(link.is_symlink() for link in links):
             release, config = (os.path.basename(os.readlink(link)) for link in links)
@@ -94,7 +97,7 @@ def seen(name: str, run: Path) -> str:
         ("asgi_listen_queue_limit", 1, "Connections that may wait; more are turned away."),
     ):
         lines += [f"# HELP {metric} {text}", f"# TYPE {metric} gauge"]
-        for slot in ("blue", "green"):
+        for slot in SLOTS:
             path = str(run / f"{slot}.sock")
             if path in queues:
                 lines.append(f'{metric}{{slot="{slot}"}} {queues[path][number]}')

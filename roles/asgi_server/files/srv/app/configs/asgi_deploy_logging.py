@@ -101,10 +101,14 @@ class AccessFormatter(JsonFormatter):
 
 
 class ServerFormatter(JsonFormatter):
-    """Formats gunicorn's and uvicorn's own records; of a WebSocket's address the query stays out here as well."""
+    """Formats gunicorn's and uvicorn's own records; of the address in those that have one the query stays out here as well."""
 
     def format(self, record: logging.LogRecord) -> str:
-        if isinstance(record.msg, str) and '"WebSocket %s"' in record.msg and isinstance(record.args, tuple):
+        # the latter is what gunicorn says when a WSGI app raises
+        has_address = isinstance(record.msg, str) and (
+            '"WebSocket %s"' in record.msg or record.msg.startswith("Error handling request ")
+        )
+        if has_address and isinstance(record.args, tuple):
             args = tuple(str(each).partition("?")[0] for each in record.args)
             record = logging.makeLogRecord({**vars(record), "args": args})
         return super().format(record)

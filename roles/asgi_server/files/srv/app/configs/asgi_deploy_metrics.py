@@ -15,6 +15,7 @@ Counting must never be the reason that an app does not serve: what goes wrong he
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
@@ -51,7 +52,8 @@ def hooks(on_starting, child_exit, buckets: list[float]):
             server.log.warning("Nothing is measured: %r", exc)
 
     def pre_fork(server, worker) -> None:
-        taken = {living.place for living in server.WORKERS.values()}
+        # a copy: gunicorn takes workers that have ended out of it in a signal's handler
+        taken = {living.place for living in list(server.WORKERS.values())}
         worker.place = min(set(range(len(taken) + 1)) - taken)
         leave(worker.place)
 
@@ -59,7 +61,7 @@ def hooks(on_starting, child_exit, buckets: list[float]):
         if DIRECTORY in os.environ:
             try:
                 measure_as(worker.place, buckets)
-            except (ImportError, OSError) as exc:
+            except Exception as exc:  # noqa: BLE001 - the package is the app's choice, and files may be broken
                 server.log.warning("Nothing is measured: %r", exc)
 
     def exited(server, worker) -> None:
@@ -75,6 +77,8 @@ def provide_directory(runtime: Path) -> Path:
     config = Path(__file__).resolve().parent.name
     ours = runtime / f"{release}.{config}"
     ours.mkdir(mode=0o750, exist_ok=True)
+    for gauge in ours.glob("gauge_live*.db"):  # of workers that nobody has seen off: their master was killed with them
+        gauge.unlink()
     for other in runtime.iterdir():
         if other != ours:
             shutil.rmtree(other)
@@ -85,7 +89,8 @@ def leave(place: int) -> None:
     """Forget what a worker that has gone was doing; what it has counted stays."""
     if DIRECTORY in os.environ:
         for gauge in Path(os.environ[DIRECTORY]).glob(f"gauge_live*_{place}.db"):
-            gauge.unlink()
+            with contextlib.suppress(OSError):  # a number that is wrong is no reason to serve less
+                gauge.unlink(missing_ok=True)
 
 
 def measure_as(place: int, buckets: list[float]) -> None:
@@ -141,7 +146,7 @@ class Metrics:
     def around(self, app):
         """Return *app*, measured. Called once the app is loaded, so by a worker that is about to serve."""
         # of those who had this place, each that has not drained nor been noted by the one after it
-        self.crashes.inc(value(self.starts) - value(self.drains) - value(self.crashes))
+        self.crashes.inc(max(0, value(self.starts) - value(self.drains) - value(self.crashes)))
         self.starts.inc()
         self.workers.inc()
 

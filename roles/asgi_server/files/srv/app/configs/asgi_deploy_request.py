@@ -9,6 +9,7 @@ is, so that an app cannot tell whether it is there.
 
 from __future__ import annotations
 
+import logging
 import re
 from contextvars import ContextVar
 
@@ -28,7 +29,12 @@ on_drain = None
 
 def wrapped(app):
     """Return *app*, an ASGI 3 application, with what this collection puts around it."""
-    inner = measure(app) if measure else app
+    inner = app
+    if measure:
+        try:
+            inner = measure(app)
+        except Exception as exc:  # noqa: BLE001 - to be counted is no reason not to serve
+            logging.getLogger("gunicorn.error").warning("Nothing is measured: %r", exc)
 
     async def asgi_deploy(scope, receive, send):
         if scope["type"] != "lifespan":
