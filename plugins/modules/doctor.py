@@ -115,7 +115,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils import examination as look
 from ansible_collections.asgi.deploy.plugins.module_utils.capacity import capacity, live_plan, measured_memory
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_link, read_text
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout, release_paths
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import TRIAL, layout, release_paths
 from ansible_collections.asgi.deploy.plugins.module_utils.nginx_copy import try_copy
 from ansible_collections.asgi.deploy.plugins.module_utils.nginx_site import warnings
 from ansible_collections.asgi.deploy.plugins.module_utils.probe import ask_proxy, wait_healthy
@@ -161,6 +161,7 @@ class Patient:
             "log": look.entries(read_text(self.paths["log"])),
             "releases": look.releases(self.paths["releases"]),
             "leftovers": look.leftovers(self.paths["configs"]),
+            "trial": os.path.lexists(self.paths[TRIAL]["directory"]),
             "locks": look.locks([self.paths["lock"], NGINX_LOCK]),
             "nginx": self._nginx(),
             "clock": {

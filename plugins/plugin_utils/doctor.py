@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import SLOTS, layout
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import SLOTS, TRIAL, layout
 from ansible_collections.asgi.deploy.plugins.module_utils.release import Kept, needed_by_log, same_python, to_prune
 from ansible_collections.asgi.deploy.plugins.plugin_utils.workers import MASTER_MEMORY, suggested_memory
 
@@ -141,6 +141,15 @@ def _idle_slot(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Findi
             yield Finding(WARN, f"{unit}, which has no traffic, is {state['active']}", f"run site.yml, or stop {unit}")
         if state.get("enabled"):
             yield Finding(WARN, f"{unit}, which has no traffic, starts at boot", f"systemctl disable {unit}")
+    paths = layout(seen["name"])
+    # who measures just now holds the app's lock
+    if seen["trial"] and not any(lock["held_by"] for lock in seen["locks"] if lock["path"] == paths["lock"]):
+        yield Finding(
+            WARN,
+            f"{paths[TRIAL]['directory']} is what a tune.yml that was killed has left, and {paths[TRIAL]['service_unit']} may "
+            f"still run",
+            "run site.yml, which removes it",
+        )
 
 
 def _traffic(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:

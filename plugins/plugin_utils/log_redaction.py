@@ -10,7 +10,9 @@ What counts as a secret, by the parameter's name, in upper and lower case:
 
 * one of the given names, also as a part of a structured one: ``password``, ``user[password]``, ``user.password[]``;
 * any name with a letter, digit, ``-``, ``.``, ``_`` or ``~`` in it that is percent-encoded. No client has a reason to encode those
-  (RFC 3986, 2.3, unreserved characters), and every app decodes them.
+  (RFC 3986, 2.3, unreserved characters), and every app decodes them;
+* any name that is longer than names are. To look into it would take time that grows with the square of its length, and a
+  client may send 8 KiB.
 
 A parameter begins after ``?``, ``&``, ``;`` and ``#``, wherever they stand, and its value goes up to the next ``&``:
 apps differ in what they split at, and too much is left out rather than too little.
@@ -23,6 +25,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 NAME = re.compile(r"[A-Za-z0-9._~-]{1,64}")
+
+LONGEST = 128
+"""Characters of a name that is looked into."""
 
 STEPS = 3
 """So many secrets of one request are replaced singly."""
@@ -55,9 +60,9 @@ def expressions(names: Iterable[str]) -> Expressions:
     if sum(len(name) + 1 for name in names) > LIMIT:
         raise ValueError(f"the names have more than {LIMIT} characters together")
     listed = "|".join(name.replace(".", r"\.") for name in sorted(set(names)))
-    inside = r"[^=&;#?]*"
+    inside = rf"[^=&;#?]{{0,{LONGEST}}}"
     named = rf"(?:{inside}(?:[\[.]|%5B))?(?:{listed})(?:(?:[\[\].]|%5[BD]){inside})?" if names else r"(?!)"
-    secret = rf"[?&;#](?:{named}|{inside}{_ENCODED}{inside})="
+    secret = rf"[?&;#](?:{named}|{inside}{_ENCODED}{inside}|[^=&;#?]{{{LONGEST + 1},}})="
     shown = r"(?![*]{3}(?:&|$))"
     return Expressions(
         any=_key(secret),

@@ -44,6 +44,7 @@ HEALTHY = {
     ],
     "releases": [{"release": "r1", "built_at": "2026-01-01"}, {"release": "r2", "built_at": "2026-01-02"}],
     "leftovers": [],
+    "trial": False,
     "locks": [{"path": "/srv/hello/.lock", "note": "", "held_by": None}],
     "nginx": {"there": True, "accepts": True, "said": "ok", "warnings": []},
     "clock": {"synchronised": True, "container": False},
@@ -131,6 +132,7 @@ FAULTS = [
         WARN,
         "hello@blue.service, which has no traffic, is active",
     ),
+    ("idle slot", "trial", True, WARN, "/srv/hello/slots/trial is what a tune.yml that was killed has left"),
     ("idle slot", "units.hello@blue#socket.enabled", True, WARN, "systemctl disable hello@blue.socket"),
     ("traffic", "links.live_socket", None, FAIL, "nginx reaches no slot"),
     ("traffic", "links.current", "releases/r1", FAIL, "/srv/hello/current is releases/r1, and r2 is live"),
@@ -254,6 +256,13 @@ def test_each_fault_is_found_by_its_check_alone(check, where, value, verdict, wo
     assert (found.check, found.verdict) == (check, verdict)
     assert words in f"{found.found} -> {found.remedy}"
     assert found.remedy
+
+
+def test_a_trial_that_is_under_way_is_no_leftover():
+    lock = {"path": "/srv/hello/.lock", "note": "by ann since 10:00: tune", "held_by": 4}
+    found = amiss(verdicts({**HEALTHY, "trial": True, "locks": [lock]}, EXPECTED))
+
+    assert [each.check for each in found] == ["locks"]
 
 
 def test_busy_threads_are_given_longer_than_nginx_waits():

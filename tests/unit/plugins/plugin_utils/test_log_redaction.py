@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from urllib.parse import parse_qsl, quote
 
 import pytest
 import yaml
-from ansible_collections.asgi.deploy.plugins.plugin_utils.log_redaction import LIMIT, STEPS, expressions
+from ansible_collections.asgi.deploy.plugins.plugin_utils.log_redaction import LIMIT, LONGEST, STEPS, expressions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,6 +86,23 @@ def test_what_stands_beside_few_secrets_stays(parameters):
     assert [each for each in parse_qsl(left, keep_blank_values=True) if each[1] != "***"] == parse_qsl(
         "&".join(beside), keep_blank_values=True
     )
+
+
+@pytest.mark.parametrize("name", ["{}[token]", "token[{}]", "a[{}][token][b]", "{}%74oken", "%74oken[{}]", "{}"])
+@pytest.mark.parametrize("length", [LONGEST - 20, LONGEST, LONGEST + 1, 4000])
+def test_a_long_name_hides_nothing(name, length):
+    target = f"/?a=1&{name.format('x' * length)}=HUSH&b=2"
+
+    assert (SECRET in logged(target)) == (name == "{}" and length <= LONGEST)
+    assert logged(target).startswith("/?a=1&") and logged(target).endswith("&b=2")
+
+
+@pytest.mark.parametrize("part", ["%74", "token[", "token.", "%5Btoken%5D"])
+def test_the_time_does_not_grow_with_the_square_of_a_name(part):
+    """With five times what nginx takes, so that the square would be 25 times what it costs there: several seconds."""
+    began = time.process_time()
+    logged(f"/?{part * (40_000 // len(part))}")
+    assert time.process_time() - began < 1
 
 
 def test_no_names():

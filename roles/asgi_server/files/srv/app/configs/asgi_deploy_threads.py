@@ -88,7 +88,8 @@ class DrainThreadWorker(Member, ThreadWorker):
     def notify(self) -> None:
         """Beat, unless all threads are stuck: that the loop is not stuck helps nobody.
 
-        Threads may take their time; they are stuck if nothing has begun lately although somebody waits.
+        Threads may take their time; they are stuck if nothing has begun lately although somebody waits. Whether they are
+        is known when nginx has given up on their requests: gunicorn's ``timeout`` is longer than that.
         """
         busy = self._busy()
         lately = time.monotonic() - self._begun < 2 * process.HEARTBEAT_SECONDS
