@@ -100,7 +100,7 @@ def under_traffic(fleet: Fleet, tmp_path: Path) -> Callable[..., Figures]:
             action()
             time.sleep(1)
         window = Window("all", began, time.monotonic(), time.monotonic())
-        with fileinput.input([journal], encoding="utf-8") as lines:
+        with fileinput.FileInput([journal], encoding="utf-8") as lines:
             events = Events.of(json.loads(line) for line in lines)
         [found] = count([window], events, fleet.executed(unknown))
         print(f"\n{found.requests:,} requests: {found.lost} lost {found.faults or ''}, worst {found.worst} ms")

@@ -118,7 +118,7 @@ def run(
                 outcome = perform(disturbance, site, rest_seconds)
                 outcomes.append(outcome)
                 say(site, outcome)
-        with fileinput.input(journals, encoding="utf-8") as lines:
+        with fileinput.FileInput(journals, encoding="utf-8") as lines:
             events = Events.of(json.loads(line) for line in lines)
 
     figures = count([outcome.window for outcome in outcomes], events, site.executed())
