@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
+from pathlib import Path
+
+COLLECTIONS = Path(__file__).parents[4] / ".collections"
 
 PLAYBOOK = """
 - name: First
@@ -34,12 +38,13 @@ def test_it_tells_of_each_play_also_of_one_that_fails(tmp_path):
     (tmp_path / "playbook.yml").write_text(PLAYBOOK)
     environment = {
         **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
         "ANSIBLE_CALLBACKS_ENABLED": "asgi.deploy.profile_plays",
         "ASGI_PROFILE_PLAYS_SLOWEST": "1",
         "ANSIBLE_NOCOLOR": "1",
     }
     run = subprocess.run(
-        ["ansible-playbook", "-i", "localhost,", "-c", "local", "playbook.yml"],
+        [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", "playbook.yml"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
