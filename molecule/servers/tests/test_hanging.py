@@ -81,11 +81,13 @@ def test_all_workers_hang(results):
     def action():
         for _thread in range(2 * 4):
             hang(site)
-        wait_for(lambda: not before & site.workers() and len(site.workers()) == 2, "other workers", PATIENCE + 40)
+        # one is enough for all that wait; the other is left alone then, as its threads may only be slow
+        wait_for(lambda: before - site.workers() and len(site.workers()) == 2, "another worker", PATIENCE + 40)
 
     result = under_load(site, action)
 
     assert result.figures.lost <= 2 * result.askers
+    assert result.figures.requests > 10 * result.askers
     assert set(result.figures.faults) <= {"HTTP 502", "HTTP 504"}
     assert "main.py" in journal(site, began)
 
