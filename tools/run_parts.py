@@ -3,8 +3,8 @@
 
     tools/run_parts.py 'lint sanity' unit 'molecule SCENARIO=default'
 
-What one prints is shown when it has ended, so that it stands together. JOBS says how many may run at once: 2, if not set,
-as much of their time is spent waiting for machines and clients. The last line is for programs that read test results:
+What one prints is shown when it has ended, so that it stands together. JOBS says how many may run at once: 1, if not set, as
+some count what is lost within milliseconds, and a machine of two cores that does more misses it. The last line is for programs that read test results:
 "<n> passed, <n> failed in <n>s".
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-JOBS = int(os.environ.get("JOBS", "2"))
+JOBS = int(os.environ.get("JOBS", "1"))
 
 
 class Outcome(NamedTuple):

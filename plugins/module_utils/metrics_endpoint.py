@@ -41,7 +41,7 @@ def _port(address: str) -> str:
 
 def in_use(address: str) -> bool:
     """Return whether a process of this host listens at *address*, ``host:port``."""
-    host, _, port = address.rpartition(":")
+    host, _colon, port = address.rpartition(":")
     family, kind, protocol, _name, where = socket.getaddrinfo(
         host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
     )[0]

@@ -206,7 +206,7 @@ def _metrics(options):
 
 def _is_address(text):
     """Return whether *text* is an address and a port, in brackets if the address has colons."""
-    host, _, port = text.rpartition(":")
+    host, _colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     try:
         address = ip_address(host.strip("[]"))

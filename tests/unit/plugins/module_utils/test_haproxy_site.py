@@ -47,7 +47,7 @@ def test_only_apps_have_a_say():
         ("asgi-new.cfg", SHOP.replace("shop.test", "new.test"), []),
         (
             "asgi-new.cfg",
-            SHOP.split("# Redirects")[0],
+            SHOP.split("# Redirects", maxsplit=1)[0],
             ["*.shop.test on port 443 (app shop)", "shop.test on port 443 (app shop)"],
         ),
         (

@@ -42,7 +42,7 @@ def families(run: Path) -> list:
     merged = {}
     # not of a trial, which is no traffic
     for directory in (found for slot in SLOTS for found in sorted(run.glob(f"metrics/{slot}/*/"))):
-        release, _, config = directory.name.rpartition(".")
+        release, _dot, config = directory.name.rpartition(".")
         labels = {"slot": directory.parent.name, "release": release, "config": config}
         for metric in MultiProcessCollector.merge(readable(directory), accumulate=True):
             family = merged.setdefault(metric.name, metric)
