@@ -42,9 +42,9 @@ RETURN = r"""
 _value:
   description:
     - Under V(servers), for each host of the app, the keys V(name), V(address) and V(port).
-    - The keys V(server_names), V(health_url), V(health_statuses), V(verify), V(server_timeout), V(websocket_timeout) and
-      V(keepalive_timeout) (both in seconds), and lists of hosts that no balancer of this collection could work with,
-      V(trusting_nobody) and V(proxy_protocol).
+    - The keys V(server_names), V(health_url), V(health_statuses), V(verify), V(server_timeout) and V(websocket_timeout) (both in
+      seconds), and lists of hosts that no balancer of this collection could work with, V(trusting_nobody) and
+      V(proxy_protocol).
   type: dict
 """
 

@@ -27,6 +27,8 @@ LINGERING = REFUSE, CUT, LEAVE = "refuse", "cut", "leave"
 AGE = re.compile(r"\bage=(\S+)")
 # `type` in "show stat"
 SERVER_ROW = "2"
+# `tracked` in "show stat" of a server that follows no other
+TRACKS_NONE = ("", "0")
 # bits of srv_admin_state: said by somebody or by the configuration, inherited from a tracked server, no address known
 IN_MAINT, IN_DRAIN, NO_ADDRESS = 0x03, 0x18, 0x60
 # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping
@@ -61,6 +63,8 @@ class Server(NamedTuple):
     sessions: int  # requests and upgraded connections under way, and those that wait for it in particular
     total: int  # all since HAProxy was started
     status: str  # for people
+    # backends with the same server that follow this one: it is told what they are to do, and their sessions count as its own
+    followers: tuple[str, ...] = ()
 
     @property
     def out(self) -> bool:
@@ -73,11 +77,16 @@ def parse_backends(stat: str, state: str) -> dict[str, dict[str, Server]]:
     Neither alone says it all: the first does not tell of a drain where a server is down, the second of no sessions.
     """
     states = {(row["be_name"], row["srv_name"]): row for row in _state_rows(state)}
+    rows = [row for row in _stat_rows(stat) if row["type"] == SERVER_ROW and (row["pxname"], row["svname"]) in states]
+    following: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        following.setdefault(row["tracked"], []).append(row)
     found: dict[str, dict[str, Server]] = {}
-    for row in _stat_rows(stat):
-        its = states.get((row["pxname"], row["svname"]))
-        if row["type"] == SERVER_ROW and its:
-            found.setdefault(row["pxname"], {})[row["svname"]] = _server(row, its)
+    for row in rows:
+        if row["tracked"] in TRACKS_NONE:
+            name = (row["pxname"], row["svname"])
+            server = _server(row, states[name], following.get("/".join(name), []))
+            found.setdefault(row["pxname"], {})[row["svname"]] = server
     return found
 
 
@@ -91,7 +100,7 @@ def _state_rows(text: str) -> Iterable[dict[str, str]]:
     return (dict(zip(headings, line.split())) for line in lines if line and not line.startswith("#") and " " in line)
 
 
-def _server(row: dict[str, str], state: dict[str, str]) -> Server:
+def _server(row: dict[str, str], state: dict[str, str], followers: list[dict[str, str]]) -> Server:
     bits = int(state["srv_admin_state"])
     admin = MAINT if bits & IN_MAINT else DRAIN if bits & IN_DRAIN else READY
     running = state["srv_op_state"] in RUNNING and not bits & NO_ADDRESS
@@ -110,16 +119,18 @@ def _server(row: dict[str, str], state: dict[str, str]) -> Server:
         checked=checked,
         # a backup server is asked when all others have failed; it may say no more than that
         usable=admin == READY and running and int(state["srv_uweight"]) > 0 and row["bck"] == "0",
-        sessions=int(row["scur"] or 0) + int(row["qcur"] or 0),
-        total=int(row["stot"] or 0),
+        sessions=sum(int(each["scur"] or 0) + int(each["qcur"] or 0) for each in (row, *followers)),
+        total=sum(int(each["stot"] or 0) for each in (row, *followers)),
         status=status,
+        followers=tuple(each["pxname"] for each in followers),
     )
 
 
-def oldest(sessions: str, backend: str, server: str) -> str:
+def oldest(sessions: str, of_backends: Iterable[str], server: str) -> str:
     """Return the age of the session of *server* that has lasted longest, of an answer to ``show sess``; "" for none."""
-    which = f" be={backend} srv={server} "
-    ages = [match[1] for line in sessions.splitlines() if which in line for match in [AGE.search(line)] if match]
+    which = [f" be={backend} srv={server} " for backend in of_backends]
+    lines = [line for line in sessions.splitlines() if any(each in line for each in which)]
+    ages = [match[1] for line in lines for match in [AGE.search(line)] if match]
     return max(ages, key=_age_seconds, default="")
 
 
@@ -244,14 +255,15 @@ class Balancer:
         if not server.sessions or lingering == LEAVE:
             return 0
         if lingering == REFUSE:
-            age = oldest(self.ask("show sess"), self.backend, self.name)
+            age = oldest(self.ask("show sess"), (self.backend, *server.followers), self.name)
             self._undo(before, ours)
             raise Refused(
                 f"{self.name} still has {_counted(server.sessions, 'session')} after {timeout:.0f} s"
                 f"{', the oldest for ' + age if age else ''}: WebSockets, event streams, downloads or slow requests. "
                 f"It goes on serving"
             )
-        self._order(f"shutdown sessions server {self.backend}/{self.name}")
+        for backend in (self.backend, *server.followers):
+            self._order(f"shutdown sessions server {backend}/{self.name}")
         left = self._wait_empty(self.clock() + CUT_SECONDS)
         if left.sessions:
             raise HaproxyError(

@@ -112,6 +112,9 @@ def layout(name: str) -> dict[str, object]:
         # on a balancer: what HAProxy calls the app, and which files it has of it
         "balancer": {
             "backend": f"asgi_{name}",
+            # The same servers, for requests that must not meet a connection which is just being closed. In the name
+            # is a dot, which no app's name has.
+            "fresh": f"asgi_{name}.fresh",
             "site": f"{BALANCER}/asgi-{name}.cfg",
             "ca_bundle": f"/etc/asgi/{name}/balancer-ca.pem",
         },

@@ -18,7 +18,6 @@ DEFAULTS = {
     "asgi_proxy_locations": [],
     "asgi_proxy_read_timeout": 60,
     "asgi_proxy_websocket_timeout": 3600,
-    "asgi_proxy_client_keepalive_timeout": 65,
     "asgi_server_probe_path": "/health",
     "asgi_server_probe_statuses": [200],
 }
@@ -63,9 +62,6 @@ def balanced_app(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]
             every("asgi_proxy_websocket_timeout"), default=DEFAULTS["asgi_proxy_websocket_timeout"]
         )
         + MARGIN_SECONDS,
-        "keepalive_timeout": min(
-            every("asgi_proxy_client_keepalive_timeout"), default=DEFAULTS["asgi_proxy_client_keepalive_timeout"]
-        ),
         # hosts that would not believe a balancer, and hosts that would not understand it
         "trusting_nobody": [host for host, variables in own.items() if not of(variables, "asgi_proxy_trusted")],
         "proxy_protocol": [host for host, variables in own.items() if of(variables, "asgi_proxy_proxy_protocol")],

@@ -10,9 +10,13 @@ import time
 import probe
 import pytest
 from fleet.hosts import HOSTS, assert_nothing_lost
+from traffic.load import Shape
 from traffic.playbooks import wait_for
 
 RELOADS = 3
+NGINX_RELOADS = 10
+# so many, and so often, that connections become idle all the time and are wanted again at once
+BUSY = Shape(clients=12, think=0.01, slow=0, websockets=0, streams=0)
 
 
 @pytest.fixture(params=[0, 1], ids=["haproxy-2.6", "haproxy-3.0"])
@@ -127,6 +131,19 @@ def test_reloads_lose_nothing_and_undo_no_drain(fleet, under_traffic):
     assert_nothing_lost(found)
     balancer.tell("set server asgi_fleet/app2 state ready")
     wait_for(lambda: set(balancer.statuses().values()) == {"UP"}, "the drained server")
+
+
+def test_reloads_of_nginx_on_the_hosts_lose_nothing(fleet, under_traffic):
+    """It closes the connections that are idle, and what is just sent over one of them must not be lost: a POST above all."""
+
+    def reload():
+        for _time in range(NGINX_RELOADS):
+            for host in fleet.hosts:
+                host.site.machine.sh("systemctl reload nginx")
+
+    found = under_traffic(reload, shape=BUSY)
+
+    assert_nothing_lost(found)
 
 
 def test_a_second_app_comes_and_goes_beside_the_first(fleet, playbook, under_traffic):

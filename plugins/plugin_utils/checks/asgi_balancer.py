@@ -28,8 +28,6 @@ ADDRESS = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 HEALTH_URL = re.compile(r"/[!#-&(-\[\]-~]*")
 PASSWORD = re.compile(r"[A-Za-z0-9]{1,8}")
 INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
-# HAProxy closes idle connections some seconds after they were used last, all but one of a server: nginx must not be first
-KEEPALIVE_LEAST = 30
 
 AT_LEAST = {
     "asgi_balancer_health_interval": 1,
@@ -106,13 +104,6 @@ def _host_problems(app: dict[str, Any]) -> Iterator[Problem]:
             "asgi_proxy_proxy_protocol",
             f"is true for {' and '.join(app['proxy_protocol'])}, and this balancer speaks HTTPS with nginx",
             "set it to false there; the client's address comes in X-Forwarded-For",
-        )
-    if app.get("keepalive_timeout", KEEPALIVE_LEAST) < KEEPALIVE_LEAST:
-        yield Problem(
-            "asgi_proxy_client_keepalive_timeout",
-            f"is {app['keepalive_timeout']} for a host of this app, whose nginx would close connections that the balancer is about "
-            f"to use, and lose requests",
-            f"make it {KEEPALIVE_LEAST} or more there",
         )
 
 

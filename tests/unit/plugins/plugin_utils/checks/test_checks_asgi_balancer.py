@@ -131,7 +131,6 @@ def test_sharing_takes_all_three(missing):
     [
         ("asgi_proxy_trusted", []),
         ("asgi_proxy_proxy_protocol", True),
-        ("asgi_proxy_client_keepalive_timeout", 5),
     ],
 )
 def test_hosts_that_would_not_work_with_a_balancer(variable, value):
