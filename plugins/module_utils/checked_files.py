@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Callable
 
@@ -23,7 +23,15 @@ from ansible_collections.asgi.deploy.plugins.module_utils.daemon_files import (
     parse_service,
     relocate,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils.files import read_link, read_text, write_text
+from ansible_collections.asgi.deploy.plugins.module_utils.files import (
+    Locked,
+    locked,
+    read_link,
+    read_text,
+    write_text,
+)
+
+LOCK_SECONDS = 300
 
 
 class Refused(Exception):
@@ -47,6 +55,10 @@ class CheckedFiles:
         self.changes = {path: text for path, text in wanted.items() if text != self.before[path]}
         self._changed = changed
         self._loaded = loaded
+
+    @property
+    def changes_files(self) -> bool:
+        return bool(self.changes)
 
     def _service(self) -> Service:
         properties = "--property=ActiveState,MainPID,InactiveExitTimestamp"
@@ -110,6 +122,39 @@ class CheckedFiles:
 
     def diff(self) -> list:
         return [difference(path, self.before[path] or "", text or "") for path, text in sorted(self.changes.items())]
+
+    def result(self, reloaded: bool) -> dict:
+        """Return what the module says of its changes, and of whether the daemon has been *reloaded*."""
+        return {
+            "changed": self.changes_files or reloaded,
+            "reloaded": reloaded,
+            "written": sorted(str(path) for path, text in self.changes.items() if text is not None),
+            "removed": sorted(str(path) for path, text in self.changes.items() if text is None),
+            "diff": self.diff(),
+        }
+
+
+def refuse_bad_files(files: dict, suffix: str) -> None:
+    """Refuse *files*, which are texts by name, that would be in another directory, or not be read by the daemon."""
+    for name, text in files.items():
+        if Path(name).name != name or not name.endswith(suffix) or name.startswith("."):
+            raise Refused(f"files: {name!r} is not a file name that ends in {suffix}")
+        if text is not None and not isinstance(text, str):
+            raise Refused(f"files: {name!r} needs a text, or null")
+
+
+@contextlib.contextmanager
+def sole_change(module: AnsibleModule, lock: str, note: str, what: str) -> Iterator[None]:
+    """Change *what* as nobody else does who takes *lock*; *module* fails if that is not to be had, or is refused."""
+    try:
+        with locked(lock, note, wait=LOCK_SECONDS):
+            yield
+    except Locked as exc:
+        module.fail_json(msg=f"another task has been changing {what} for {LOCK_SECONDS} s: {exc}")
+    except Refused as exc:
+        module.fail_json(msg=str(exc))
+    except OSError as exc:
+        module.fail_json(msg=f"{exc.filename}: {exc.strerror}")
 
 
 def copy_configuration(configuration: Path, copy: Path, moves: dict, changes: dict) -> None:

@@ -117,9 +117,11 @@ from ansible_collections.asgi.deploy.plugins.module_utils.checked_files import (
     CheckedFiles,
     Refused,
     copy_configuration,
+    refuse_bad_files,
+    sole_change,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.daemon_files import conffile_digest
-from ansible_collections.asgi.deploy.plugins.module_utils.files import Locked, locked, read_text
+from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import BALANCER
 from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
 
@@ -231,11 +233,7 @@ class Site(CheckedFiles):
 
 
 def run(module: AnsibleModule) -> dict:
-    for name, text in module.params["files"].items():
-        if Path(name).name != name or not name.endswith(".cfg") or name.startswith("."):
-            raise Refused(f"files: {name!r} is not a file name that ends in .cfg")
-        if text is not None and not isinstance(text, str):
-            raise Refused(f"files: {name!r} needs a text, or null")
+    refuse_bad_files(module.params["files"], ".cfg")
     site = Site(module)
     watched = all(Path(path).exists() for path in module.params["watch"])
 
@@ -260,14 +258,7 @@ def run(module: AnsibleModule) -> dict:
         site.reload()
     elif not module.check_mode:
         site.tell_of_drop_in()
-    return {
-        "changed": bool(site.changes) or reloads,
-        "reloaded": reloads,
-        "in_use": site.needed,
-        "written": sorted(str(path) for path, text in site.changes.items() if text is not None),
-        "removed": sorted(str(path) for path, text in site.changes.items() if text is None),
-        "diff": site.diff(),
-    }
+    return {**site.result(reloads), "in_use": site.needed}
 
 
 def main():
@@ -283,15 +274,8 @@ def main():
         },
         supports_check_mode=True,
     )
-    try:
-        with locked(LOCK, "haproxy_site", wait=300):
-            result = run(module)
-    except Locked as exc:
-        module.fail_json(msg=f"another task has been changing HAProxy's files for 300 s: {exc}")
-    except Refused as exc:
-        module.fail_json(msg=str(exc))
-    except OSError as exc:
-        module.fail_json(msg=f"{exc.filename}: {exc.strerror}")
+    with sole_change(module, LOCK, "haproxy_site", "HAProxy's files"):
+        result = run(module)
     module.exit_json(**result)
 
 

@@ -117,15 +117,11 @@ from ansible_collections.asgi.deploy.plugins.module_utils.checked_files import (
     Refused,
     difference,
     is_there,
+    refuse_bad_files,
+    sole_change,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.daemon_files import conffile_digest
-from ansible_collections.asgi.deploy.plugins.module_utils.files import (
-    Locked,
-    locked,
-    read_link,
-    read_text,
-    replace_link,
-)
+from ansible_collections.asgi.deploy.plugins.module_utils.files import read_link, read_text, replace_link
 from ansible_collections.asgi.deploy.plugins.module_utils.nginx_copy import try_copy
 from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
 
@@ -165,7 +161,7 @@ class Site(CheckedFiles):
 
     @property
     def changes_files(self) -> bool:
-        return bool(self.changes) or self.drops_default
+        return super().changes_files or self.drops_default
 
     def _default_untouched(self) -> bool:
         if self.module.params["default_site"] != "remove_untouched" or not DEFAULT_LINK.is_symlink():
@@ -254,6 +250,10 @@ class Site(CheckedFiles):
         dropped = [difference(DEFAULT_LINK, f"-> {self.default_target}\n", "")] if self.drops_default else []
         return super().diff() + dropped
 
+    def result(self, reloaded: bool) -> dict:
+        found = super().result(reloaded)
+        return {**found, "removed": found["removed"] + ([str(DEFAULT_LINK)] if self.drops_default else [])}
+
 
 def _unneeded(wanted):
     there = {path: read_text(str(path)) for path in SITES.glob("asgi-*.conf")}
@@ -278,11 +278,7 @@ def _tail(path, offset):
 
 
 def run(module: AnsibleModule) -> dict:
-    for name, text in module.params["files"].items():
-        if Path(name).name != name or not name.endswith(".conf") or name.startswith("."):
-            raise Refused(f"files: {name!r} is not a file name that ends in .conf")
-        if text is not None and not isinstance(text, str):
-            raise Refused(f"files: {name!r} needs a text, or null")
+    refuse_bad_files(module.params["files"], ".conf")
     site = Site(module)
     watched = all(Path(path).exists() for path in module.params["watch"])
 
@@ -300,14 +296,7 @@ def run(module: AnsibleModule) -> dict:
     reloads = site.service.running and (site.changes_files or site.has_unloaded_changes(module.params["watch"]))
     if reloads and not module.check_mode:
         site.reload()
-    return {
-        "changed": site.changes_files or reloads,
-        "reloaded": reloads,
-        "written": sorted(str(path) for path, text in site.changes.items() if text is not None),
-        "removed": sorted(str(path) for path, text in site.changes.items() if text is None)
-        + ([str(DEFAULT_LINK)] if site.drops_default else []),
-        "diff": site.diff(),
-    }
+    return site.result(reloads)
 
 
 def main():
@@ -322,15 +311,8 @@ def main():
         },
         supports_check_mode=True,
     )
-    try:
-        with locked(LOCK, "nginx_site", wait=300):
-            result = run(module)
-    except Locked as exc:
-        module.fail_json(msg=f"another task has been changing nginx's sites for 300 s: {exc}")
-    except Refused as exc:
-        module.fail_json(msg=str(exc))
-    except OSError as exc:
-        module.fail_json(msg=f"{exc.filename}: {exc.strerror}")
+    with sole_change(module, LOCK, "nginx_site", "nginx's sites"):
+        result = run(module)
     module.exit_json(**result)
 
 
