@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of the variables of maintain.yml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import values
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Problem
+
+REBOOT = ("true", "false", "if-required")
+LINGERING = ("end", "cut", "refuse")
+KEPT = ("return", "drained")
+# what there is to do on a drained host; at least one of them
+WORK = ("asgi_maintain_tasks", "asgi_maintain_upgrade", "asgi_maintain_reboot")
+VARIABLES = (
+    "asgi_name",
+    "asgi_balancer_hosts",
+    *WORK,
+    "asgi_maintain_batches",
+    "asgi_deploy_max_failures",
+    "asgi_maintain_min_servers",
+    "asgi_maintain_drain_timeout",
+    "asgi_maintain_lingering",
+    "asgi_maintain_on_failure",
+    "asgi_maintain_return_timeout",
+)
+
+
+def work_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    """Object if there is nothing to do on the host."""
+    if all(str(options.get(name, "")).lower() in ("", "false", "no", "off", "0") for name in WORK):
+        yield Problem(
+            "asgi_maintain_tasks",
+            "is not set",
+            "it is: a file of tasks to run on each host while it is drained; or say asgi_maintain_upgrade=true to upgrade its "
+            "packages, or asgi_maintain_reboot=true or =if-required",
+        )
+
+
+def _reboot(name: str, value: Any) -> Iterator[Problem]:
+    # in YAML, true and false without quotes are no texts
+    if str(value).lower() not in REBOOT:
+        yield Problem(name, f"is {value!r}", "give true, false or 'if-required'")
+
+
+CHECKS: dict[str, values.Check] = {
+    "asgi_maintain_batches": values.batches,
+    "asgi_maintain_drain_timeout": values.number(0),
+    "asgi_maintain_lingering": values.one_of(*LINGERING),
+    "asgi_maintain_min_servers": values.number(0),
+    "asgi_maintain_on_failure": values.one_of(*KEPT),
+    "asgi_maintain_reboot": _reboot,
+    "asgi_maintain_return_timeout": values.number(1),
+    "asgi_maintain_upgrade": values.switch,
+}

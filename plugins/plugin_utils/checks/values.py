@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of single values that are given with ``-e name=value`` more often than not, which makes a text of everything.
+
+So ``1`` and ``"1"`` are the same. Each takes the name of a variable and its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ansible.module_utils.parsing.convert_bool import BOOLEANS
+from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import batch_sizes
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Problem
+
+Check = Callable[[str, Any], Iterator[Problem]]
+
+
+def text(name: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, str) or not value.strip():
+        yield Problem(name, "is no text", "give a text")
+
+
+def path(name: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, str) or not value.strip():
+        yield Problem(name, f"is {value!r}", "give the path of a file on the controller")
+
+
+def switch(name: str, value: Any) -> Iterator[Problem]:
+    if (value.lower() if isinstance(value, str) else value) not in BOOLEANS:
+        yield Problem(name, f"is {value!r}", "give true or false")
+
+
+def number(least: int, most: int | None = None) -> Check:
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+
+    def check(name: str, value: Any) -> Iterator[Problem]:
+        good = not isinstance(value, bool) and str(value).isdecimal() and int(value) >= least
+        if not good or (most is not None and int(value) > most):
+            yield Problem(name, f"is {value!r}", f"give a whole number {limits}")
+
+    return check
+
+
+def one_of(*choices: str) -> Check:
+    def check(name: str, value: Any) -> Iterator[Problem]:
+        if value not in choices:
+            yield Problem(name, f"is {value!r}", f"give {' or '.join(map(repr, choices))}")
+
+    return check
+
+
+def batches(name: str, value: Any) -> Iterator[Problem]:
+    try:
+        # what a share comes to does not matter here
+        batch_sizes(value, 100)
+    except ValueError as exc:
+        fault, _colon, remedy = str(exc).partition(": ")
+        yield Problem(name, f"is {value!r}: {fault}", remedy)
