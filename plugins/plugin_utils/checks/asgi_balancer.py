@@ -13,13 +13,13 @@ from ipaddress import IPv4Interface, ip_address
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import balancer_server
-from ansible_collections.asgi.deploy.plugins.plugin_utils import certificate as certificates
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.edge import (
+    bundle_problems,
     hsts_problems,
-    name_problems,
+    least_problems,
     port_problems,
-    read_file,
     repeated,
+    served_name_problems,
     tls_problems,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
@@ -50,14 +50,10 @@ def problems(context: Context) -> list[Problem]:
     return [
         *_server_problems(options["asgi_balancer_servers"]),
         *_host_problems(options["asgi_balancer_app"]),
-        *_name_problems(options["asgi_balancer_server_names"]),
+        *served_name_problems(options, "asgi_balancer"),
         *port_problems(options, "asgi_balancer"),
         *_health_problems(options),
-        *(
-            Problem(variable, f"is {options[variable]}", f"it is {least} or more")
-            for variable, least in AT_LEAST.items()
-            if options[variable] < least
-        ),
+        *least_problems(options, AT_LEAST),
         *hsts_problems(options, "asgi_balancer"),
         *_tls_problems(context),
         *_verify_problems(context),
@@ -107,13 +103,6 @@ def _host_problems(app: dict[str, Any]) -> Iterator[Problem]:
         )
 
 
-def _name_problems(names: list[str]) -> Iterator[Problem]:
-    variable = "asgi_balancer_server_names"
-    if not names:
-        yield Problem(variable, "is empty", "list the DNS names that clients use, such as app.example.org")
-    yield from name_problems(variable, names)
-
-
 def _health_problems(options: dict[str, Any]) -> Iterator[Problem]:
     url, statuses = options["asgi_balancer_health_url"], options["asgi_balancer_health_statuses"]
     if not HEALTH_URL.fullmatch(url):
@@ -141,12 +130,8 @@ def _tls_problems(context: Context) -> Iterator[Problem]:
 
 def _verify_problems(context: Context) -> Iterator[Problem]:
     variable = "asgi_balancer_verify"
-    if context.options[variable] in ("none", "system"):
-        return
-    text, objections = read_file(context, variable, secret=False)
-    yield from objections
-    for fault in certificates.bundle_faults(text) if text is not None else ():
-        yield Problem(variable, fault.fault, fault.remedy)
+    if context.options[variable] not in ("none", "system"):
+        yield from bundle_problems(context, variable)
 
 
 def _sharing_problems(options: dict[str, Any]) -> Iterator[Problem]:

@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils import certificate as certificates
 from ansible_collections.asgi.deploy.plugins.plugin_utils import log_redaction
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.edge import (
     address_problems,
+    bundle_problems,
     hsts_problems,
+    least_problems,
     name_problems,
     network,
     port_problems,
-    read_file,
     repeated,
+    served_name_problems,
     tls_problems,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.keepalive import keepalive_order
@@ -62,7 +63,7 @@ def problems(context: Context) -> list[Problem]:
     """Return every objection to the options of asgi_proxy."""
     options = context.options
     return [
-        *_server_name_problems("asgi_proxy_server_names", options["asgi_proxy_server_names"]),
+        *served_name_problems(options, "asgi_proxy"),
         *_redirect_name_problems(options),
         *port_problems(options, "asgi_proxy"),
         *_balancer_problems(options),
@@ -86,12 +87,6 @@ def certificate_names(options: dict[str, Any]) -> list[str]:
     """Return the names that the certificate must cover, as ``__asgi_proxy_names`` of the role does."""
     extra = options["asgi_proxy_acme_extra_names"] if options["asgi_proxy_tls_provider"] == "acme" else []
     return [*options["asgi_proxy_server_names"], *options["asgi_proxy_redirect_names"], *extra]
-
-
-def _server_name_problems(variable: str, names: list[str]) -> Iterator[Problem]:
-    if not names:
-        yield Problem(variable, "is empty", "list the DNS names that clients use, such as app.example.org")
-    yield from name_problems(variable, names)
 
 
 def _redirect_name_problems(options: dict[str, Any]) -> Iterator[Problem]:
@@ -131,9 +126,7 @@ def _balancer_problems(options: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _number_problems(options: dict[str, Any]) -> Iterator[Problem]:
-    for variable, least in AT_LEAST.items():
-        if options[variable] < least:
-            yield Problem(variable, f"is {options[variable]}", f"it is {least} or more")
+    yield from least_problems(options, AT_LEAST)
     if not SIZE.fullmatch(options["asgi_proxy_body_size"]):
         yield Problem(
             "asgi_proxy_body_size",
@@ -390,10 +383,7 @@ def _acme_problems(context: Context) -> Iterator[Problem]:
         yield Problem("asgi_proxy_acme_mail", f"is {mail!r}", "give one mail address such as admin@example.org")
     yield from _eab_problems(options)
     if options.get("asgi_proxy_acme_ca_bundle") is not None:
-        text, objections = read_file(context, "asgi_proxy_acme_ca_bundle", secret=False)
-        yield from objections
-        for fault in certificates.bundle_faults(text) if text is not None else ():
-            yield Problem("asgi_proxy_acme_ca_bundle", fault.fault, fault.remedy)
+        yield from bundle_problems(context, "asgi_proxy_acme_ca_bundle")
 
 
 def _eab_problems(options: dict[str, Any]) -> Iterator[Problem]:

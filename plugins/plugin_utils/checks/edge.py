@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of what a role that speaks TLS with clients takes, whichever it is: names, ports, addresses, the certificate, HSTS.
+"""Checks of what a role that speaks TLS with clients takes, whichever it is: names, ports, certificates, HSTS, and the like.
 
 *role* is its name, with which its variables start.
 """
@@ -42,6 +42,20 @@ def name_problems(variable: str, names: list[str]) -> Iterator[Problem]:
             )
     for name in repeated(names):
         yield Problem(variable, f"holds {name!r} more than once", "list it once")
+
+
+def served_name_problems(options: dict[str, Any], role: str) -> Iterator[Problem]:
+    variable = f"{role}_server_names"
+    if not options[variable]:
+        yield Problem(variable, "is empty", "list the DNS names that clients use, such as app.example.org")
+    yield from name_problems(variable, options[variable])
+
+
+def least_problems(options: dict[str, Any], at_least: dict[str, int]) -> Iterator[Problem]:
+    """Yield the objections to numbers that are less than *at_least* says."""
+    for variable, least in at_least.items():
+        if options[variable] < least:
+            yield Problem(variable, f"is {options[variable]}", f"it is {least} or more")
 
 
 def port_problems(options: dict[str, Any], role: str) -> Iterator[Problem]:
@@ -118,6 +132,14 @@ def tls_problems(context: Context, role: str, names: list[str], now: datetime) -
     if len(texts) == 2:
         for fault in certificates.faults(texts["certificate"], texts["key"], names, now):
             yield Problem(given[fault.part][0], fault.fault, fault.remedy)
+
+
+def bundle_problems(context: Context, variable: str) -> Iterator[Problem]:
+    """Yield the objections to the controller's file of certificates of authorities that *variable* names."""
+    text, objections = read_file(context, variable, secret=False)
+    yield from objections
+    for fault in certificates.bundle_faults(text) if text is not None else ():
+        yield Problem(variable, fault.fault, fault.remedy)
 
 
 def read_file(context: Context, variable: str, secret: bool) -> tuple[bytes | None, list[Problem]]:
