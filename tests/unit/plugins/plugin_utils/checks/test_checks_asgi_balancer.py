@@ -150,3 +150,11 @@ def test_the_tls_profile_is_that_of_asgi_proxy():
     nginx = (ROLES / "asgi_proxy/templates/etc/nginx/conf.d/tls.conf.j2").read_text()
     variables = yaml.safe_load((ROLES / "asgi_balancer/vars/main.yml").read_text())
     assert f"ssl_ciphers {variables['__asgi_balancer_ciphers']};" in nginx
+
+
+def test_hsts_is_that_of_asgi_proxy():
+    proxy, balancer = (
+        yaml.safe_load((ROLES / role / "vars/main.yml").read_text())[f"__{role}_hsts"].replace(role, "")
+        for role in ("asgi_proxy", "asgi_balancer")
+    )
+    assert balancer == proxy
