@@ -171,15 +171,12 @@ measurements:
       type: int
 """
 
-import contextlib
 import glob
 import grp
 import http.client
 import json
 import os
 import resource
-import select
-import signal
 import socket
 import time
 
@@ -191,6 +188,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
     render_environment,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text, write_text
+from ansible_collections.asgi.deploy.plugins.module_utils.interruption import Interrupted, interruptible
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import TRIAL, layout
 from ansible_collections.asgi.deploy.plugins.module_utils.probe import PROBE_OPTIONS, Probe
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
@@ -232,10 +230,6 @@ CPUS_PER_THREAD = 4
 
 class Refused(Exception):
     """It cannot be measured; the message says why and what to do."""
-
-
-class Interrupted(Exception):
-    """Somebody wants this to end."""
 
 
 class Trial:
@@ -492,8 +486,10 @@ def main():
         module.fail_json(msg=f"systemd: {exc}", **result)
     except ActivationError as exc:
         module.fail_json(msg=f"release {trial.release} could not be measured: {exc}\n{exc.journal}".rstrip(), **result)
-    except (Refused, Interrupted) as exc:
+    except Refused as exc:
         module.fail_json(msg=str(exc), **result)
+    except Interrupted as exc:
+        module.fail_json(msg=f"{exc}; the host is as it was", **result)
     machine = {"cpus": trial.cpus, "memory_mb": total_memory()}
     module.exit_json(changed=False, machine=machine, **result)
 
@@ -552,36 +548,6 @@ def connects(port):
     except OSError:
         return False
     return True
-
-
-def hung_up():
-    """Return whether nobody can read any more what this module will say: the controller has gone."""
-    poll = select.poll()
-    poll.register(1, 0)
-    return bool(poll.poll(0))
-
-
-@contextlib.contextmanager
-def interruptible():
-    """Raise Interrupted in the midst of whatever is going on when it is to end; once outside, nothing interrupts."""
-
-    def interrupt(number, _frame):
-        if number != signal.SIGALRM:
-            raise Interrupted(f"interrupted by {signal.Signals(number).name}; the host is as it was")
-        if hung_up():
-            raise Interrupted("the controller has gone; the host is as it was")
-
-    signals = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM]
-    for each in signals:
-        signal.signal(each, interrupt)
-    if not hung_up():  # or this cannot tell
-        signal.setitimer(signal.ITIMER_REAL, 1, 1)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for each in signals:
-            signal.signal(each, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,7 @@
-"""The course of a measurement, with a trial slot that only pretends; and how it ends before its time."""
+"""The course of a measurement, with a trial slot that only pretends."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from types import SimpleNamespace
 
@@ -15,7 +11,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import State
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Unit
 from ansible_collections.asgi.deploy.plugins.modules import tune
-from ansible_collections.asgi.deploy.plugins.modules.tune import Interrupted, Refused, Trial, interruptible
+from ansible_collections.asgi.deploy.plugins.modules.tune import Refused, Trial
 
 PROBE = {"path": "/health", "host": "x", "statuses": [200], "successes": 1, "timeout": 1, "deadline": 1}
 
@@ -151,55 +147,3 @@ def test_clients_are_not_disturbed_unless_that_is_said(refusal):
 def test_more_workers_than_there_is_memory_for(refusal):
     assert "4 workers of 128 MiB need 512 MiB, and 500 are free" in refusal(App(), free=500)
     assert refusal(App(), free=512) == ""
-
-
-# ---- the end before its time
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_interrupts(number):
-    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)}
-    try:
-        with pytest.raises(Interrupted, match=number.name), interruptible():
-            os.kill(os.getpid(), number)
-            time.sleep(5)
-        os.kill(os.getpid(), number)  # what is cleaning up is not interrupted
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-# says on stderr how it ended, as nobody reads what it prints
-WAITING = """
-import sys, time
-from ansible_collections.asgi.deploy.plugins.modules.tune import interruptible
-try:
-    with interruptible():
-        print("ready", flush=True)
-        time.sleep({seconds})
-except Exception as exc:
-    print(exc, file=sys.stderr)
-"""
-
-
-def waiting(seconds):
-    return subprocess.Popen(
-        [sys.executable, "-c", WAITING.format(seconds=seconds)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-
-
-def test_a_controller_that_goes_away_interrupts():
-    with waiting(30) as process:
-        assert process.stdout.readline() == "ready\n"
-        process.stdout.close()
-        assert "the controller has gone" in process.stderr.read()
-
-
-def test_a_controller_that_stays_does_not():
-    with waiting(2) as process:
-        assert process.stdout.read() == "ready\n"
-        assert process.stderr.read() == ""
