@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
+from ansible_collections.asgi.deploy.plugins import filter as filters
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import (
     asgi_app,
     asgi_balancer,
@@ -41,6 +44,11 @@ def _of_roles(file, **options):
 # these has to read again.
 SPECIFICATIONS = _of_roles("meta/argument_specs.yml")
 DEFAULTS = _of_roles("defaults/main.yml", trusted_as_template=True)
+
+# A process that needs one filter of a collection has Ansible load all of them, for each task of each host, if the process
+# that it comes from has not done so.
+for _found in pkgutil.iter_modules(filters.__path__):
+    importlib.import_module(f"{filters.__name__}.{_found.name}")
 
 
 class ActionModule(ActionBase):

@@ -52,6 +52,7 @@ ARGUMENTS = {
     "ca_bundle": {"type": "path", "default": "/etc/ssl/certs/ca-certificates.crt"},
     "keep": {"type": "int", "default": 5},
     "wheelhouse": {"type": "bool", "default": False},
+    "packages": {"type": "list", "elements": "str"},
 }
 
 

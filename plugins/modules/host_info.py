@@ -23,14 +23,6 @@ options:
     description: Name of the app. It need not be on the host yet.
     type: str
     required: true
-  account:
-    description:
-      - Whether to look for the app's account.
-      - The module fails if the host has an account or a group of that name which is not the app's, or, where the app has
-        neither account nor home yet, somebody else's units or directory in C(/run).
-    type: bool
-    default: false
-    version_added: 0.2.0
   packages:
     description: Debian packages. Whatever is not a plain name, but has a version for instance, counts as missing.
     type: list
@@ -137,10 +129,6 @@ capacity:
           configuration, the C(worker_memory) in MiB and the C(reason) that it was planned with.
       type: list
       elements: dict
-account:
-  description: Whether the account of the app is as it should be.
-  type: bool
-  returned: success
 missing_packages:
   description: The packages that are not installed, or that were only installed because others need them.
   type: list
@@ -178,7 +166,6 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.sys_info import get_distribution, get_distribution_version
 from ansible_collections.asgi.deploy.plugins.module_utils.capacity import capacity, measured_memory
-from ansible_collections.asgi.deploy.plugins.module_utils.claim import look_up
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.packages import missing
 from ansible_collections.asgi.deploy.plugins.module_utils.selfsigned_pem import WANTED, why_wanted
@@ -191,7 +178,6 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "account": {"type": "bool", "default": False},
             "packages": {"type": "list", "elements": "str", "default": []},
             "units": {"type": "list", "elements": "str", "default": []},
             "paths": {"type": "list", "elements": "path", "default": []},
@@ -203,20 +189,16 @@ def main():
     systemd = Systemd(module.run_command)
     try:
         paths = layout(name)
-        account = look_up(paths) if module.params["account"] else None
         found = capacity(paths["name"])
         state = App(paths, systemd, dry=True).state()
         units = systemd.show(*wanted) if wanted else {}
     except (ValueError, SystemdError) as exc:
         module.fail_json(msg=str(exc))
-    if account and account.objection:
-        module.fail_json(msg=f"asgi_name is '{name}', but {account.objection}; nothing has been changed")
     service = state.units[paths["slots"][state.live]["service_unit"]] if state.live else None
     found["measured_memory_mb"] = measured_memory(serving(service)) if service else None
     module.exit_json(
         changed=False,
         capacity=found,
-        account=bool(account and account.ready),
         missing_packages=missing(module.params["packages"]),
         idle_units=[unit for unit in wanted if unit not in units or not (units[unit].running and units[unit].enabled)],
         present_paths=[path for path in module.params["paths"] if os.path.lexists(path)],

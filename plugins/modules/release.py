@@ -137,6 +137,13 @@ options:
       - O(index_url), O(build_environment), and O(ca_bundle) are then those of the controller; the host gets none of them.
     type: bool
     default: false
+  packages:
+    description:
+      - Packages of the distribution that the release needs.
+      - If given, and one of them is not installed, or the account of the app is not as it should be, then nothing is done,
+        and RV(lacking) says what there has to be first. The task fails if the account's name is somebody else's.
+    type: list
+    elements: str
   resolved:
     description:
       - What O(source) was found to be on the controller. Filled in for every task; none may set it.
@@ -170,6 +177,18 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+lacking:
+  description: What the host has to have first. Nothing else is returned with it.
+  returned: if O(packages) were given and something is missing
+  type: dict
+  contains:
+    account:
+      description: Whether the account is still to be made, or is not as it should be.
+      type: bool
+    packages:
+      description: The packages that are not installed, or that were only installed because others need them.
+      type: list
+      elements: str
 release:
   description: Id of the release that is staged now.
   returned: success
@@ -226,9 +245,11 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.asgi.deploy.plugins.module_utils.claim import look_up
 from ansible_collections.asgi.deploy.plugins.module_utils.environment import check_environment, hide
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_link, read_text, replace_link
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils.packages import missing
 from ansible_collections.asgi.deploy.plugins.module_utils.release import (
     ARGUMENTS,
     ID_PATTERN,
@@ -410,18 +431,27 @@ def _build(home, recipe, lock):
     return build.seconds
 
 
-def _lacking(recipe):
+def _lacking(app, packages):
+    """Return what the host has to have of the distribution before anything else, nothing if it has all of it."""
+    account = look_up(app)
+    if account.objection:
+        raise BuildError(f"asgi_name is '{app['name']}', but {account.objection}; nothing has been changed")
+    packages = missing(packages)
+    return {} if account.ready and not packages else {"account": not account.ready, "packages": packages}
+
+
+def _to_send(recipe):
     """Return what the controller has to send for a build, as the result says it; nothing if all of it is here."""
-    lacking = {}
+    wanted = {}
     if recipe.source["kind"] != "package" and not recipe.archive:
-        lacking["archive_wanted"] = True
+        wanted["archive_wanted"] = True
     if recipe.wheelhouse and recipe.wheels is None:
-        lacking["wheels_wanted"] = {
+        wanted["wheels_wanted"] = {
             "target": describe_target(find_python(recipe.python)),
             "stored": stored(CACHE / "wheels"),
             "uv": recipe.installer == "uv" and not recipe.uv_path and not uv_of(recipe.uv_version).exists(),
         }
-    return lacking
+    return wanted
 
 
 def _planned(recipe):
@@ -452,9 +482,9 @@ def _proceed(home, recipe, keep, lock):
 
     if not home.is_whole(release):
         if lock is not None:
-            lacking = _lacking(recipe)
-            if lacking:
-                return {"changed": False, **lacking}
+            to_send = _to_send(recipe)
+            if to_send:
+                return {"changed": False, **to_send}
             result["seconds"] = _build(home, recipe, lock)
         result.update(changed=True, built=True)
         diffs.append(_diff("", _planned(recipe), "no such release", result["directory"]))
@@ -533,6 +563,9 @@ def main():
     os.nice(NICENESS)
     home = Home(params["name"])
     try:
+        lacking = _lacking(home.app, params["packages"]) if params["packages"] is not None else {}
+        if lacking:
+            module.exit_json(changed=False, lacking=lacking)
         laid_out = home.lay_out(change=not module.check_mode)
         with contextlib.nullcontext() if module.check_mode else home.locked() as lock:
             result = _proceed(home, recipe, params["keep"], lock)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils.claim import Claim
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.release_build import BuildError, Recipe
 from ansible_collections.asgi.deploy.plugins.modules import release as module
@@ -197,6 +198,26 @@ def test_the_source_is_asked_for_only_where_it_is_needed(home):
     recipe = RECIPE._replace(release=NEW, archive=None)
     assert module._proceed(home, recipe, keep=1, lock=3) == {"changed": False, "archive_wanted": True}
     assert not home.releases.exists()
+
+
+@pytest.mark.parametrize(
+    ("ready", "packages", "lacking"),
+    [
+        (True, [], {}),
+        (False, [], {"account": True, "packages": []}),
+        (True, ["python3-venv"], {"account": False, "packages": ["python3-venv"]}),
+    ],
+)
+def test_what_the_host_lacks_is_told(home, monkeypatch, ready, packages, lacking):
+    monkeypatch.setattr(module, "look_up", lambda app: Claim(ready))
+    monkeypatch.setattr(module, "missing", lambda wanted: packages)
+    assert module._lacking(home.app, ["python3", "python3-venv"]) == lacking
+
+
+def test_a_name_that_is_somebody_elses_is_refused(home, monkeypatch):
+    monkeypatch.setattr(module, "look_up", lambda app: Claim(False, "the host has an account of that name"))
+    with pytest.raises(BuildError, match="asgi_name is 'hello', but the host has an account of that name; nothing has"):
+        module._lacking(home.app, [])
 
 
 @pytest.mark.parametrize(
