@@ -32,13 +32,20 @@ VARIABLES = (
 
 def work_problems(options: dict[str, Any]) -> Iterator[Problem]:
     """Object if there is nothing to do on the host."""
-    if all(str(options.get(name, "")).lower() in ("", "false", "no", "off", "0") for name in WORK):
+    if not any(_is_work(name, options[name]) for name in WORK if name in options):
         yield Problem(
             "asgi_maintain_tasks",
             "is not set",
             "it is: a file of tasks to run on each host while it is drained; or say asgi_maintain_upgrade=true to upgrade its "
             "packages, or asgi_maintain_reboot=true or =if-required",
         )
+
+
+def _is_work(name: str, value: Any) -> bool:
+    """Return whether *value* asks for something; one that is refused does, as no more is to be said of it than that."""
+    if name == "asgi_maintain_upgrade":
+        return values.meaning(value) is not False
+    return name != "asgi_maintain_reboot" or str(value).lower() != "false"
 
 
 def _reboot(name: str, value: Any) -> Iterator[Problem]:

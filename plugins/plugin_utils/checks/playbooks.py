@@ -34,6 +34,7 @@ VARIABLES = {
         "asgi_status_ignore",
         "asgi_status_strict",
     ),
+    "doctor": ("asgi_doctor_format", "asgi_doctor_file", "asgi_doctor_strict"),
     "tune": tuple(tune.CHECKS),
 }
 FILES = (*HOOKS, "asgi_maintain_tasks")
@@ -118,6 +119,9 @@ CHECKS: dict[str, values.Check] = {
     "asgi_deploy_batches": values.batches,
     "asgi_deploy_max_failures": values.number(0),
     "asgi_deploy_on_failure": values.one_of(*ON_FAILURE),
+    "asgi_doctor_file": values.path,
+    "asgi_doctor_format": values.one_of(*FORMATS),
+    "asgi_doctor_strict": values.switch,
     "asgi_reload_timeout": values.number(1),
     "asgi_rollback_allow_bad": values.switch,
     "asgi_status_format": values.one_of(*FORMATS),

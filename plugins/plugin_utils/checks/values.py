@@ -11,11 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ansible.module_utils.parsing.convert_bool import BOOLEANS
 from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import batch_sizes
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Problem
 
 Check = Callable[[str, Any], Iterator[Problem]]
+
+# What Ansible's filter ``bool`` knows, in whichever case. Of anything else it makes False, while a module's option knows
+# "y" and "t" as well: a playbook that asks the one and a check that asks the other do not agree.
+MEANINGS = {**dict.fromkeys(("yes", "on", "1", "true"), True), **dict.fromkeys(("no", "off", "0", "false"), False)}
+
+
+def meaning(value: Any) -> bool | None:
+    """Return what the filter ``bool`` makes of *value*, None where it would guess."""
+    return MEANINGS.get(str(value).lower()) if isinstance(value, (str, int)) else None
 
 
 def text(name: str, value: Any) -> Iterator[Problem]:
@@ -29,7 +37,7 @@ def path(name: str, value: Any) -> Iterator[Problem]:
 
 
 def switch(name: str, value: Any) -> Iterator[Problem]:
-    if (value.lower() if isinstance(value, str) else value) not in BOOLEANS:
+    if meaning(value) is None:
         yield Problem(name, f"is {value!r}", "give true or false")
 
 
