@@ -28,6 +28,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.files import (
     locked,
     read_link,
     read_text,
+    reason_of,
     write_text,
 )
 
@@ -154,7 +155,7 @@ def sole_change(module: AnsibleModule, lock: str, note: str, what: str) -> Itera
     except Refused as exc:
         module.fail_json(msg=str(exc))
     except OSError as exc:
-        module.fail_json(msg=f"{exc.filename}: {exc.strerror}")
+        module.fail_json(msg=reason_of(exc))
 
 
 def copy_configuration(configuration: Path, copy: Path, moves: dict, changes: dict) -> None:

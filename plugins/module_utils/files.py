@@ -13,6 +13,20 @@ import stat
 import tempfile
 import time
 
+# of errors that shutil has gathered; there may be one for each file of a tree
+TOLD = 3
+
+
+def reason_of(error: OSError) -> str:
+    """Return for people what *error* says, be it shutil's, which has neither a file nor a reason but a list of them."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        each = [why if str(source) in str(why) else f"{source}: {why}" for source, _target, why in error.args[0]]
+        rest = f"; and {len(each) - TOLD} more" if len(each) > TOLD else ""
+        return "; ".join(map(str, each[:TOLD])) + rest
+    if error.filename is None:
+        return error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {error.strerror}"
+
 
 def read_link(path: str) -> str | None:
     """Return the target of the symlink *path*, None if there is none."""
