@@ -52,7 +52,7 @@ class CheckedFiles:
         self.unit = unit
         self.service = self._service()
         self.wanted = wanted
-        self.before = {path: read_text(str(path)) for path in wanted}
+        self.before = {path: read_text(str(path), errors="surrogateescape") for path in wanted}
         self.changes = {path: text for path, text in wanted.items() if text != self.before[path]}
         self._changed = changed
         self._loaded = loaded
@@ -189,6 +189,8 @@ def put(path: Path, text: str | None) -> None:
 
 def difference(path, before, after):
     """Return what --diff shows of *path*."""
+    # what is told is UTF-8, whatever was in the file
+    before = before.encode(errors="surrogateescape").decode(errors="replace")
     return {"before_header": str(path), "after_header": str(path), "before": before, "after": after}
 
 

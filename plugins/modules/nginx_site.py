@@ -205,7 +205,7 @@ class Site(CheckedFiles):
             # "asgi-0..." are no sites but what they share
             if other not in self.wanted
             and not other.name.startswith("asgi-0")
-            and decide.listens_on(read_text(str(other)) or "", port)
+            and decide.listens_on(read_text(str(other), errors="replace") or "", port)
         ]
 
     def write(self) -> None:
@@ -256,7 +256,7 @@ class Site(CheckedFiles):
 
 
 def _unneeded(wanted):
-    there = {path: read_text(str(path)) for path in SITES.glob("asgi-*.conf")}
+    there = {path: read_text(str(path), errors="replace") for path in SITES.glob("asgi-*.conf")}
     after = {path.name: text for path, text in {**there, **wanted}.items() if text is not None}
     return [SITES / name for name in decide.unneeded(after)]
 
