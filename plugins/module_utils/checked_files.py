@@ -15,6 +15,8 @@ from typing import Callable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils.daemon_files import (
+    TCP_LISTEN,
+    UDP_UNCONNECTED,
     Service,
     agreement,
     disagreements,
@@ -66,11 +68,15 @@ class CheckedFiles:
         _status, out, _err = self.module.run_command(["systemctl", "show", "--timestamp=us+utc", properties, self.unit])
         return parse_service(out)
 
-    def refuse_held_ports(self, ports: Iterable[int]) -> None:
-        """Refuse if another program than the daemon listens on one of *ports*."""
+    def refuse_held_ports(self, ports: Iterable[int], udp: Iterable[int] = ()) -> None:
+        """Refuse if another program than the daemon listens on one of *ports*, or gets what comes to one of *udp*."""
+        self._refuse_held("port {}", "tcp", TCP_LISTEN, ports)
+        self._refuse_held("UDP port {}", "udp", UDP_UNCONNECTED, udp)
+
+    def _refuse_held(self, name: str, protocol: str, state: str, ports: Iterable[int]) -> None:
         sockets: dict[int, set] = {}
-        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-            for port, inodes in listening_sockets(read_text(table) or "").items():
+        for table in (f"/proc/net/{protocol}", f"/proc/net/{protocol}6"):
+            for port, inodes in listening_sockets(read_text(table) or "", state).items():
                 sockets.setdefault(port, set()).update(inodes)
         for port in ports:
             if port not in sockets:
@@ -79,7 +85,7 @@ class CheckedFiles:
             if holders and not (self.service.main_pid and self.service.main_pid in holders):
                 pid, program = min(holders.items())
                 raise Refused(
-                    f"port {port} of this host is held by {program} (process {pid}), not by {self.unit}: "
+                    f"{name.format(port)} of this host is held by {program} (process {pid}), not by {self.unit}: "
                     f"stop that program, or choose another port"
                 )
 

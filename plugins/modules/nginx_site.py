@@ -33,6 +33,7 @@ options:
   ports:
     description:
       - The ports that the sites listen on. The module fails if another program than nginx holds one.
+      - Of UDP it looks at the ports that O(files) say C(listen ... quic) of.
     type: list
     elements: int
     default: []
@@ -283,7 +284,8 @@ def run(module: AnsibleModule) -> dict:
     watched = all(Path(path).exists() for path in module.params["watch"])
 
     if site.changes_files or not site.service.running:
-        site.refuse_held_ports(module.params["ports"])
+        texts = [text for text in site.wanted.values() if text]
+        site.refuse_held_ports(module.params["ports"], udp=decide.quic_ports(texts))
     if not module.params["change_port"]:
         site.refuse_disagreement(site.others_on, "asgi_proxy")
     if site.changes_files and site.nginx and (watched or not module.check_mode):

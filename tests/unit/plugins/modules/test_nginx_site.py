@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -219,6 +221,30 @@ def test_a_stopped_nginx_is_left_alone(host):
 def test_a_name_that_leads_elsewhere_is_refused(host, name):
     with pytest.raises(module.Refused, match="not a file name"):
         host.run(files={name: "x"})
+
+
+@pytest.fixture
+def udp_port():
+    """A port of UDP that this process holds."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_port_of_http3_that_another_program_holds_is_refused(host, udp_port, check_mode):
+    before = host.disk()
+    with pytest.raises(
+        module.Refused, match=rf"UDP port {udp_port} of this host is held by .* \(process {os.getpid()}\)"
+    ):
+        host.run(files={"asgi-a.conf": f"    listen {udp_port} quic;\n"}, check_mode=check_mode)
+    assert host.disk() == before
+    assert host.run(files={"asgi-a.conf": f"    listen {udp_port} ssl;\n"})["changed"] is True
+
+
+def test_a_port_of_http3_that_nginx_holds_is_its_own(host, udp_port):
+    host.answers["show"] = (0, RUNNING.replace("4711", str(os.getpid())), "")
+    assert host.run(files={"asgi-a.conf": f"    listen {udp_port} quic;\n"})["changed"] is True
 
 
 AGREED = "# Agreed on port 443: ipv6=true proxy_protocol={}\nserver {{\n    listen 443 ssl;\n}}\n"
