@@ -11,7 +11,7 @@ type: aggregate
 short_description: What each play of a run took
 version_added: 0.2.0
 description:
-  - Prints at the end of a run, for each play, the number of its tasks, its seconds and its slowest tasks.
+  - Prints at the end of each playbook, for each of its plays, the number of its tasks, its seconds and its slowest tasks.
   - A task takes from its beginning to that of the next one, on all hosts of the play together; with the strategy C(free) these
     overlap, and the figures say little. A task that is skipped on all hosts counts, as the controller went through it.
 requirements:
@@ -52,6 +52,10 @@ class CallbackModule(CallbackBase):
         self._end_play()
         self._play = (play.get_name(), time.monotonic(), [])
 
+    def v2_playbook_on_vars_prompt(self, *_arguments, **_options):
+        # of the play that comes; what its user takes to answer is none of the one before
+        self._end_play()
+
     def v2_playbook_on_task_start(self, task, is_conditional):
         self._end_task()
         self._task = (task.get_name(), time.monotonic())
@@ -64,6 +68,8 @@ class CallbackModule(CallbackBase):
         self._display.banner("PLAYS")
         for line in report(self._plays, self.get_option("slowest")):
             self._display.display(line)
+        # ansible-playbook may run another one
+        self._plays = []
 
     def _end_task(self):
         if self._task:

@@ -15,6 +15,8 @@ from typing import Callable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils.daemon_files import (
+    TCP_LISTEN,
+    UDP_UNCONNECTED,
     Service,
     agreement,
     disagreements,
@@ -28,6 +30,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.files import (
     locked,
     read_link,
     read_text,
+    reason_of,
     write_text,
 )
 
@@ -51,7 +54,7 @@ class CheckedFiles:
         self.unit = unit
         self.service = self._service()
         self.wanted = wanted
-        self.before = {path: read_text(str(path)) for path in wanted}
+        self.before = {path: read_text(str(path), errors="surrogateescape") for path in wanted}
         self.changes = {path: text for path, text in wanted.items() if text != self.before[path]}
         self._changed = changed
         self._loaded = loaded
@@ -65,11 +68,15 @@ class CheckedFiles:
         _status, out, _err = self.module.run_command(["systemctl", "show", "--timestamp=us+utc", properties, self.unit])
         return parse_service(out)
 
-    def refuse_held_ports(self, ports: Iterable[int]) -> None:
-        """Refuse if another program than the daemon listens on one of *ports*."""
+    def refuse_held_ports(self, ports: Iterable[int], udp: Iterable[int] = ()) -> None:
+        """Refuse if another program than the daemon listens on one of *ports*, or gets what comes to one of *udp*."""
+        self._refuse_held("port {}", "tcp", TCP_LISTEN, ports)
+        self._refuse_held("UDP port {}", "udp", UDP_UNCONNECTED, udp)
+
+    def _refuse_held(self, name: str, protocol: str, state: str, ports: Iterable[int]) -> None:
         sockets: dict[int, set] = {}
-        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-            for port, inodes in listening_sockets(read_text(table) or "").items():
+        for table in (f"/proc/net/{protocol}", f"/proc/net/{protocol}6"):
+            for port, inodes in listening_sockets(read_text(table) or "", state).items():
                 sockets.setdefault(port, set()).update(inodes)
         for port in ports:
             if port not in sockets:
@@ -78,7 +85,7 @@ class CheckedFiles:
             if holders and not (self.service.main_pid and self.service.main_pid in holders):
                 pid, program = min(holders.items())
                 raise Refused(
-                    f"port {port} of this host is held by {program} (process {pid}), not by {self.unit}: "
+                    f"{name.format(port)} of this host is held by {program} (process {pid}), not by {self.unit}: "
                     f"stop that program, or choose another port"
                 )
 
@@ -154,7 +161,7 @@ def sole_change(module: AnsibleModule, lock: str, note: str, what: str) -> Itera
     except Refused as exc:
         module.fail_json(msg=str(exc))
     except OSError as exc:
-        module.fail_json(msg=f"{exc.filename}: {exc.strerror}")
+        module.fail_json(msg=reason_of(exc))
 
 
 def copy_configuration(configuration: Path, copy: Path, moves: dict, changes: dict) -> None:
@@ -188,6 +195,8 @@ def put(path: Path, text: str | None) -> None:
 
 def difference(path, before, after):
     """Return what --diff shows of *path*."""
+    # what is told is UTF-8, whatever was in the file
+    before = before.encode(errors="surrogateescape").decode(errors="replace")
     return {"before_header": str(path), "after_header": str(path), "before": before, "after": after}
 
 

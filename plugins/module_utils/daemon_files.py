@@ -13,7 +13,9 @@ from typing import NamedTuple
 # Neither the end of a longer path (/srv/etc/nginx/) nor the middle of a word.
 _START = rb"(?<![\w./-])"
 
+# states of sockets that get what comes to a port: of UDP, those that are not connected to somebody
 TCP_LISTEN = "0A"
+UDP_UNCONNECTED = "07"
 
 
 class Service(NamedTuple):
@@ -76,12 +78,12 @@ def disagreements(before: str, wanted: str) -> list[str]:
     ]
 
 
-def listening_sockets(text: str) -> dict[int, set[str]]:
-    """Return the inodes of the listening sockets by port, from the text of /proc/net/tcp or /proc/net/tcp6."""
+def listening_sockets(text: str, state: str = TCP_LISTEN) -> dict[int, set[str]]:
+    """Return the inodes of the sockets in *state* by port, from the text of /proc/net/tcp, or udp, or one of the same for IPv6."""
     found: dict[int, set[str]] = {}
     for line in text.splitlines()[1:]:
         columns = line.split()
-        if len(columns) > 9 and columns[3] == TCP_LISTEN:
+        if len(columns) > 9 and columns[3] == state:
             found.setdefault(int(columns[1].rpartition(":")[2], 16), set()).add(columns[9])
     return found
 

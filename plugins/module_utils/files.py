@@ -13,6 +13,20 @@ import stat
 import tempfile
 import time
 
+# of errors that shutil has gathered; there may be one for each file of a tree
+TOLD = 3
+
+
+def reason_of(error: OSError) -> str:
+    """Return for people what *error* says, be it shutil's, which has neither a file nor a reason but a list of them."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        each = [why if str(source) in str(why) else f"{source}: {why}" for source, _target, why in error.args[0]]
+        rest = f"; and {len(each) - TOLD} more" if len(each) > TOLD else ""
+        return "; ".join(map(str, each[:TOLD])) + rest
+    if error.filename is None:
+        return error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {error.strerror}"
+
 
 def read_link(path: str) -> str | None:
     """Return the target of the symlink *path*, None if there is none."""
@@ -37,10 +51,14 @@ def replace_link(path: str, target: str) -> bool:
     return True
 
 
-def read_text(path: str) -> str | None:
-    """Return the text of *path*, None if there is no such file."""
+def read_text(path: str, errors: str = "strict") -> str | None:
+    """Return the text of *path*, None if there is no such file.
+
+    *errors* says what becomes of bytes that are no UTF-8, as in the files of others. With ``replace`` it is a text to look at,
+    with ``surrogateescape`` one that can be written back as it was.
+    """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors=errors) as file:
             return file.read()
     except FileNotFoundError:
         return None
@@ -48,7 +66,7 @@ def read_text(path: str) -> str | None:
 
 def write_text(path: str, text: str, mode: int = 0o644, gid: int = -1) -> bool:
     """Write *text* to *path* by one rename, safe against a crash; return whether that changed the content."""
-    if read_text(path) == text:
+    if read_text(path, errors="surrogateescape") == text:
         return False
     replace_file(path, text, mode, gid)
     return True
@@ -60,7 +78,7 @@ def replace_file(path: str, text: str, mode: int = 0o644, gid: int = -1) -> None
     os.makedirs(directory, mode=0o755, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=f".{os.path.basename(path)}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             os.fchown(file.fileno(), -1, gid)
             os.fchmod(file.fileno(), mode)
             file.write(text)

@@ -75,7 +75,12 @@ def parse_backends(stat: str, state: str) -> dict[str, dict[str, Server]]:
     """Return the servers of each backend by name, from the answers to ``show stat`` and ``show servers state``.
 
     Neither alone says it all: the first does not tell of a drain where a server is down, the second of no sessions.
+    Raises HaproxyError for what is no such answer, as of HAProxy's master, which has a socket of its own.
     """
+    for command, answer, heading in (("show stat", stat, "pxname,"), ("show servers state", state, " be_name ")):
+        if heading not in answer:
+            said = next((line.strip() for line in answer.splitlines() if line.strip()), "nothing")
+            raise HaproxyError(f"{command!r} was answered: {said}; is this the socket of HAProxy's runtime API?")
     states = {(row["be_name"], row["srv_name"]): row for row in _state_rows(state)}
     rows = [row for row in _stat_rows(stat) if row["type"] == SERVER_ROW and (row["pxname"], row["svname"]) in states]
     following: dict[str, list[dict[str, str]]] = {}
@@ -210,8 +215,17 @@ class Balancer:
     @property
     def mark(self) -> dict[str, Any] | None:
         """What is noted of a server that is out because of us: what it was ``found`` as, ``at`` when, ``by`` whom."""
-        text = read_text(self.mark_path)
-        return json.loads(text) if text else None
+        try:
+            text = read_text(self.mark_path)
+            noted = json.loads(text) if text else None
+        except ValueError:
+            noted = ""
+        if noted is not None and not (isinstance(noted, dict) and noted.get("found") in (READY, DRAIN, MAINT)):
+            raise HaproxyError(
+                f"{self.mark_path} does not say what {self.name} was before it was taken out: have the balancer say what it "
+                f"is to be, and remove that file"
+            )
+        return noted
 
     def refuse_too_few(self, together: Collection[str], least: int) -> None:
         """Raise Refused if fewer than *least* servers take requests without this one and those that leave *together*.

@@ -39,6 +39,12 @@ def listens_on(content: str, port: int) -> bool:
     return bool(re.search(rf"^\s*listen\s+(?:\S+:)?{port}[\s;]", content, re.MULTILINE))
 
 
+def quic_ports(contents: Iterable[str]) -> list[int]:
+    """Return the ports on which sites with the texts *contents* want HTTP/3, which comes over UDP."""
+    found = [re.findall(r"^\s*listen\s+(?:\S+:)?(\d+)\s[^;]*\bquic\b", text, re.MULTILINE) for text in contents]
+    return sorted({int(port) for ports in found for port in ports})
+
+
 def serves(content: str, name: str, port: int) -> bool:
     """Return whether a site with the text *content* answers for *name* on *port*."""
     lines = re.findall(r"^\s*server_name\s+([^;]*);", content, re.MULTILINE)

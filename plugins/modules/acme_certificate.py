@@ -123,7 +123,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils import acme as decide
-from ansible_collections.asgi.deploy.plugins.module_utils.files import Locked, locked, read_text, write_text
+from ansible_collections.asgi.deploy.plugins.module_utils.files import Locked, locked, read_text, reason_of, write_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.selfsigned_pem import parse_certificate
 
@@ -330,7 +330,7 @@ def main():
     except (Refused, ValueError) as exc:
         module.fail_json(msg=str(exc))
     except OSError as exc:
-        module.fail_json(msg=f"{exc.filename}: {exc.strerror}")
+        module.fail_json(msg=reason_of(exc))
     module.exit_json(**result)
 
 

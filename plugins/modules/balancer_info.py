@@ -65,6 +65,7 @@ backends:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.asgi.deploy.plugins.module_utils.files import reason_of
 from ansible_collections.asgi.deploy.plugins.module_utils.haproxy import Balancer, HaproxyError, Socket, backends
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import BALANCER_SOCKET
 
@@ -76,22 +77,25 @@ def main():
     ask = Socket(module.params["socket"]).ask
     try:
         found = {
-            backend: {name: _describe(server, Balancer(ask, backend, name).mark) for name, server in servers.items()}
+            backend: {name: _describe(server, Balancer(ask, backend, name)) for name, server in servers.items()}
             for backend, servers in backends(ask).items()
         }
-    except HaproxyError as exc:
+    except (ValueError, HaproxyError) as exc:
         module.fail_json(msg=str(exc))
+    except OSError as exc:
+        module.fail_json(msg=reason_of(exc))
     module.exit_json(changed=False, backends=found)
 
 
-def _describe(server, mark):
+def _describe(server, balancer):
     return {
         "address": server.address,
         "admin": server.admin,
         "usable": server.usable,
         "sessions": server.sessions,
         "status": server.status,
-        "taken": mark if server.out else None,
+        # a mark of a server that serves says nothing
+        "taken": balancer.mark if server.out else None,
     }
 
 

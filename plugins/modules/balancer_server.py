@@ -119,6 +119,7 @@ seconds:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.asgi.deploy.plugins.module_utils.files import reason_of
 from ansible_collections.asgi.deploy.plugins.module_utils.haproxy import (
     LINGERING,
     MAINT,
@@ -156,7 +157,7 @@ def main():
     except (ValueError, HaproxyError, Refused) as exc:
         module.fail_json(msg=str(exc))
     except OSError as exc:
-        module.fail_json(msg=f"{exc.filename}: {exc.strerror}")
+        module.fail_json(msg=reason_of(exc))
     module.exit_json(
         changed=changed,
         before=before.status,

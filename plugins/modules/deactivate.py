@@ -53,6 +53,7 @@ changes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.asgi.deploy.plugins.module_utils.files import reason_of
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.metrics_endpoint import Endpoint
 from ansible_collections.asgi.deploy.plugins.module_utils.removal import Refused, is_ours, refuse_while_changed
@@ -78,7 +79,7 @@ def main():
     except SystemdError as exc:
         module.fail_json(msg=f"systemd: {exc}")
     except OSError as exc:
-        module.fail_json(msg=f"{exc.filename}: {exc.strerror}; mend that and run this again")
+        module.fail_json(msg=f"{reason_of(exc)}; mend that and run this again")
     changes = endpoint.changes + app.changes
     diff = {"before": "", "after": "".join(f"{change}\n" for change in changes)}
     module.exit_json(changed=bool(changes), changes=changes, diff=diff)

@@ -142,7 +142,7 @@ class Site(CheckedFiles):
     def __init__(self, module: AnsibleModule) -> None:
         self.haproxy = module.get_bin_path("haproxy", opt_dirs=["/usr/sbin"])
         given = module.params["files"]
-        there = {path.name: read_text(str(path)) for path in SITES.glob("*") if path.is_file()}
+        there = {path.name: read_text(str(path), errors="replace") for path in SITES.glob("*") if path.is_file()}
         self.after = {name: text for name, text in {**there, **given}.items() if text is not None}
         lookups = decide.composed(self.after)
         gone = decide.unneeded({**self.after, **lookups})

@@ -33,6 +33,7 @@ options:
   ports:
     description:
       - The ports that the sites listen on. The module fails if another program than nginx holds one.
+      - Of UDP it looks at the ports that O(files) say C(listen ... quic) of.
     type: list
     elements: int
     default: []
@@ -205,7 +206,7 @@ class Site(CheckedFiles):
             # "asgi-0..." are no sites but what they share
             if other not in self.wanted
             and not other.name.startswith("asgi-0")
-            and decide.listens_on(read_text(str(other)) or "", port)
+            and decide.listens_on(read_text(str(other), errors="replace") or "", port)
         ]
 
     def write(self) -> None:
@@ -256,7 +257,7 @@ class Site(CheckedFiles):
 
 
 def _unneeded(wanted):
-    there = {path: read_text(str(path)) for path in SITES.glob("asgi-*.conf")}
+    there = {path: read_text(str(path), errors="replace") for path in SITES.glob("asgi-*.conf")}
     after = {path.name: text for path, text in {**there, **wanted}.items() if text is not None}
     return [SITES / name for name in decide.unneeded(after)]
 
@@ -283,7 +284,8 @@ def run(module: AnsibleModule) -> dict:
     watched = all(Path(path).exists() for path in module.params["watch"])
 
     if site.changes_files or not site.service.running:
-        site.refuse_held_ports(module.params["ports"])
+        texts = [text for text in site.wanted.values() if text]
+        site.refuse_held_ports(module.params["ports"], udp=decide.quic_ports(texts))
     if not module.params["change_port"]:
         site.refuse_disagreement(site.others_on, "asgi_proxy")
     if site.changes_files and site.nginx and (watched or not module.check_mode):

@@ -31,7 +31,7 @@ options:
   playbook:
     description: Playbook of this collection whose own variables, such as C(asgi_deploy_batches), are checked, too.
     type: str
-    choices: [deploy, reload, rollback, maintain, status]
+    choices: [deploy, reload, rollback, maintain, status, doctor, tune]
 attributes:
   check_mode:
     description: Checks in any case.

@@ -75,7 +75,7 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils import selfsigned_pem as decide
-from ansible_collections.asgi.deploy.plugins.module_utils.files import write_text
+from ansible_collections.asgi.deploy.plugins.module_utils.files import reason_of, write_text
 
 
 class Openssl:
@@ -127,7 +127,7 @@ def main():
         try:
             write_text(path, openssl.pem(names, module.params["days"]), mode=0o600)
         except OSError as exc:
-            module.fail_json(msg=f"{exc.filename}: {exc.strerror}")
+            module.fail_json(msg=reason_of(exc))
     module.exit_json(changed=bool(reason), reason=reason)
 
 

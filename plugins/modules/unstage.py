@@ -57,6 +57,7 @@ removed:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.asgi.deploy.plugins.module_utils.files import reason_of
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.removal import (
     Refused,
@@ -84,7 +85,7 @@ def main():
     except (ValueError, Refused) as exc:
         module.fail_json(msg=str(exc))
     except OSError as exc:
-        module.fail_json(msg=f"{exc.filename}: {exc.strerror}; mend that and run this again")
+        module.fail_json(msg=f"{reason_of(exc)}; mend that and run this again")
     diff = {"before": "".join(f"{path}\n" for path in removed), "after": ""}
     module.exit_json(changed=bool(removed), removed=removed, present=present, diff=diff)
 

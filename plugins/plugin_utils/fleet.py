@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.asgi.deploy.plugins.plugin_utils.numbers import whole
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import shown
 from ansible_collections.asgi.deploy.plugins.plugin_utils.text_table import aligned, minute
 
 SHARE = re.compile(r"(\d{1,3})%")
@@ -29,14 +31,15 @@ def batch_size(size: Any, hosts: int) -> int:
 
     Raises ValueError for anything else.
     """
-    if isinstance(size, int) and not isinstance(size, bool) and size >= 1:
-        return size
-    if isinstance(size, str) and size.strip().isdecimal() and int(size) >= 1:
-        return int(size)
+    number = whole(size.strip() if isinstance(size, str) else size)
+    if number:
+        return number
     share = SHARE.fullmatch(size.strip()) if isinstance(size, str) else None
     if share and 1 <= int(share[1]) <= 100:
         return max(1, hosts * int(share[1]) // 100)
-    raise ValueError(f"{size!r} is no size of a batch: give a number of hosts of at least 1, or a share such as '25%'")
+    raise ValueError(
+        f"{shown(size)} is no size of a batch: give a number of hosts of at least 1, or a share such as '25%'"
+    )
 
 
 def batch_sizes(sizes: Any, hosts: int) -> list[int]:

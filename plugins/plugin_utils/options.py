@@ -16,7 +16,7 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.parsing.convert_bool import BOOLEANS_TRUE
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Problem, shown
 
 KINDS = {"int": "a number", "float": "a number", "bool": "true or false", "list": "a list", "dict": "a dictionary"}
 
@@ -56,8 +56,8 @@ def problems_of(name: str, value: Any, option: dict) -> list[Problem]:
     messages = _validator(name, value, option).error_messages
     if not messages:
         return []
-    shown = "is wrong" if option.get("no_log") else f"is {value!r}"
-    return [Problem(name, f"{shown}: {'; '.join(messages)}", purpose(option))]
+    fault = "is wrong" if option.get("no_log") else f"is {shown(value)}"
+    return [Problem(name, f"{fault}: {'; '.join(messages)}", purpose(option))]
 
 
 def _mistyped(name: str, value: Any, option: dict, secret: bool) -> Iterator[Problem]:
@@ -103,7 +103,7 @@ def _shown(value: Any, secret: bool) -> str:
         what = "the dictionary"
     elif isinstance(value, (bool, int, float)):
         what = "the value"
-    return what.rstrip(",") if secret else f"{what} {value!r}"
+    return what.rstrip(",") if secret else f"{what} {shown(value)}"
 
 
 def _remedy(name: str, value: Any, kind: str, option: dict, secret: bool) -> str:

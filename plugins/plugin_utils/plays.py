@@ -30,8 +30,13 @@ def report(plays: list[Play], slowest: int) -> list[str]:
     tasks, seconds = sum(len(play.steps) for play in plays), sum(play.seconds for play in plays)
     rows = [["play", "tasks", "seconds"]]
     for play in plays:
-        rows.append([play.name, str(len(play.steps)), f"{play.seconds:.1f}"])
+        rows.append([_line(play.name), str(len(play.steps)), f"{play.seconds:.1f}"])
         ranked = sorted(play.steps, key=lambda step: step.seconds, reverse=True)
-        rows += [[f"  {step.name}", "", f"{step.seconds:.1f}"] for step in ranked[:slowest]]
+        rows += [[f"  {_line(step.name)}", "", f"{step.seconds:.1f}"] for step in ranked[: max(slowest, 0)]]
     rows.append(["in all", str(tasks), f"{seconds:.1f}"])
     return aligned(rows)
+
+
+def _line(name: str) -> str:
+    """Return *name*, which YAML may have on several lines, on one."""
+    return " ".join(name.split())

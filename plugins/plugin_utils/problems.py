@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils.release import mask_urls
 
+# what is told of a value: enough to know it by
+SHOWN = 200
+
 
 class Problem(NamedTuple):
     """One objection: which variable, what is wrong with its value, what would be right."""
@@ -30,6 +33,16 @@ class Context:
 
     options: dict[str, Any]
     find: Callable[[str], Path]
+
+
+def shown(value: Any) -> str:
+    """Return *value* as a problem quotes it: shortened, and first without the credentials of its URLs."""
+    try:
+        text = mask_urls(repr(value))
+    except ValueError:
+        # Python writes no more than some thousand digits
+        return "a number of thousands of digits"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def describe(host: str, problems: list[Problem]) -> str:

@@ -67,14 +67,14 @@ def differences(rows: Sequence[Row], ignore: Sequence[str] = ()) -> list[dict[st
             # "shared" certificates only, and nothing of a host that has no site
             if aspect == "certificate":
                 values = {host: value for host, value in values.items() if value is not None}
-            counts = Counter(map(_text, values.values()))
+            counts = Counter(map(value_text, values.values()))
             if aspect in ignore or len(counts) < 2:
                 continue
             (usual, most), (_second, next_most), *_others = counts.most_common()
-            odd = [host for host, value in values.items() if most == next_most or _text(value) != usual]
+            odd = [host for host, value in values.items() if most == next_most or value_text(value) != usual]
             holders: dict[str, list[str]] = {}
             for host, value in values.items():
-                holders.setdefault(_text(value), []).append(host)
+                holders.setdefault(value_text(value), []).append(host)
             found.append({"app": app, "aspect": aspect, "values": holders, "odd": odd})
     return found
 
@@ -90,7 +90,7 @@ def troubles(rows: Sequence[Row]) -> list[dict[str, str]]:
         elif row["state"] != "active":
             fault = f"is {row['state']}"
         elif days is not None and days < RENEWAL_DAYS:
-            fault = f"has a certificate that {'has expired' if days < 0 else f'expires in {days} days'}"
+            fault = f"has a certificate that {'has expired' if days < 0 else f'expires in {_days(days)}'}"
         if fault:
             found.append({"host": row["host"], "app": row["name"] or "", "fault": fault})
     return found
@@ -124,7 +124,7 @@ def as_json(report: dict[str, Any]) -> str:
 
 def certificate_text(row: Row) -> str:
     days = row.get("certificate_days")
-    return "-" if days is None else f"{days} days"
+    return "-" if days is None else _days(days) if days >= 0 else "expired"
 
 
 def holders(hosts: Sequence[str], most: int = 4) -> str:
@@ -185,5 +185,10 @@ def _hosts(count: int) -> str:
     return "1 host" if count == 1 else f"{count} hosts"
 
 
-def _text(value: Any) -> str:
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count} days"
+
+
+def value_text(value: Any) -> str:
+    """Return *value* of an aspect as people are told it."""
     return "none" if value is None else str(value)

@@ -20,6 +20,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.status import (
     certificate_text,
     holders,
     marks,
+    value_text,
     verdict,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils.text_table import minute
@@ -156,7 +157,7 @@ def _tile(row: Row, colour: str, odd: set[tuple[str, str, str]], faults: dict[st
     facts = [("since", escape(minute(row.get("since")))), ("certificate", escape(certificate_text(row)))]
     for aspect, label in SHOWN_ONCE.items():
         if aspect in differing:
-            facts.append((label, f'<span class="differs">{escape(str(ASPECTS[aspect](row)))}</span>'))
+            facts.append((label, f'<span class="differs">{escape(value_text(ASPECTS[aspect](row)))}</span>'))
     if "certificate" in differing:
         facts[1] = ("certificate", f'<span class="differs">{facts[1][1]}</span>')
     release = escape(row.get("release") or "nothing")

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.asgi.deploy.plugins.plugin_utils.numbers import whole
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import shown
 from ansible_collections.asgi.deploy.plugins.plugin_utils.text_table import aligned
 from ansible_collections.asgi.deploy.plugins.plugin_utils.workers import MASTER_MEMORY, suggested_memory
 
@@ -76,9 +78,10 @@ class Recommendation:
 def worker_counts(value: Any) -> list[int]:
     """Return the numbers in *value*, a list or a text such as ``1,2,4``; raises ValueError for what is none."""
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
-    if any(isinstance(part, bool) or not str(part).strip().isdecimal() or int(part) < 1 for part in parts):
-        raise ValueError(f"{value!r} is no list of numbers")
-    return [int(part) for part in parts]
+    numbers = [number for part in parts if (number := whole(part.strip() if isinstance(part, str) else part))]
+    if len(numbers) < len(parts):
+        raise ValueError(f"{shown(value)} is no list of numbers")
+    return numbers
 
 
 def candidates(

@@ -39,8 +39,10 @@ HEADER_SIZE = re.compile(r"(?:[1-9]|[1-5]\d|6[0-4])[kK]")
 LOOPBACK_PORT = re.compile(r"(?:127(?:\.\d{1,3}){3}|\[::1\]):[1-9]\d{0,4}")
 RATE = re.compile(r"[1-9]\d{0,5}r/[sm]")
 USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
-# what openssl passwd makes; a number of rounds may be said
-PASSWORD_HASH = re.compile(r"\$(?:[56]\$(?:rounds=(?P<rounds>\d+)\$)?|apr1\$)[A-Za-z0-9./]{1,16}\$[A-Za-z0-9./]{4,86}")
+# what openssl passwd makes; a number of rounds may be said, of as many digits as crypt(5) has
+PASSWORD_HASH = re.compile(
+    r"\$(?:[56]\$(?:rounds=(?P<rounds>\d{1,9})\$)?|apr1\$)[A-Za-z0-9./]{1,16}\$[A-Za-z0-9./]{4,86}"
+)
 ROUNDS_LIMIT = 20000
 
 AT_LEAST = {

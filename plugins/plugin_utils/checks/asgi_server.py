@@ -11,7 +11,8 @@ from itertools import pairwise
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.keepalive import keepalive_order
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.shared import hook_problems
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils.numbers import whole
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem, shown
 from ansible_collections.asgi.deploy.plugins.plugin_utils.servers import SERVERS
 from ansible_collections.asgi.deploy.plugins.plugin_utils.workers import SINGLE
 
@@ -72,11 +73,11 @@ def problems(context: Context) -> list[Problem]:
 def _workers(options):
     workers = options["asgi_server_workers"]
     if workers != "auto" and not _is_count(workers):
-        yield Problem("asgi_server_workers", f"is {workers!r}", "give 'auto' or a number of at least 1")
+        yield Problem("asgi_server_workers", f"is {shown(workers)}", "give 'auto' or a number of at least 1")
     memory = options["asgi_server_worker_memory"]
     if memory != "measured" and not _is_count(memory):
         yield Problem(
-            "asgi_server_worker_memory", f"is {memory!r}", "give a number of MiB of at least 1, or 'measured'"
+            "asgi_server_worker_memory", f"is {shown(memory)}", "give a number of MiB of at least 1, or 'measured'"
         )
     share = options.get("asgi_server_memory_share")
     if share is not None and not 1 <= share <= 100:
@@ -123,8 +124,7 @@ def _server(options):
 
 def _is_count(value):
     """Return whether *value* is a number of at least 1, or the text of one."""
-    whole = isinstance(value, int) and not isinstance(value, bool) or str(value).isdecimal()
-    return whole and int(value) >= 1
+    return bool(whole(value))
 
 
 def _probe(options):
@@ -180,7 +180,9 @@ def _metrics(options):
     variable, listen = "asgi_server_metrics_listen", options["asgi_server_metrics_listen"]
     if not PATH.fullmatch(listen) and not _is_address(listen):
         yield Problem(
-            variable, f"is {listen!r}", "give address and port, such as '127.0.0.1:9464', or the path of a unix socket"
+            variable,
+            f"is {shown(listen)}",
+            "give address and port, such as '127.0.0.1:9464', or the path of a unix socket",
         )
     elif listen.startswith("/") and not re.match(r"/run/.", listen):
         yield Problem(variable, f"is {listen!r}", "give a path below /run, where sockets belong")
@@ -212,4 +214,4 @@ def _is_address(text):
         address = ip_address(host.strip("[]"))
     except ValueError:
         return False
-    return port.isdecimal() and 1 <= int(port) <= 65535 and bracketed == (address.version == 6)
+    return 1 <= (whole(port) or 0) <= 65535 and bracketed == (address.version == 6)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import values
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Problem, shown
 
 REBOOT = ("true", "false", "if-required")
 LINGERING = ("end", "cut", "refuse")
@@ -32,7 +32,7 @@ VARIABLES = (
 
 def work_problems(options: dict[str, Any]) -> Iterator[Problem]:
     """Object if there is nothing to do on the host."""
-    if all(str(options.get(name, "")).lower() in ("", "false", "no", "off", "0") for name in WORK):
+    if not any(_is_work(name, options[name]) for name in WORK if name in options):
         yield Problem(
             "asgi_maintain_tasks",
             "is not set",
@@ -41,10 +41,17 @@ def work_problems(options: dict[str, Any]) -> Iterator[Problem]:
         )
 
 
+def _is_work(name: str, value: Any) -> bool:
+    """Return whether *value* asks for something; one that is refused does, as no more is to be said of it than that."""
+    if name == "asgi_maintain_upgrade":
+        return values.meaning(value) is not False
+    return name != "asgi_maintain_reboot" or not (isinstance(value, (bool, str)) and str(value).lower() == "false")
+
+
 def _reboot(name: str, value: Any) -> Iterator[Problem]:
     # in YAML, true and false without quotes are no texts
-    if str(value).lower() not in REBOOT:
-        yield Problem(name, f"is {value!r}", "give true, false or 'if-required'")
+    if not isinstance(value, (bool, str)) or str(value).lower() not in REBOOT:
+        yield Problem(name, f"is {shown(value)}", "give true, false or 'if-required'")
 
 
 CHECKS: dict[str, values.Check] = {

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import maintain, tune, values
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.shared import hook_problems
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem, shown
 from ansible_collections.asgi.deploy.plugins.plugin_utils.status import ASPECTS
 
 ON_FAILURE = ("rollback", "stop")
@@ -34,6 +34,7 @@ VARIABLES = {
         "asgi_status_ignore",
         "asgi_status_strict",
     ),
+    "doctor": ("asgi_doctor_format", "asgi_doctor_file", "asgi_doctor_strict"),
     "tune": tuple(tune.CHECKS),
 }
 FILES = (*HOOKS, "asgi_maintain_tasks")
@@ -83,12 +84,22 @@ def role_problems(context: Context, playbook: str | None) -> Iterable[Problem]:
 
 def _of_the_play(options: dict[str, Any], playbook: str, first: dict[str, Any]) -> Iterator[Problem]:
     for name in VARIABLES[playbook]:
-        if name in OF_THE_PLAY and str(options.get(name)) != str(first.get(name)):
+        if name in OF_THE_PLAY and _written(options.get(name)) != _written(first.get(name)):
+            here, there = (shown(its[name]) if name in its else "not set" for its in (options, first))
             yield Problem(
                 name,
-                f"is {options.get(name, 'not set')!r} here and {first.get(name, 'not set')!r} for the first host of the play",
+                f"is {here} here and {there} for the first host of the play",
                 "give all hosts of a play the same, or a play to each app (-e asgi_hosts=<group>)",
             )
+
+
+def _written(value: Any) -> Any:
+    """Return *value* so that a number is the same as its text."""
+    try:
+        return str(value)
+    except ValueError:
+        # too long a number to be written, and refused for that
+        return value
 
 
 def _of_each_host(options: dict[str, Any], playbook: str, first: dict[str, Any]) -> Iterator[Problem]:
@@ -96,7 +107,7 @@ def _of_each_host(options: dict[str, Any], playbook: str, first: dict[str, Any])
         if name in OF_EACH_HOST and name in options and options[name] == first.get(name):
             yield Problem(
                 name,
-                f"is {options[name]!r} here and for the first host of the play",
+                f"is {shown(options[name])} here and for the first host of the play",
                 "each host writes its own: put {{ inventory_hostname }} into the path, or tune one host (--limit)",
             )
 
@@ -104,12 +115,12 @@ def _of_each_host(options: dict[str, Any], playbook: str, first: dict[str, Any])
 def _aspects(name: str, value: Any) -> Iterator[Problem]:
     if not isinstance(value, (list, tuple)):
         yield Problem(
-            name, f"is {value!r}", f'give a list; on the command line as JSON: -e \'{{"{name}": ["workers"]}}\''
+            name, f"is {shown(value)}", f'give a list; on the command line as JSON: -e \'{{"{name}": ["workers"]}}\''
         )
         return
     for aspect in value:
-        if aspect not in ASPECTS:
-            yield Problem(name, f"contains {aspect!r}", f"give some of {', '.join(ASPECTS)}")
+        if not isinstance(aspect, str) or aspect not in ASPECTS:
+            yield Problem(name, f"contains {shown(aspect)}", f"give some of {', '.join(ASPECTS)}")
 
 
 CHECKS: dict[str, values.Check] = {
@@ -118,6 +129,9 @@ CHECKS: dict[str, values.Check] = {
     "asgi_deploy_batches": values.batches,
     "asgi_deploy_max_failures": values.number(0),
     "asgi_deploy_on_failure": values.one_of(*ON_FAILURE),
+    "asgi_doctor_file": values.path,
+    "asgi_doctor_format": values.one_of(*FORMATS),
+    "asgi_doctor_strict": values.switch,
     "asgi_reload_timeout": values.number(1),
     "asgi_rollback_allow_bad": values.switch,
     "asgi_status_format": values.one_of(*FORMATS),

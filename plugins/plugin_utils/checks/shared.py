@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from ansible_collections.asgi.deploy.plugins.module_utils.environment import check_environment
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import check_name
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem, shown
 
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -17,10 +18,11 @@ MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)
 def hook_problems(context: Context, variable: str) -> list[Problem]:
     """Return the objection to the hook *variable*, if it is set and is no file to be found from everywhere."""
     path = context.options.get(variable)
-    if path is None or (path.startswith("/") and context.find(path).is_file()):
+    # not Path.is_file, which raises for a path that is too long to be one
+    if path is None or (isinstance(path, str) and path.startswith("/") and os.path.isfile(context.find(path))):
         return []
     remedy = "give the absolute path of a file of tasks on the controller, such as {{ playbook_dir }}/hooks/migrate.yml"
-    return [Problem(variable, f"is {path!r}", remedy)]
+    return [Problem(variable, f"is {shown(path)}", remedy)]
 
 
 def problems(context: Context) -> list[Problem]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import values
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem, shown
 from ansible_collections.asgi.deploy.plugins.plugin_utils.servers import SERVERS
 from ansible_collections.asgi.deploy.plugins.plugin_utils.tuning import worker_counts
 from ansible_collections.asgi.deploy.plugins.plugin_utils.workers import SINGLE
@@ -50,12 +50,12 @@ def _workers(name: str, value: Any) -> Iterator[Problem]:
     except ValueError:
         empty = True
     if empty:
-        yield Problem(name, f"is {value!r}", "give whole numbers of at least 1, such as 1,2,4")
+        yield Problem(name, f"is {shown(value)}", "give whole numbers of at least 1, such as 1,2,4")
 
 
 def _url_path(name: str, value: Any) -> Iterator[Problem]:
     if not isinstance(value, str) or not re.fullmatch(r"/[!-~]*", value):
-        yield Problem(name, f"is {value!r}", "give a path of the app, such as '/items?limit=10', without spaces")
+        yield Problem(name, f"is {shown(value)}", "give a path of the app, such as '/items?limit=10', without spaces")
 
 
 def _headers(name: str, value: Any) -> Iterator[Problem]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from unittest.mock import Mock
 
 import pytest
+import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.asgi.deploy.plugins.action.preflight import ActionModule
+from ansible_collections.asgi.deploy.plugins.modules import preflight as documented
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.playbooks import VARIABLES
 
 GOOD = {
     "asgi_name": "shop",
@@ -94,6 +97,11 @@ def test_the_variables_of_a_playbook(preflight):
     assert preflight(playbook="deploy", asgi_deploy_batches="1,50%") == {"changed": False}
     message = told(preflight, playbook="deploy", asgi_deploy_on_failure="ignore")
     assert "asgi_deploy_on_failure is 'ignore' -> give 'rollback' or 'stop'" in message
+
+
+def test_the_documentation_names_every_playbook():
+    options = yaml.safe_load(documented.DOCUMENTATION)["options"]
+    assert sorted(options["playbook"]["choices"]) == sorted(VARIABLES)
 
 
 def test_the_variables_of_a_playbook_are_templated(preflight):

@@ -7,6 +7,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+from ansible_collections.asgi.deploy.plugins.callback import profile_plays
 
 COLLECTIONS = Path(__file__).parents[4] / ".collections"
 
@@ -34,8 +38,22 @@ PLAYBOOK = """
 """
 
 
-def test_it_tells_of_each_play_also_of_one_that_fails(tmp_path):
-    (tmp_path / "playbook.yml").write_text(PLAYBOOK)
+ANOTHER = """
+- name: Third
+  hosts: localhost
+  vars_prompt: [{name: answer, default: nothing}]
+  gather_facts: false
+  tasks:
+    - name: Tell
+      ansible.builtin.debug: {msg: five}
+"""
+
+
+def run_playbooks(directory, *texts):
+    names = []
+    for text in texts:
+        names.append(f"playbook{len(names)}.yml")
+        (directory / names[-1]).write_text(text)
     environment = {
         **os.environ,
         "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
@@ -43,14 +61,18 @@ def test_it_tells_of_each_play_also_of_one_that_fails(tmp_path):
         "ASGI_PROFILE_PLAYS_SLOWEST": "1",
         "ANSIBLE_NOCOLOR": "1",
     }
-    run = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", "playbook.yml"],
-        cwd=tmp_path,
+    return subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", *names],
+        cwd=directory,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_it_tells_of_each_play_also_of_one_that_fails(tmp_path):
+    run = run_playbooks(tmp_path, PLAYBOOK)
     assert run.returncode == 2, run.stdout + run.stderr
     said = run.stdout.partition("PLAYS ")[2]
     assert re.findall(r"^(First|Second|in all) +(\d+) ", said, re.MULTILINE) == [
@@ -59,3 +81,28 @@ def test_it_tells_of_each_play_also_of_one_that_fails(tmp_path):
         ("in all", "4"),
     ]
     assert len(re.findall(r"^  \w", said, re.MULTILINE)) == 2
+
+
+def test_a_second_playbook_has_figures_of_its_own(tmp_path):
+    run = run_playbooks(tmp_path, ANOTHER.replace("Third", "Zeroth"), ANOTHER)
+    assert run.returncode == 0, run.stdout + run.stderr
+    told = [re.findall(r"^(\w+th|Third|in all) +(\d+) ", said, re.MULTILINE) for said in run.stdout.split("PLAYS ")[1:]]
+    assert told == [[("Zeroth", "1"), ("in all", "1")], [("Third", "1"), ("in all", "1")]]
+
+
+def test_the_time_of_a_prompt_is_not_that_of_the_play_before(monkeypatch):
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(profile_plays, "time", clock)
+    callback = profile_plays.CallbackModule(display=Mock(verbosity=0))
+    callback.get_option = lambda _name: 0
+    first, second = (Mock(**{"get_name.return_value": name}) for name in ("First", "Second"))
+    callback.v2_playbook_on_play_start(first)
+    callback.v2_playbook_on_task_start(first, is_conditional=False)
+    clock.now = 5.0
+    callback.v2_playbook_on_vars_prompt("answer", private=True)
+    clock.now = 65.0
+    callback.v2_playbook_on_play_start(second)
+    clock.now = 66.0
+    callback.v2_playbook_on_stats(None)
+    lines = [call.args[0].split() for call in callback._display.display.call_args_list]
+    assert lines[1:] == [["First", "1", "5.0"], ["Second", "0", "1.0"], ["in", "all", "1", "6.0"]]

@@ -6,11 +6,17 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from types import SimpleNamespace
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils import checked_files
-from ansible_collections.asgi.deploy.plugins.module_utils.checked_files import Refused, refuse_bad_files, sole_change
+from ansible_collections.asgi.deploy.plugins.module_utils.checked_files import (
+    Refused,
+    copy_configuration,
+    refuse_bad_files,
+    sole_change,
+)
 
 
 @pytest.mark.parametrize("name", ["../x.cfg", "x", ".x.cfg", "a/b.cfg", "x.conf", ""])
@@ -47,6 +53,16 @@ def change(tmp_path, monkeypatch):
 def test_what_goes_wrong_is_told(change, error, told):
     with pytest.raises(Failed, match=told), change():
         raise error
+
+
+def test_what_goes_wrong_with_a_copy_is_told(change, tmp_path):
+    """What shutil raises is an OSError of neither a file nor a reason."""
+    configuration = tmp_path / "etc"
+    configuration.mkdir()
+    os.mkfifo(configuration / "pipe")
+    with pytest.raises(Failed) as caught, change():
+        copy_configuration(configuration, tmp_path / "copy", {}, {})
+    assert str(caught.value) == f"`{configuration}/pipe` is a named pipe"
 
 
 def test_nobody_else_changes_them_meanwhile(change, tmp_path):

@@ -75,6 +75,15 @@ def test_listening_sockets():
     assert decide.listening_sockets("") == {}
 
 
+def test_sockets_of_udp():
+    text = (
+        "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n"
+        "  370: 00000000:01BB 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2 0000000000000000 0\n"
+        "  371: 0100007F:A001 0100007F:0035 01 00000000:00000000 00:00000000 00000000     0        0 4712 2 0000000000000000 0\n"
+    )
+    assert decide.listening_sockets(text, decide.UDP_UNCONNECTED) == {443: {"4711"}}
+
+
 def test_conffile_digest():
     text = "\n /etc/nginx/nginx.conf aaa\n /etc/nginx/sites-available/default bbb obsolete\n"
     assert decide.conffile_digest(text, "/etc/nginx/sites-available/default") == "bbb"

@@ -129,3 +129,8 @@ server {
 )
 def test_what_no_app_needs(names, gone):
     assert decide.unneeded(dict.fromkeys(names, SITE)) == [names[index] for index in gone]
+
+
+def test_quic_ports():
+    site = "server {\n    listen 443 ssl;\n    listen [::]:443 quic;\n    listen 8443 quic reuseport;\n    # listen 1 quic;\n}\n"
+    assert decide.quic_ports([site, "listen 444 ssl http2;\n", "listen 10.0.0.1:445 quic;"]) == [443, 445, 8443]

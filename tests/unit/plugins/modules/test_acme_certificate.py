@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -291,3 +292,25 @@ def test_absent(host):
     assert not Path(host.paths["acme"]["webroot"]).exists()
     assert not Path(host.paths["acme"]["hook"]).exists()
     assert host.run(state="absent")["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Permission denied"),
+        (shutil.Error([("/etc/x", "/tmp/x", "it is a pipe")]), "/etc/x: it is a pipe"),
+        (module.Refused("not now"), "not now"),
+    ],
+)
+def test_what_goes_wrong_is_told(tmp_path, monkeypatch, error, told):
+    def fail_json(msg):
+        raise SystemExit(msg)
+
+    def run(_module):
+        raise error
+
+    monkeypatch.setattr(module, "AnsibleModule", lambda **_options: SimpleNamespace(fail_json=fail_json))
+    monkeypatch.setattr(module, "LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(module, "run", run)
+    with pytest.raises(SystemExit, match=told):
+        module.main()

@@ -64,7 +64,7 @@ class Host:
         kind = {"dpkg-query": "dpkg", self.haproxy: "test"}.get(argv[0], argv[1])
         self.calls.append(kind)
         if kind == "test":
-            self.seen_by_test = {path.name: path.read_text() for path in Path(argv[-1]).iterdir()}
+            self.seen_by_test = {path.name: path.read_text(errors="replace") for path in Path(argv[-1]).iterdir()}
         if kind in ("restart", "reload") and not self.answers.get(kind, (0,))[0]:
             self.reads_these = module.DROP_IN.exists()
         return self.answers.get(kind, (0, "", ""))
@@ -92,7 +92,9 @@ class Host:
         )
 
     def disk(self):
-        return {path.name: path.read_text() for path in (self.root / "etc").rglob("*") if path.is_file()}
+        return {
+            path.name: path.read_text(errors="replace") for path in (self.root / "etc").rglob("*") if path.is_file()
+        }
 
 
 @pytest.fixture
@@ -138,6 +140,15 @@ def test_names_of_another_app_are_refused(host):
     with pytest.raises(module.Refused, match=r"a\.test on port 443 \(app a\)"):
         host.run(taken)
     assert host.disk() == before
+
+
+def test_the_file_of_another_may_be_in_any_encoding(host):
+    host.run(files("a"))
+    other = module.SITES / "somebody.cfg"
+    other.write_bytes(b"# M\xfcller\n")
+    host.run(files("b"))
+    assert host.disk()["hosts-443.map"] == "a.test asgi_a\nb.test asgi_b\n"
+    assert other.read_bytes() == b"# M\xfcller\n"
 
 
 @pytest.mark.parametrize("check_mode", [False, True])

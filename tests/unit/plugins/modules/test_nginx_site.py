@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -56,7 +58,9 @@ class Host:
         if "-c" in argv:
             copy = Path(argv[-1]).parent
             self.seen_by_test = {
-                str(path.relative_to(copy)): path.read_text() for path in copy.rglob("*") if path.is_file()
+                str(path.relative_to(copy)): path.read_text(errors="replace")
+                for path in copy.rglob("*")
+                if path.is_file()
             }
         return self.answers.get(kind, (0, "", ""))
 
@@ -219,6 +223,30 @@ def test_a_name_that_leads_elsewhere_is_refused(host, name):
         host.run(files={name: "x"})
 
 
+@pytest.fixture
+def udp_port():
+    """A port of UDP that this process holds."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_port_of_http3_that_another_program_holds_is_refused(host, udp_port, check_mode):
+    before = host.disk()
+    with pytest.raises(
+        module.Refused, match=rf"UDP port {udp_port} of this host is held by .* \(process {os.getpid()}\)"
+    ):
+        host.run(files={"asgi-a.conf": f"    listen {udp_port} quic;\n"}, check_mode=check_mode)
+    assert host.disk() == before
+    assert host.run(files={"asgi-a.conf": f"    listen {udp_port} ssl;\n"})["changed"] is True
+
+
+def test_a_port_of_http3_that_nginx_holds_is_its_own(host, udp_port):
+    host.answers["show"] = (0, RUNNING.replace("4711", str(os.getpid())), "")
+    assert host.run(files={"asgi-a.conf": f"    listen {udp_port} quic;\n"})["changed"] is True
+
+
 AGREED = "# Agreed on port 443: ipv6=true proxy_protocol={}\nserver {{\n    listen 443 ssl;\n}}\n"
 PORT_FILE = {"asgi-01-default-443.conf": AGREED.format("true")}
 
@@ -249,6 +277,31 @@ def test_it_is_changed_where_nobody_else_is_or_all_are_meant(port, other, change
     (port.root / "etc/nginx/conf.d/asgi-b.conf").write_text(f"{other}\n")
     port.run(files=PORT_FILE, change_port=change_port)
     assert "proxy_protocol=true" in (port.root / "etc/nginx/conf.d/asgi-01-default-443.conf").read_text()
+
+
+@pytest.mark.parametrize("name", ["somebody.conf", "asgi-z.conf"])
+def test_the_file_of_another_may_be_in_any_encoding(port, name):
+    path = port.root / "etc/nginx/conf.d" / name
+    text = "# f\u00fcr M\u00fcller\nserver {\n    listen 443 ssl;\n}\n".encode("latin-1")
+    path.write_bytes(text)
+    with pytest.raises(module.Refused, match=rf"proxy_protocol is false and not true.*{name}"):
+        port.run(files=PORT_FILE)
+    port.run(files=PORT_FILE, change_port=True, prune=name.startswith("asgi-"))
+    assert path.read_bytes() == text
+
+
+def test_what_somebody_has_made_of_our_file_is_put_back_as_it_was(host):
+    path = host.root / "etc/nginx/conf.d/asgi-a.conf"
+    path.write_bytes(b"# M\xfcller\n")
+    host.answers["reload"] = (1, "", "Job failed")
+    with pytest.raises(module.Refused, match="the former files are back"):
+        host.run()
+    assert path.read_bytes() == b"# M\xfcller\n"
+
+    host.answers["reload"] = (0, "", "")
+    told = [each["before"] for each in host.run()["diff"]]
+    assert "# M\ufffdller\n" in told
+    assert path.read_text() == "new\n"
 
 
 def test_a_site_does_not_disagree_with_itself(port):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Problem, describe
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import SHOWN, Problem, describe, shown
 
 
 def test_every_fault_has_a_line_with_its_remedy():
@@ -22,3 +22,13 @@ def test_one_is_singular():
 def test_credentials_in_a_quoted_value_are_hidden():
     text = describe("web1", [Problem("a", "is 'https://u:p@ss@git.example/x'", "see https://t@b.example")])
     assert text.splitlines()[1] == "  a is 'https://********@git.example/x' -> see https://********@b.example"
+
+
+def test_a_value_is_shortened():
+    assert shown("a") == "'a'"
+    assert shown(["x" * 500]) == f"['{'x' * (SHOWN - 2)}..."
+    assert shown({"a": int("f" * 5000, 16)}) == "a number of thousands of digits"
+
+
+def test_what_is_cut_off_does_not_take_the_mask_of_a_credential_with_it():
+    assert "secret" not in shown(f"https://anna:secret{'x' * SHOWN}@git.example/x")

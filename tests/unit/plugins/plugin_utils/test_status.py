@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.asgi.deploy.plugins.plugin_utils.status import (
     as_json,
     as_table,
+    certificate_text,
     differences,
     report,
     rows,
@@ -107,6 +108,7 @@ def test_apps_are_not_compared_with_each_other():
         ({**APP, "state": "failed"}, "is failed"),
         ({**APP, "state": "not deployed", "release": None}, "is not deployed"),
         ({**APP, "certificate_days": 13}, "has a certificate that expires in 13 days"),
+        ({**APP, "certificate_days": 1}, "has a certificate that expires in 1 day"),
         ({**APP, "certificate_days": -1}, "has a certificate that has expired"),
     ],
 )
@@ -136,6 +138,11 @@ def test_the_table_is_aligned_and_marks_what_differs():
         "",
         "3 hosts: hello differs in release, workers",
     ]
+
+
+@pytest.mark.parametrize(("days", "text"), [(None, "-"), (-1, "expired"), (0, "0 days"), (1, "1 day"), (90, "90 days")])
+def test_how_long_a_certificate_is_good(days, text):
+    assert certificate_text({"certificate_days": days}) == text
 
 
 def test_many_hosts_are_counted():

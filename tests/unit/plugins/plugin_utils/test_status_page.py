@@ -89,6 +89,11 @@ def test_what_differs_is_marked_on_its_host():
     assert ("3 hosts: shop differs in release, workers", ["verdict", "odd"]) in texts
 
 
+def test_what_a_host_does_not_have_is_told_as_in_the_table_of_what_differs():
+    texts = read(page(app(), app(python=None, packages={}), app())).texts
+    assert {said for said, classes in texts if "differs" in classes and "host" in classes} == {"none"}
+
+
 def test_trouble_comes_with_its_host():
     texts = read(page(*PAGES["troubled"])).texts
     assert [said for said, classes in texts if "fault" in classes] == ["did not answer", "is failed"]

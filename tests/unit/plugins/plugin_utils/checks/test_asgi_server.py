@@ -56,6 +56,9 @@ def test_good_values(name, value):
     ("name", "value"),
     [
         ("asgi_server_workers", "many"),
+        ("asgi_server_workers", "9" * 5000),
+        ("asgi_server_worker_memory", "9" * 5000),
+        ("asgi_server_metrics_listen", "127.0.0.1:" + "9" * 5000),
         ("asgi_server_log_namespace", "a.b"),
         ("asgi_server_log_namespace", ""),
         ("asgi_server_metrics_listen", "9464"),

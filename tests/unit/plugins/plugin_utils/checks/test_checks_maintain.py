@@ -43,7 +43,15 @@ def test_bad(name, value, words):
     assert [word for word in words if word not in message] == []
 
 
-@pytest.mark.parametrize("options", [{}, {"asgi_maintain_reboot": False}, {"asgi_maintain_upgrade": "false"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"asgi_maintain_reboot": False},
+        {"asgi_maintain_upgrade": "false"},
+        {"asgi_maintain_upgrade": "0", "asgi_maintain_reboot": "False"},
+    ],
+)
 def test_a_maintenance_with_nothing_to_do(options):
     [problem] = work_problems(options)
     assert (problem.variable, problem.fault) == ("asgi_maintain_tasks", "is not set")
@@ -56,3 +64,10 @@ def test_a_maintenance_with_nothing_to_do(options):
 )
 def test_a_maintenance_with_something_to_do(options):
     assert list(work_problems(options)) == []
+
+
+@pytest.mark.parametrize("value", ["y", "n", "t", "f", []])
+def test_what_is_no_switch_is_refused_and_not_taken_for_one_or_the_other(value):
+    [problem] = CHECKS["asgi_maintain_upgrade"]("asgi_maintain_upgrade", value)
+    assert (problem.fault, problem.remedy) == (f"is {value!r}", "give true or false")
+    assert list(work_problems({"asgi_maintain_upgrade": value})) == []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.playbooks import VARIABLES, problems
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.playbooks import CHECKS, FILES, VARIABLES, problems
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, shown
 
 NAME = {"asgi_name": "shop"}
 
@@ -61,6 +61,47 @@ def test_bad(playbook, name, value, words):
     [message] = told(playbook, variables, first=variables if playbook != "tune" else {})
     assert message.startswith(f"{name} ")
     assert [word for word in words if word not in message] == []
+
+
+# a text, as -e makes one of everything, and a number that YAML reads and Python does not write
+DIGITS, NUMBER = "9" * 5000, int("f" * 5000, 16)
+
+
+def short(value):
+    return shown(value)[:20]
+
+
+@pytest.mark.parametrize(
+    "value", [DIGITS, NUMBER, [NUMBER], [], {}, [[]], ["x", {}], 5, 1.5, "\0", "/" + "x" * 5000], ids=short
+)
+@pytest.mark.parametrize(
+    ("playbook", "name"),
+    [(playbook, name) for playbook, names in VARIABLES.items() for name in names if name in CHECKS or name in FILES],
+)
+def test_whatever_is_given_there_are_only_problems(playbook, name, value):
+    variables = {**NAME, "asgi_maintain_upgrade": True, name: value}
+    messages = told(playbook, variables, first=variables if playbook != "tune" else {})
+    assert [message for message in messages if len(message) > 700] == []
+    assert {message.split(" ")[0] for message in messages} <= {name, "asgi_tune_budget", "asgi_tune_seconds"}
+
+
+@pytest.mark.parametrize(
+    ("playbook", "name", "value", "message"),
+    [
+        ("status", "asgi_status_strict", [], "is [] -> give true or false"),
+        ("status", "asgi_status_ignore", [[]], "contains [] -> give some of release, state, "),
+        ("deploy", "asgi_deploy_hook_host_before", 5, "is 5 -> give the absolute path"),
+        ("deploy", "asgi_deploy_hook_host_before", "/" + "x" * 5000, f"is '/{'x' * 198}... -> give the absolute path"),
+        ("deploy", "asgi_deploy_max_failures", DIGITS, f"is '{'9' * 199}... -> give a whole number of at least 0"),
+        ("deploy", "asgi_deploy_max_failures", NUMBER, "is a number of thousands of digits -> give a whole"),
+        ("deploy", "asgi_deploy_batches", DIGITS, f"is '{'9' * 199}...: '{'9' * 199}... is no size of a batch -> "),
+        ("tune", "asgi_tune_workers", DIGITS, f"is '{'9' * 199}... -> give whole numbers of at least 1"),
+    ],
+    ids=short,
+)
+def test_what_is_told_of_a_value_that_nobody_would_give(playbook, name, value, message):
+    [line] = told(playbook, {**NAME, name: value})
+    assert line.startswith(f"{name} {message}")
 
 
 def test_what_is_required():
