@@ -7,8 +7,6 @@ comma := ,
 SHELL_SCRIPTS := .ci/run tools/*.sh tests/hosts/systemd-init
 SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 MOLECULE := molecule --base-config molecule/config.yml
-# young and long: `make molecule SCENARIO=fleet`, until they have been through often enough; each pull request runs them
-APART := fleet servers
 # `make molecule SCENARIO=default` for one of them
 SCENARIO ?= $(SCENARIOS)
 
@@ -30,8 +28,9 @@ demo: venv ## Deploy the example app to a disposable machine here and show it (D
 demo-down: venv ## Remove that machine
 	@$(BIN)/python tools/demo.py down
 
-test: images ## Run all that continuous integration runs: lint, unit, sanity, worker and the Molecule scenarios but fleet and servers (JOBS=1 at once)
-	@tools/run_parts.py unit 'lint sanity' worker $(patsubst %,'molecule SCENARIO=%',$(filter-out $(APART),$(SCENARIOS)))
+test: export PYTEST_ADDOPTS := -m 'not long'
+test: images ## Run lint, unit, sanity, worker and the Molecule scenarios, without the tests marked long (JOBS=1 at once)
+	@tools/run_parts.py unit 'lint sanity' worker $(patsubst %,'molecule SCENARIO=%',$(SCENARIOS))
 
 lint: venv $(TARBALL) ## Check style, documentation, changelog, scripts and the package
 	ansible-lint

@@ -13,6 +13,7 @@ executions that a host sees, and the same for the least that a play can do (fact
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import resource
@@ -95,17 +96,21 @@ def app_variables(source: Path) -> dict[str, Any]:
     }
 
 
-def proportional_memory(session: int) -> int:
-    """Return the MiB of all processes of a session, what they share counted once."""
-    total = 0
+def proportional_memory(process: int) -> int:
+    """Return the MiB of a process and of all that come from it, what they share counted once."""
+    parents = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(status.read_text().rpartition(")")[2].split()[3]) != session:
-                continue
-            found = re.search(r"^Pss:\s+(\d+)", (status.parent / "smaps_rollup").read_text(), re.MULTILINE)
-        except (OSError, ValueError):
-            continue
-        total += int(found[1]) if found else 0
+        with contextlib.suppress(OSError):
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
+    # not by session or group: each of Ansible's workers has its own
+    family = {process}
+    while added := {child for child, parent in parents.items() if parent in family} - family:
+        family |= added
+    total = 0
+    for member in family:
+        with contextlib.suppress(OSError):
+            found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{member}/smaps_rollup").read_text(), re.MULTILINE)
+            total += int(found[1]) if found else 0
     return total // 1024
 
 

@@ -105,6 +105,7 @@ def interrupted(one_hello, playbook):
     return interrupt
 
 
+@pytest.mark.long
 def test_interrupted_it_leaves_nothing(one_hello, interrupted):
     before = one_hello.fingerprint()
 
@@ -116,6 +117,7 @@ def test_interrupted_it_leaves_nothing(one_hello, interrupted):
     assert one_hello.fingerprint() == before
 
 
+@pytest.mark.long
 def test_what_is_left_when_it_is_killed_goes_with_the_next_deploy(one_hello, interrupted, playbook):
     before = one_hello.fingerprint()
 

@@ -51,6 +51,7 @@ def testssl(at_once):
     return at_once(ask)
 
 
+@pytest.mark.long
 def test_testssl_grades_a_plus(hello, testssl, capsys):
     said, findings = testssl[hello.machine]
 

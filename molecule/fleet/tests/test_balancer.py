@@ -146,6 +146,7 @@ def test_reloads_of_nginx_on_the_hosts_lose_nothing(fleet, under_traffic):
     assert_nothing_lost(found)
 
 
+@pytest.mark.long
 def test_a_second_app_comes_and_goes_beside_the_first(fleet, playbook, under_traffic):
     """It has the same hosts as servers, whose nginx does not know its name and ends the handshake: nobody is well."""
     machine = fleet.balancers[0].site.machine

@@ -164,6 +164,7 @@ def test_a_host_that_dies_in_the_middle_of_its_activation(fleet, playbook, relea
     wait_for(lambda: set(fleet.balancers[0].statuses().values()) == {"UP"}, "the balancer to use the host again")
 
 
+@pytest.mark.long
 def test_a_controller_that_dies_between_batches(fleet, start, playbook, release, under_traffic, before):
     variables = release()
 
@@ -219,6 +220,7 @@ def hooks(tmp_path):
     return variables, noted
 
 
+@pytest.mark.long
 def test_hooks_around_each_host(fleet, playbook, release, before, hooks):
     variables, noted = hooks
     with fleet["app2"].fault():

@@ -115,6 +115,7 @@ def test_check_mode(maintain, started):
     assert started() == before
 
 
+@pytest.mark.long
 def test_too_few_would_remain_on_one_balancer(fleet, maintain, statuses, all_take_requests):
     second = fleet.balancers[1]
     others = ("app2", "app3", "app4")
@@ -140,6 +141,7 @@ def test_too_few_would_remain_on_one_balancer(fleet, maintain, statuses, all_tak
     wait_for(all_take_requests, "hosts that all take requests")
 
 
+@pytest.mark.long
 def test_tasks_that_fail_on_a_host(maintain, statuses):
     status, said = maintain(FAIL, "--limit", "app1,app2", asgi_maintain_on_failure="drained")
 
@@ -157,6 +159,7 @@ def test_tasks_that_fail_on_a_host(maintain, statuses):
     assert statuses("app2") == ["UP", "UP"], "it is healthy"
 
 
+@pytest.mark.long
 def test_a_run_that_is_interrupted(fleet, start, maintain, tasks, statuses):
     machine = fleet["app3"].site.machine
     controller = start("maintain", "--limit", "app3", **tasks(TAKE_LONG))

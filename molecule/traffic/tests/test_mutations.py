@@ -7,7 +7,7 @@ from traffic import session
 from traffic.mutations import MUTATIONS, Mutation
 from traffic.report import table
 
-pytestmark = pytest.mark.mutation
+pytestmark = pytest.mark.long
 
 ATTEMPTS = 3
 
