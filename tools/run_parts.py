@@ -1,11 +1,11 @@
 #!/usr/bin/env python
 """Run `make` with each of the arguments, some at once and all of them even when one fails, and sum up.
 
-    tools/run_parts.py 'lint sanity' unit 'molecule SCENARIO=default'
+    tools/run_parts.py 'lint sanity' unit 'molecule SCENARIO=default' -- 'molecule SCENARIO=traffic'
 
-What one prints is shown when it has ended, so that it stands together. JOBS says how many may run at once: 1, if not set, as
-some count what is lost within milliseconds, and a machine of two cores that does more misses it. The last line is for programs that read test results:
-"<n> passed, <n> failed in <n>s".
+What one prints is shown when it has ended, so that it stands together. JOBS says how many may run at once: 2, if not set.
+Those after `--` have the machine to themselves, one after the other: they count what is lost within milliseconds. The last
+line is for programs that read test results: "<n> passed, <n> failed in <n>s".
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-JOBS = int(os.environ.get("JOBS", "1"))
+JOBS = int(os.environ.get("JOBS", "2"))
 
 
 class Outcome(NamedTuple):
@@ -52,14 +54,21 @@ def run(part: str) -> Outcome:
     return Outcome(part, process.returncode == 0, round(time.monotonic() - began), process.stdout)
 
 
+def run_all(parts: list[str], jobs: int) -> Iterator[Outcome]:
+    """Yield how each of *parts* went, *jobs* of them at once, as they end."""
+    with ThreadPoolExecutor(jobs) as pool:
+        for ended in as_completed([pool.submit(run, part) for part in parts]):
+            yield ended.result()
+
+
 def main() -> None:
     began = time.monotonic()
+    parts = sys.argv[1:]
+    mark = parts.index("--") if "--" in parts else len(parts)
     outcomes = []
-    with ThreadPoolExecutor(JOBS) as pool:
-        for ended in as_completed([pool.submit(run, part) for part in sys.argv[1:]]):
-            outcome = ended.result()
-            outcomes.append(outcome)
-            print(f"\n==> make {outcome.part}\n{outcome.output}\n==> make {outcome}\n", flush=True)
+    for outcome in chain(run_all(parts[:mark], JOBS), run_all(parts[mark + 1 :], 1)):
+        outcomes.append(outcome)
+        print(f"\n==> make {outcome.part}\n{outcome.output}\n==> make {outcome}\n", flush=True)
     passed = sum(outcome.passed for outcome in outcomes)
     print("==> make test", *(f"  {outcome}" for outcome in outcomes), sep="\n")
     print(f"{passed} passed, {len(outcomes) - passed} failed in {round(time.monotonic() - began)}s")
