@@ -212,7 +212,7 @@ def _memory_max(workers: int, largest: int, worker_memory: int) -> int:
 
 def _why(chosen: Point, best: Point) -> str:
     if chosen.workers == best.workers:
-        return f"{chosen.throughput:.0f} requests/s, the most, and no fewer workers that may be run come near"
+        return f"{chosen.throughput:.0f} requests/s, the most, and no fewer workers that may be run come near it, p99 included"
     less = 1 - chosen.throughput / best.throughput
     return (
         f"{chosen.throughput:.0f} requests/s, {less:.1%} less than the most ({best.throughput:.0f} with {best.workers}), and "

@@ -130,7 +130,7 @@ def _latency(measured: Sequence[Point], found: Recommendation) -> str:
     inside = [
         *chart.line("a", [point.p50_ms for point in measured]),
         *chart.line("b", [point.p99_ms for point in measured]),
-        *(chart.value(place, point.p99_ms, f"{point.p99_ms:.3g}") for place, point in enumerate(measured)),
+        *(chart.value(place, point.p99_ms, short(point.p99_ms)) for place, point in enumerate(measured)),
     ]
     legend = f"ms {_key('a', 'half of the answers')}{_key('b', '99 of 100')}"
     return _figure("Latency", legend, chart.svg("50th and 99th percentile over the number of workers", inside))
@@ -231,6 +231,11 @@ class Chart:
             )
         parts.append(f'<text text-anchor="middle" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}">workers</text>')
         return "\n".join([*parts, *inside, "</svg>"])
+
+
+def short(value: float) -> str:
+    """Return *value* in as many digits as a label has room for: 0.412, 14.7, 928, 3908."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def nice_step(most: float) -> float:

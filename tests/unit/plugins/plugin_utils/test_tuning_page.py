@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.plugin_utils.tuning import points, recommend
-from ansible_collections.asgi.deploy.plugins.plugin_utils.tuning_page import Chart, as_page, nice_step
+from ansible_collections.asgi.deploy.plugins.plugin_utils.tuning_page import Chart, as_page, nice_step, short
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -140,3 +140,7 @@ def test_nothing_is_drawn_outside(triples):
 def test_nothing_measured_has_an_axis(most):
     measured = points([measurement(1, 1)])
     assert Chart(measured, recommend(measured, RESULT, PLAN), most).y(0) > 0
+
+
+def test_labels_have_no_exponent():
+    assert [short(value) for value in (0.41234, 14.66, 928.2, 3907.8)] == ["0.412", "14.7", "928", "3908"]
