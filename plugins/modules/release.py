@@ -435,7 +435,7 @@ def _lacking(app, packages):
     """Return what the host has to have of the distribution before anything else, nothing if it has all of it."""
     account = look_up(app)
     if account.objection:
-        raise BuildError(f"asgi_name is '{app['name']}', but {account.objection}; nothing has been changed")
+        raise BuildError(f"asgi_name is '{app['name']}', but {account.objection}")
     packages = missing(packages)
     return {} if account.ready and not packages else {"account": not account.ready, "packages": packages}
 

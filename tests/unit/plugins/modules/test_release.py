@@ -216,7 +216,7 @@ def test_what_the_host_lacks_is_told(home, monkeypatch, ready, packages, lacking
 
 def test_a_name_that_is_somebody_elses_is_refused(home, monkeypatch):
     monkeypatch.setattr(module, "look_up", lambda app: Claim(False, "the host has an account of that name"))
-    with pytest.raises(BuildError, match="asgi_name is 'hello', but the host has an account of that name; nothing has"):
+    with pytest.raises(BuildError, match="asgi_name is 'hello', but the host has an account of that name"):
         module._lacking(home.app, [])
 
 
