@@ -34,7 +34,7 @@ _value:
     - The keys V(name), V(user), V(group), V(home), V(releases), V(configs), V(slots_directory), V(shared), V(staged),
       V(current), V(log), V(lock), V(build_lock), V(kept), V(run), V(live_socket), V(tmpfiles), V(service_template),
       V(socket_template), V(trial_proxy_unit), V(tls), V(nginx_site).
-    - Under V(balancer), what HAProxy calls the app and its files there, the keys V(backend), V(site), V(ca_bundle).
+    - Under V(balancer), what HAProxy calls the app and its files there, the keys V(backend), V(fresh), V(site), V(ca_bundle).
     - Under V(slots), for V(blue) and V(green), and under V(trial) the keys V(name), V(directory), V(release), V(config), V(socket),
       V(service_unit), V(socket_unit), V(drop_in).
   type: dict

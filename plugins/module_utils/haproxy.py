@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text, write_text
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import balancer_server
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import FRESH, balancer_server
 
 READY, DRAIN, MAINT = "ready", "drain", "maint"
 # what becomes of sessions that do not end
@@ -27,8 +27,6 @@ LINGERING = REFUSE, CUT, LEAVE = "refuse", "cut", "leave"
 AGE = re.compile(r"\bage=(\S+)")
 # `type` in "show stat"
 SERVER_ROW = "2"
-# `tracked` in "show stat" of a server that follows no other
-TRACKS_NONE = ("", "0")
 # bits of srv_admin_state: said by somebody or by the configuration, inherited from a tracked server, no address known
 IN_MAINT, IN_DRAIN, NO_ADDRESS = 0x03, 0x18, 0x60
 # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping
@@ -63,8 +61,9 @@ class Server(NamedTuple):
     sessions: int  # requests and upgraded connections under way, and those that wait for it in particular
     total: int  # all since HAProxy was started
     status: str  # for people
-    # backends with the same server that follow this one: it is told what they are to do, and their sessions count as its own
-    followers: tuple[str, ...] = ()
+    # where there is one in the backend's companion, that backend's name: this one is told what the other is to do, and has
+    # the sessions of both
+    companion: str = ""
 
     @property
     def out(self) -> bool:
@@ -82,16 +81,13 @@ def parse_backends(stat: str, state: str) -> dict[str, dict[str, Server]]:
             said = next((line.strip() for line in answer.splitlines() if line.strip()), "nothing")
             raise HaproxyError(f"{command!r} was answered: {said}; is this the socket of HAProxy's runtime API?")
     states = {(row["be_name"], row["srv_name"]): row for row in _state_rows(state)}
-    rows = [row for row in _stat_rows(stat) if row["type"] == SERVER_ROW and (row["pxname"], row["svname"]) in states]
-    following: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        following.setdefault(row["tracked"], []).append(row)
+    rows = {(row["pxname"], row["svname"]): row for row in _stat_rows(stat) if row["type"] == SERVER_ROW}
+    companions = {(backend + FRESH, name) for backend, name in rows}
     found: dict[str, dict[str, Server]] = {}
-    for row in rows:
-        if row["tracked"] in TRACKS_NONE:
-            name = (row["pxname"], row["svname"])
-            server = _server(row, states[name], following.get("/".join(name), []))
-            found.setdefault(row["pxname"], {})[row["svname"]] = server
+    for (backend, name), row in rows.items():
+        if (backend, name) in states and (backend, name) not in companions:
+            companion = rows.get((backend + FRESH, name))
+            found.setdefault(backend, {})[name] = _server(row, states[backend, name], companion)
     return found
 
 
@@ -105,7 +101,8 @@ def _state_rows(text: str) -> Iterable[dict[str, str]]:
     return (dict(zip(headings, line.split())) for line in lines if line and not line.startswith("#") and " " in line)
 
 
-def _server(row: dict[str, str], state: dict[str, str], followers: list[dict[str, str]]) -> Server:
+def _server(row: dict[str, str], state: dict[str, str], companion: dict[str, str] | None) -> Server:
+    both = [row, companion] if companion else [row]
     bits = int(state["srv_admin_state"])
     admin = MAINT if bits & IN_MAINT else DRAIN if bits & IN_DRAIN else READY
     running = state["srv_op_state"] in RUNNING and not bits & NO_ADDRESS
@@ -124,10 +121,10 @@ def _server(row: dict[str, str], state: dict[str, str], followers: list[dict[str
         checked=checked,
         # a backup server is asked when all others have failed; it may say no more than that
         usable=admin == READY and running and int(state["srv_uweight"]) > 0 and row["bck"] == "0",
-        sessions=sum(int(each["scur"] or 0) + int(each["qcur"] or 0) for each in (row, *followers)),
-        total=sum(int(each["stot"] or 0) for each in (row, *followers)),
+        sessions=sum(int(each["scur"] or 0) + int(each["qcur"] or 0) for each in both),
+        total=sum(int(each["stot"] or 0) for each in both),
         status=status,
-        followers=tuple(each["pxname"] for each in followers),
+        companion=companion["pxname"] if companion else "",
     )
 
 
@@ -212,6 +209,9 @@ class Balancer:
             )
         return found[self.backend]
 
+    def _backends_of(self, server: Server) -> list[str]:
+        return [self.backend, server.companion] if server.companion else [self.backend]
+
     @property
     def mark(self) -> dict[str, Any] | None:
         """What is noted of a server that is out because of us: what it was ``found`` as, ``at`` when, ``by`` whom."""
@@ -269,14 +269,14 @@ class Balancer:
         if not server.sessions or lingering == LEAVE:
             return 0
         if lingering == REFUSE:
-            age = oldest(self.ask("show sess"), (self.backend, *server.followers), self.name)
+            age = oldest(self.ask("show sess"), self._backends_of(server), self.name)
             self._undo(before, ours)
             raise Refused(
                 f"{self.name} still has {_counted(server.sessions, 'session')} after {timeout:.0f} s"
                 f"{', the oldest for ' + age if age else ''}: WebSockets, event streams, downloads or slow requests. "
                 f"It goes on serving"
             )
-        for backend in (self.backend, *server.followers):
+        for backend in self._backends_of(server):
             self._order(f"shutdown sessions server {backend}/{self.name}")
         left = self._wait_empty(self.clock() + CUT_SECONDS)
         if left.sessions:

@@ -34,6 +34,8 @@ RESERVED_NAMES = frozenset(
 # HAProxy's files and its runtime API, one for all apps of a balancer
 BALANCER = "/etc/haproxy/asgi"
 BALANCER_SOCKET = "/run/haproxy/admin.sock"
+# what follows the name of a backend in that of its companion, with the same servers
+FRESH = ".fresh"
 # what HAProxy takes for the name of a server
 SERVER_PATTERN = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
 
@@ -114,7 +116,7 @@ def layout(name: str) -> dict[str, object]:
             "backend": f"asgi_{name}",
             # The same servers, for requests that must not meet a connection which is just being closed. In the name
             # is a dot, which no app's name has.
-            "fresh": f"asgi_{name}.fresh",
+            "fresh": f"asgi_{name}{FRESH}",
             "site": f"{BALANCER}/asgi-{name}.cfg",
             "ca_bundle": f"/etc/asgi/{name}/balancer-ca.pem",
         },

@@ -37,7 +37,7 @@ attributes:
 options:
   name:
     description:
-      - Name of the app. Its account has to exist.
+      - Name of the app. Its account has to exist; with O(packages) it is said if it does not.
     type: str
     required: true
   module:
@@ -191,21 +191,21 @@ lacking:
       elements: str
 release:
   description: Id of the release that is staged now.
-  returned: success
+  returned: when RV(lacking) is not
   type: str
   sample: 1.4.0-3f1c0a9b2e
 directory:
   description: Where it is on the host.
-  returned: success
+  returned: when RV(lacking) is not
   type: str
   sample: /srv/hello/releases/1.4.0-3f1c0a9b2e
 live:
   description: Whether that release is live already.
-  returned: success
+  returned: when RV(lacking) is not
   type: bool
 serving:
   description: What takes traffic, and so what a deploy that fails has to go back to; null if nothing does.
-  returned: success
+  returned: when RV(lacking) is not
   type: dict
   contains:
     release:
@@ -216,15 +216,15 @@ serving:
       type: str
 built:
   description: Whether it was built by this task, or would be in check mode.
-  returned: success
+  returned: when RV(lacking) is not
   type: bool
 staged_before:
   description: Id of the release that was staged before, if any.
-  returned: success
+  returned: when RV(lacking) is not
   type: str
 pruned:
   description: Ids of the releases that were removed.
-  returned: success
+  returned: when RV(lacking) is not
   type: list
   elements: str
 seconds:

@@ -127,7 +127,9 @@ def test_reloads_lose_nothing_and_undo_no_drain(fleet, under_traffic):
 
     found = under_traffic(reload)
 
-    assert balancer.statuses() == {**dict.fromkeys(HOSTS, "UP"), "app2": "DRAIN"}
+    for backend in ("asgi_fleet", "asgi_fleet.fresh"):
+        assert balancer.statuses(backend) == {**dict.fromkeys(HOSTS, "UP"), "app2": "DRAIN"}
+    assert fleet["app2"].site.executed().total() == 0
     assert_nothing_lost(found)
     balancer.tell("set server asgi_fleet/app2 state ready")
     wait_for(lambda: set(balancer.statuses().values()) == {"UP"}, "the drained server")

@@ -64,7 +64,9 @@ def test_a_worker_whose_event_loop_is_blocked(results):
     # each client has one request under way at most, and what hung is known by its end
     assert figures.lost <= result.askers
     assert set(figures.faults) <= {"HTTP 502"}
-    assert (figures.lost_get, figures.answered_but_not_executed, figures.duplicates) == (0, 0, 0)
+    # A GET that it had executed and not answered nginx sends once more, over a connection that may have been its own, too.
+    assert figures.answered_but_not_executed == 0
+    assert figures.duplicates <= result.askers
     # the clients of the other one went on all the time
     assert figures.requests > 10 * result.askers
     assert restarts(site) == restarted

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -9,6 +13,7 @@ import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.asgi.deploy.plugins.action import preflight as preflight_action
 from ansible_collections.asgi.deploy.plugins.action.preflight import ActionModule
 from ansible_collections.asgi.deploy.plugins.modules import preflight as documented
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.playbooks import VARIABLES
@@ -148,3 +153,15 @@ def test_a_single_process_is_not_tuned(preflight):
 
     message = told(preflight, playbook="tune", **single)
     assert "asgi_server_type is uvicorn, which is a single process: there is no number of workers to find" in message
+
+
+def test_the_filters_are_loaded_where_all_processes_of_ansible_come_from():
+    """It is a process of its own, as other tests load them as well."""
+    program = (
+        "import sys; from ansible_collections.asgi.deploy.plugins.action import preflight; "
+        "print(*(name.rpartition('.')[2] for name in sys.modules if name.startswith(preflight.filters.__name__ + '.')))"
+    )
+    path = {"PYTHONPATH": str(Path(preflight_action.COLLECTION) / ".collections")}
+    loaded = subprocess.check_output([sys.executable, "-c", program], text=True, env={**os.environ, **path}).split()
+    there = [file.stem for file in (preflight_action.COLLECTION / "plugins/filter").glob("*.py")]
+    assert sorted(loaded) == sorted(there) != []

@@ -90,10 +90,10 @@ class Fake:
 
     def ask(self, command):
         if command == "show stat":
-            head = "# pxname,svname,qcur,scur,stot,status,bck,type,check_status,check_code,last_chk,tracked,\n"
+            head = "# pxname,svname,qcur,scur,stot,status,bck,type,check_status,check_code,last_chk,\n"
             return head + "".join(
-                f"asgi_shop,{name},0,{s['scur']},{s['stot']},{self.status(s)},0,2,L7OK,200,,,\n"
-                f"asgi_shop.fresh,{name},0,{s['fresh']},0,{self.status(s)},0,2,,,,asgi_shop/{name},\n"
+                f"asgi_shop,{name},0,{s['scur']},{s['stot']},{self.status(s)},0,2,L7OK,200,,\n"
+                f"asgi_shop.fresh,{name},0,{s['fresh']},0,{self.status(s)},0,2,,,,\n"
                 for name, s in self.servers.items()
             )
         if command == "show servers state":
@@ -141,9 +141,9 @@ def test_a_server_that_cookies_lead_to_is_in_maintenance_at_once(tmp_path):
     assert fake.now == pytest.approx(2)
 
 
-def test_a_request_in_the_backend_that_follows_is_waited_for_too(tmp_path):
+def test_a_request_in_the_companion_of_the_backend_is_waited_for_too(tmp_path):
     fake = Fake(tmp_path, {2: {"fresh": 0}}, fresh=1)
-    assert sorted(backends(fake.ask)) == ["asgi_shop"], "nobody is to tell the one that follows anything"
+    assert sorted(backends(fake.ask)) == ["asgi_shop"], "nobody is to tell its companion anything"
     assert fake.balancer.take_out(10, "refuse") == 0
     assert fake.told == [(0.0, "set server state drain"), (2.0, "set server state maint")]
 

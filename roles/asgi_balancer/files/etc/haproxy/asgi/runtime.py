@@ -47,7 +47,7 @@ def configured_ports():
     """Return what the files on the disk say: the port of each server, by backend and name."""
     ports, backend = {}, ""
     for path in sorted(DIRECTORY.glob("asgi-*.cfg")):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             words = line.split()
             if words[:1] == ["backend"]:
                 backend = words[1]
