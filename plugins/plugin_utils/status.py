@@ -124,7 +124,9 @@ def as_json(report: dict[str, Any]) -> str:
 
 def certificate_text(row: Row) -> str:
     days = row.get("certificate_days")
-    return "-" if days is None else _days(days) if days >= 0 else "expired"
+    if days is None:
+        return "-"
+    return "expired" if days < 0 else _days(days)
 
 
 def holders(hosts: Sequence[str], most: int = 4) -> str:
