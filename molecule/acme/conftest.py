@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from testinfra.host import Host
 
 HERE = Path(__file__).parent
-# pairs.py
+# pairs.py, visitors.py
 sys.path.insert(0, str(HERE))
 INVENTORY = HERE / "inventory"
 DEBIANS = ["debian12", "debian13"]
@@ -79,8 +79,23 @@ class Site:
         return self.certificate().issuer.rfc4514_string()
 
 
+class Balanced(Site):
+    """The site of an app on one of its balancers."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.app}.test"
+
+    @property
+    def machine(self) -> str:
+        return f"asgi-acme-{self.debian.replace('debian', 'balancer')}"
+
+
 SHOPS = [Site("shop", debian) for debian in DEBIANS]
 TILES = [Site("tiles", debian) for debian in DEBIANS]
+
+
+PLAZAS = [Balanced("plaza", debian) for debian in DEBIANS]
 
 
 @pytest.fixture(params=SHOPS, ids=lambda site: site.name)
@@ -101,9 +116,20 @@ def site(request: pytest.FixtureRequest) -> Site:
     return request.param
 
 
+@pytest.fixture(params=PLAZAS, ids=lambda site: site.machine)
+def plaza(request: pytest.FixtureRequest) -> Balanced:
+    """The app with balancers, on each of these."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def shops() -> list[Site]:
     return SHOPS
+
+
+@pytest.fixture(scope="session")
+def plazas() -> list[Balanced]:
+    return PLAZAS
 
 
 class Pebble:

@@ -9,6 +9,8 @@ import re
 import ssl
 from typing import NamedTuple
 
+NGINX, HAPROXY = "nginx", "haproxy"
+WEB_SERVERS = {NGINX: "nginx", HAPROXY: "HAProxy"}  # and how they are spelt
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # With less than this of its lifetime left, certbot's timer, which starts well before, has failed.
 LATE = 1 / 5
@@ -38,8 +40,10 @@ class Wanted(NamedTuple):
     names: tuple
     directory: str
     key_type: str
+    # how the names are proved: by files in this directory, or, if there is a port, by certbot itself on that port
     webroot: str
-    hook: str
+    port: int | None
+    hook: str  # the command
 
 
 class Found(NamedTuple):
@@ -51,9 +55,20 @@ class Found(NamedTuple):
     renewal: dict
 
 
-def hook_command(path: str) -> str:
-    """Return the command that certbot runs for the deploy hook *path*."""
-    return f"/usr/bin/python3 -I {path}"
+def hook_command(path: str, web_server: str) -> str:
+    """Return the command that certbot runs for the deploy hook *path*, of a certificate that *web_server* serves."""
+    # nginx goes without saying: the renewals of before say nothing
+    return f"/usr/bin/python3 -I {path}" + ("" if web_server == NGINX else f" {web_server}")
+
+
+def renewal_of(wanted: Wanted) -> dict[str, str]:
+    """Return what certbot's renewal configuration has to say of how *wanted* is renewed."""
+    proof = (
+        {"authenticator": "standalone", "http01_port": str(wanted.port)}
+        if wanted.port
+        else {"authenticator": "webroot"}
+    )
+    return {**proof, "renew_hook": wanted.hook}
 
 
 def parse_renewal(text: str) -> dict[str, str]:
@@ -99,8 +114,8 @@ def why_issue(wanted: Wanted, found: Found | None, now: float) -> str:
         return f"the one that is there came from {found.renewal.get('server')}"
     if found.renewal.get("key_type", "rsa") != wanted.key_type:
         return f"the one that is there has a key of type {found.renewal.get('key_type', 'rsa')}"
-    if found.renewal.get("authenticator") != "webroot" or found.renewal.get("renew_hook") != hook_command(wanted.hook):
-        return "somebody has changed how the one that is there is renewed"
+    if not renewal_of(wanted).items() <= found.renewal.items():
+        return "the one that is there would be renewed in another way"
     if found.expires - now < LATE * (found.expires - found.starts):
         return "the one that is there has not been renewed in time"
     return ""
@@ -110,10 +125,15 @@ def arguments(wanted: Wanted, mail: str | None, settings: str | None) -> list[st
     """Return certbot's arguments. Secrets come in its configuration file *settings*: anybody can read a command line."""
     names = [argument for name in wanted.names for argument in ("--domain", name)]
     contact = ["--email", mail, "--no-eff-email"] if mail else ["--register-unsafely-without-email"]
+    proof = (
+        ["--standalone", "--http-01-port", str(wanted.port)]
+        if wanted.port
+        else ["--webroot", "--webroot-path", wanted.webroot]
+    )
     return [
         *("certonly", "--non-interactive", "--agree-tos", *contact),
         *("--server", wanted.directory, "--cert-name", wanted.lineage, *names, "--key-type", wanted.key_type),
-        *("--webroot", "--webroot-path", wanted.webroot, "--deploy-hook", hook_command(wanted.hook)),
+        *(*proof, "--deploy-hook", wanted.hook),
         *("--renew-with-new-domains", "--force-renewal"),
         *(["--config", settings] if settings else []),
     ]

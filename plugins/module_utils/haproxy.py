@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text, write_text
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import FRESH, balancer_server
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import ACME, FRESH, balancer_server
 
 READY, DRAIN, MAINT = "ready", "drain", "maint"
 # what becomes of sessions that do not end
@@ -81,7 +81,12 @@ def parse_backends(stat: str, state: str) -> dict[str, dict[str, Server]]:
             said = next((line.strip() for line in answer.splitlines() if line.strip()), "nothing")
             raise HaproxyError(f"{command!r} was answered: {said}; is this the socket of HAProxy's runtime API?")
     states = {(row["be_name"], row["srv_name"]): row for row in _state_rows(state)}
-    rows = {(row["pxname"], row["svname"]): row for row in _stat_rows(stat) if row["type"] == SERVER_ROW}
+    rows = {
+        (row["pxname"], row["svname"]): row
+        for row in _stat_rows(stat)
+        # where certbot answers an ACME server there is nothing to drain
+        if row["type"] == SERVER_ROW and not row["pxname"].endswith(ACME)
+    }
     companions = {(backend + FRESH, name) for backend, name in rows}
     found: dict[str, dict[str, Server]] = {}
     for (backend, name), row in rows.items():

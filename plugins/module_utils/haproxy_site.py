@@ -7,6 +7,7 @@ Apps do not know of each other. Each has one file, whose comments say what it ha
 
     # Serves on port 443 with /etc/asgi/shop/tls/live.pem: shop.example.com *.shop.example.com
     # Redirects on port 80 to 443: shop.example.com *.shop.example.com
+    # Challenges on port 80 to asgi_shop.acme: shop.example.com
 
 What HAProxy looks names up in is put together from these, so it never says anything else than the files do.
 """
@@ -20,18 +21,20 @@ from typing import NamedTuple
 _APP = re.compile(r"asgi-([a-z][\w-]*)\.cfg")
 _SERVES = re.compile(r"^# Serves on port (\d+) with (\S+): (.+)$", re.MULTILINE)
 _REDIRECTS = re.compile(r"^# Redirects on port (\d+) to (\d+): (.+)$", re.MULTILINE)
-_SHARED_OF_PORT = re.compile(r"(?:asgi-01-https?|hosts|suffixes|certificates)-(\d+)\.(?:cfg|map|list)")
+_CHALLENGES = re.compile(r"^# Challenges on port (\d+) to (\S+): (.+)$", re.MULTILINE)
+_SHARED_OF_PORT = re.compile(r"(?:asgi-01-https?|hosts|suffixes|challenges|certificates)-(\d+)\.(?:cfg|map|list)")
 _SAID = re.compile(r"^\[(NOTICE|WARNING|ALERT)\]\s+\(\d+\) : (?:config : )?(.*)$")
 
 
 class Use(NamedTuple):
-    """What an app has of a port: names, the value that HAProxy finds for each, and its certificate, if any."""
+    """What an app has of a port: names, the value that HAProxy finds for each, in which file, and its certificate, if any."""
 
     app: str
     port: int
     names: tuple
     value: str
-    certificate: str
+    certificate: str = ""
+    file: str = "hosts"
 
 
 def uses(contents: dict[str, str]) -> list[Use]:
@@ -45,7 +48,9 @@ def uses(contents: dict[str, str]) -> list[Use]:
         for port, certificate, names in _SERVES.findall(text):
             found.append(Use(app, int(port), tuple(names.split()), f"asgi_{app}", certificate))
         for port, target, names in _REDIRECTS.findall(text):
-            found.append(Use(app, int(port), tuple(names.split()), target, ""))
+            found.append(Use(app, int(port), tuple(names.split()), target))
+        for port, backend, names in _CHALLENGES.findall(text):
+            found.append(Use(app, int(port), tuple(names.split()), backend, file="challenges"))
     return found
 
 
@@ -53,10 +58,12 @@ def composed(contents: dict[str, str]) -> dict[str, str]:
     """Return the files that HAProxy looks names up in, by name, for the apps in *contents*."""
     files: dict[str, list] = {}
     for use in uses(contents):
-        exact = files.setdefault(f"hosts-{use.port}.map", [])
-        suffixes = files.setdefault(f"suffixes-{use.port}.map", [])
+        # what a frontend looks into is there, whatever there is to be found
+        for file in ("hosts", "suffixes") if use.certificate else ("hosts", "suffixes", "challenges"):
+            files.setdefault(f"{file}-{use.port}.map", [])
         for name in use.names:
-            (suffixes if name.startswith("*.") else exact).append(f"{name.removeprefix('*')} {use.value}")
+            file = "suffixes" if name.startswith("*.") else use.file
+            files[f"{file}-{use.port}.map"].append(f"{name.removeprefix('*')} {use.value}")
         if use.certificate:
             files.setdefault(f"certificates-{use.port}.list", []).append(f"{use.certificate} {' '.join(use.names)}")
     for name, lines in files.items():

@@ -36,6 +36,8 @@ BALANCER = "/etc/haproxy/asgi"
 BALANCER_SOCKET = "/run/haproxy/admin.sock"
 # what follows the name of a backend in that of its companion, with the same servers
 FRESH = ".fresh"
+# and in that of the one where certbot answers an ACME server
+ACME = ".acme"
 # what HAProxy takes for the name of a server
 SERVER_PATTERN = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
 
@@ -117,6 +119,7 @@ def layout(name: str) -> dict[str, object]:
             # The same servers, for requests that must not meet a connection which is just being closed. In the name
             # is a dot, which no app's name has.
             "fresh": f"asgi_{name}{FRESH}",
+            "acme": f"asgi_{name}{ACME}",
             "site": f"{BALANCER}/asgi-{name}.cfg",
             "ca_bundle": f"/etc/asgi/{name}/balancer-ca.pem",
         },

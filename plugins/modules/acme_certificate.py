@@ -11,12 +11,13 @@ module: acme_certificate
 short_description: Have certbot get an app's certificate from an ACME server, and renew it
 version_added: 0.1.0
 description:
-  - Has the distribution's certbot get a certificate by http-01 through a directory that the running nginx serves, and
-    set up its renewal, which the distribution's C(certbot.timer) then does by itself.
+  - Has the distribution's certbot get a certificate by http-01, through a directory that the running nginx serves or on a
+    port that the running HAProxy leads to, and set up its renewal, which the distribution's C(certbot.timer) then does
+    by itself.
   - Asks the server only if there is no certificate, if names, directory or type of key have changed, or if the timer has
     failed to renew it for so long that less than a fifth of its lifetime is left.
   - A deploy hook puts what certbot got into C(/etc/asgi/<app>/tls/live.pem) by one rename if it can be served, and
-    reloads nginx. It is the same at the first time and at a renewal.
+    reloads the web server. It is the same at the first time and at a renewal.
   - If the server gives no certificate the module fails with certbot's reason; what is served stays what it was, and the
     next run tries again.
 requirements:
@@ -51,6 +52,17 @@ options:
     description:
       - The text of the deploy hook.
     type: str
+  web_server:
+    description:
+      - What serves the certificate.
+    type: str
+    choices: [nginx, haproxy]
+    default: nginx
+  http01_port:
+    description:
+      - The port on which certbot answers the ACME server itself, on all addresses and only while it asks for a
+        certificate. Needed with O(web_server=haproxy), which leads the ACME server there, and without effect with nginx.
+    type: int
   key_type:
     description:
       - The type of the key.
@@ -92,6 +104,15 @@ EXAMPLES = r"""
     directory: https://acme-v02.api.letsencrypt.org/directory
     hook: "{{ lookup('ansible.builtin.file', 'acme_deploy.py', rstrip=false) }}"
 
+- name: Have one on a balancer
+  asgi.deploy.acme_certificate:
+    name: hello
+    names: [hello.example.org]
+    directory: https://acme-v02.api.letsencrypt.org/directory
+    web_server: haproxy
+    http01_port: 8402
+    hook: "{{ lookup('ansible.builtin.file', 'acme_deploy.py', rstrip=false) }}"
+
 - name: Renew it no longer
   asgi.deploy.acme_certificate:
     name: hello
@@ -105,7 +126,7 @@ reason:
   returned: success
   sample: the one that is there is without www.example.org
 deployed:
-  description: Whether nginx got another certificate.
+  description: Whether the web server got another certificate.
   type: bool
   returned: success
 written:
@@ -140,6 +161,7 @@ class Certificate:
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.params = module.params
+        self.web_server = module.params["web_server"]
         paths = layout(module.params["name"])
         self.live_pem, acme = paths["live_pem"], paths["acme"]
         self.webroot, self.hook, self.drop_in, self.ca_bundle = (
@@ -156,7 +178,8 @@ class Certificate:
             directory=module.params["directory"],
             key_type=module.params["key_type"],
             webroot=self.webroot,
-            hook=self.hook,
+            port=module.params["http01_port"] if self.web_server == decide.HAPROXY else None,
+            hook=decide.hook_command(self.hook, self.web_server),
         )
 
     @property
@@ -193,7 +216,7 @@ class Certificate:
         found, (_starts, expires) = parse_certificate(shown), decide.parse_dates(shown)
         kind = "self-signed certificate" if found.subject == found.issuer else f"certificate of {found.issuer}"
         until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires))
-        return f"nginx goes on serving the {kind} that is valid until {until}"
+        return f"{decide.WEB_SERVERS[self.web_server]} goes on serving the {kind} that is valid until {until}"
 
     def authorities(self):
         """Return the authorities to trust as a text that another can follow, None if there are none."""
@@ -227,7 +250,8 @@ class Certificate:
 
         Raises Refused if the server gives none.
         """
-        os.makedirs(self.webroot, mode=0o755, exist_ok=True)
+        if self.wanted.port is None:
+            os.makedirs(self.webroot, mode=0o755, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.module.tmpdir) as directory:
             environment, settings = {}, None
             if self.authorities():
@@ -258,9 +282,7 @@ class Certificate:
 
     def deploy(self) -> None:
         """Run the deploy hook as certbot does."""
-        status, out, err = self.module.run_command(
-            decide.hook_command(self.hook), environ_update={"RENEWED_LINEAGE": str(self.live)}
-        )
+        status, out, err = self.module.run_command(self.wanted.hook, environ_update={"RENEWED_LINEAGE": str(self.live)})
         if status:
             raise Refused((err or out).strip())
 
@@ -312,13 +334,15 @@ def main():
             "names": {"type": "list", "elements": "str", "default": []},
             "directory": {"type": "str"},
             "hook": {"type": "str"},
+            "web_server": {"type": "str", "choices": list(decide.WEB_SERVERS), "default": decide.NGINX},
+            "http01_port": {"type": "int"},
             "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa", "no_log": False},
             "mail": {"type": "str"},
             "ca_bundle": {"type": "str"},
             "eab_kid": {"type": "str"},
             "eab_hmac_key": {"type": "str", "no_log": True},
         },
-        required_if=[("state", "present", ["names", "directory", "hook"])],
+        required_if=[("state", "present", ["names", "directory", "hook"]), ("web_server", "haproxy", ["http01_port"])],
         required_together=[("eab_kid", "eab_hmac_key")],
         supports_check_mode=True,
     )

@@ -13,6 +13,7 @@ from ipaddress import IPv4Interface, ip_address
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import balancer_server
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.acme import acme_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.edge import (
     bundle_problems,
     hsts_problems,
@@ -55,7 +56,8 @@ def problems(context: Context) -> list[Problem]:
         *_health_problems(options),
         *least_problems(options, AT_LEAST),
         *hsts_problems(options, "asgi_balancer"),
-        *_tls_problems(context),
+        *tls_problems(context, "asgi_balancer", options["asgi_balancer_server_names"], datetime.now(UTC)),
+        *_acme_problems(context),
         *_verify_problems(context),
         *_sharing_problems(options),
     ]
@@ -113,19 +115,23 @@ def _health_problems(options: dict[str, Any]) -> Iterator[Problem]:
         yield Problem("asgi_balancer_health_statuses", f"is {statuses}", "give HTTP statuses between 100 and 599")
 
 
-def _tls_problems(context: Context) -> Iterator[Problem]:
-    options, variable = context.options, "asgi_balancer_tls_provider"
-    provider = options[variable]
-    if provider == "acme":
-        yield Problem(
-            variable,
-            "is 'acme', and HAProxy cannot answer the ACME server",
-            "have a client of your choice get the certificate (by dns-01, say) and give it with 'provided'",
-        )
-    elif provider not in ("selfsigned", "provided"):
-        yield Problem(variable, f"is {provider!r}", "give 'selfsigned' or 'provided'")
-    else:
-        yield from tls_problems(context, "asgi_balancer", options["asgi_balancer_server_names"], datetime.now(UTC))
+def _acme_problems(context: Context) -> Iterator[Problem]:
+    options = context.options
+    if options["asgi_balancer_tls_provider"] != "acme":
+        return
+    yield from acme_problems(context, "asgi_balancer", ["asgi_balancer_server_names"])
+    port = options["asgi_balancer_acme_port"]
+    if not 1 <= port <= 65535:
+        yield Problem("asgi_balancer_acme_port", f"is {port}", "a port is 1 to 65535")
+    for variable in ("asgi_balancer_http_port", "asgi_balancer_https_port"):
+        if port == options[variable]:
+            remedy = "give it a port of its own: HAProxy leads the ACME server from there to certbot"
+            yield Problem("asgi_balancer_acme_port", f"is {port}, as is {variable}", remedy)
+    # a virtual address wants more of them, below
+    for peer in [] if "asgi_balancer_virtual_ip" in options else options["asgi_balancer_peers"]:
+        if not _is_address(peer) and not ADDRESS.fullmatch(peer):
+            remedy = "set asgi_balancer_address of that balancer to its address or name"
+            yield Problem("asgi_balancer_peers", f"holds {peer!r}, which is no address and no name", remedy)
 
 
 def _verify_problems(context: Context) -> Iterator[Problem]:

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils import log_redaction
+from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.acme import acme_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.edge import (
     address_problems,
-    bundle_problems,
     hsts_problems,
     least_problems,
     name_problems,
@@ -31,10 +31,6 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.site_plan import enclo
 SIZE = re.compile(r"\d{1,9}[kKmMgG]?")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#%&'*+.^_`|~-]+")
 STATIC_SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]*")
-DIRECTORY = re.compile(r"https://[A-Za-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~/-]*)?")
-MAIL = re.compile(r"[^\s@,]+@[^\s@,]+\.[^\s@,]+")
-EAB_KID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~+/=:-]*")
-BASE64URL = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 HEADER_SIZE = re.compile(r"(?:[1-9]|[1-5]\d|6[0-4])[kK]")
 LOOPBACK_PORT = re.compile(r"(?:127(?:\.\d{1,3}){3}|\[::1\]):[1-9]\d{0,4}")
 RATE = re.compile(r"[1-9]\d{0,5}r/[sm]")
@@ -360,45 +356,6 @@ def _acme_problems(context: Context) -> Iterator[Problem]:
     for variable in ("asgi_proxy_server_names", "asgi_proxy_redirect_names"):
         for name in sorted(set(extra) & set(options[variable])):
             yield Problem("asgi_proxy_acme_extra_names", f"holds {name!r}, as does {variable}", "list it once")
-    for variable in ("asgi_proxy_server_names", "asgi_proxy_redirect_names", "asgi_proxy_acme_extra_names"):
-        for name in options[variable]:
-            if name.startswith("*."):
-                yield Problem(
-                    variable,
-                    f"holds {name!r}, and no ACME server gives a certificate for a wildcard by http-01",
-                    "list the names themselves, or set asgi_proxy_tls_provider to 'provided'",
-                )
-    if not options["asgi_proxy_acme_agree_tos"]:
-        yield Problem(
-            "asgi_proxy_acme_agree_tos",
-            "is false",
-            f"read the terms of service that {options['asgi_proxy_acme_directory']} names, and set it to true if you agree",
-        )
-    if not DIRECTORY.fullmatch(options["asgi_proxy_acme_directory"]):
-        yield Problem(
-            "asgi_proxy_acme_directory",
-            f"is {options['asgi_proxy_acme_directory']!r}",
-            "give the https URL of an ACME directory, such as https://acme-v02.api.letsencrypt.org/directory",
-        )
-    mail = options.get("asgi_proxy_acme_mail")
-    if mail is not None and not MAIL.fullmatch(mail):
-        yield Problem("asgi_proxy_acme_mail", f"is {mail!r}", "give one mail address such as admin@example.org")
-    yield from _eab_problems(options)
-    if options.get("asgi_proxy_acme_ca_bundle") is not None:
-        yield from bundle_problems(context, "asgi_proxy_acme_ca_bundle")
-
-
-def _eab_problems(options: dict[str, Any]) -> Iterator[Problem]:
-    kid, key = "asgi_proxy_acme_eab_kid", "asgi_proxy_acme_eab_hmac_key"
-    for one, other in ((kid, key), (key, kid)):
-        if options.get(one) is not None and options.get(other) is None:
-            yield Problem(
-                other, f"is not set, and {one} is", "set both, as the operator of the server gave them, or none"
-            )
-    # both become a line of certbot's configuration file
-    if options.get(kid) is not None and not EAB_KID.fullmatch(options[kid]):
-        yield Problem(kid, f"is {options[kid]!r}", "give the identifier as the operator of the server did")
-    if options.get(key) is not None and not BASE64URL.fullmatch(options[key]):
-        yield Problem(
-            key, "is not base64url", "give the key as the operator of the server did: letters, digits, - and _"
-        )
+    yield from acme_problems(
+        context, "asgi_proxy", ["asgi_proxy_server_names", "asgi_proxy_redirect_names", "asgi_proxy_acme_extra_names"]
+    )

@@ -8,9 +8,17 @@ from ansible_collections.asgi.deploy.plugins.module_utils import acme as decide
 
 DAY = 24 * 60 * 60
 DIRECTORY = "https://ca.test/dir"
+HOOK = "/etc/asgi/a/hook.py"
 WANTED = decide.Wanted(
-    "asgi-a", ("a.test", "b.test"), DIRECTORY, "ecdsa", "/var/lib/asgi/a/acme", "/etc/asgi/a/hook.py"
+    lineage="asgi-a",
+    names=("a.test", "b.test"),
+    directory=DIRECTORY,
+    key_type="ecdsa",
+    webroot="/var/lib/asgi/a/acme",
+    port=None,
+    hook=decide.hook_command(HOOK, "nginx"),
 )
+BALANCED = WANTED._replace(port=8402, hook=decide.hook_command(HOOK, "haproxy"))
 
 # as certbot 4.0 writes it
 RENEWAL = """\
@@ -76,14 +84,35 @@ def test_parse_dates():
         (FOUND._replace(names=frozenset({"a.test", "c.test"})), 0, "without b.test and with c.test"),
         (renewal(server="https://staging.test/dir"), 0, "came from https://staging.test/dir"),
         (renewal(key_type="rsa"), 0, "key of type rsa"),
-        (renewal(authenticator="standalone"), 0, "somebody has changed how"),
-        (renewal(renew_hook="/bin/true"), 0, "somebody has changed how"),
+        (renewal(authenticator="standalone"), 0, "renewed in another way"),
+        (renewal(renew_hook="/bin/true"), 0, "renewed in another way"),
         # certbot need not be asked for a certificate because its renewal is switched off
         (renewal(autorenew="False"), 0, ""),
     ],
 )
 def test_why_issue(found, now, expected):
     reason = decide.why_issue(WANTED, found, now)
+    assert expected in reason
+    assert bool(reason) is bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ""),
+        ({"http01_port": "8403"}, "renewed in another way"),
+        ({"authenticator": "webroot"}, "renewed in another way"),
+        ({"renew_hook": WANTED.hook}, "renewed in another way"),
+    ],
+)
+def test_why_issue_on_a_balancer(changes, expected):
+    # as certbot 4.0 writes it
+    settings = {
+        "authenticator": "standalone",
+        "http01_port": "8402",
+        "renew_hook": f"/usr/bin/python3 -I {HOOK} haproxy",
+    }
+    reason = decide.why_issue(BALANCED, renewal(**{**settings, **changes}), 0)
     assert expected in reason
     assert bool(reason) is bool(expected)
 
@@ -95,6 +124,10 @@ def test_arguments():
     assert f"--server {DIRECTORY} " in found
     assert "--register-unsafely-without-email" in found
     assert "--config" not in found
+    assert f" --webroot --webroot-path /var/lib/asgi/a/acme --deploy-hook /usr/bin/python3 -I {HOOK} --" in found
+    balanced = " ".join(decide.arguments(BALANCED, None, None))
+    assert f" --standalone --http-01-port 8402 --deploy-hook /usr/bin/python3 -I {HOOK} haproxy --" in balanced
+    assert "webroot" not in balanced
 
 
 def test_the_mail_is_given_and_secrets_are_not():

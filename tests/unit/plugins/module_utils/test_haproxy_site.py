@@ -24,6 +24,7 @@ def test_what_names_are_looked_up_in():
     assert decide.composed(BOTH) == {
         "hosts-80.map": "shop.test 443\n",
         "suffixes-80.map": ".shop.test 443\n",
+        "challenges-80.map": "",
         "hosts-443.map": "shop.test asgi_shop\n",
         # the longest first
         "suffixes-443.map": ".a.shop.test asgi_tiles\n.shop.test asgi_shop\n",
@@ -35,6 +36,21 @@ def test_what_names_are_looked_up_in():
         "certificates-8443.list": "/etc/asgi/tiles/tls/live.pem tiles.test\n",
     }
     assert decide.composed({}) == {}
+
+
+def test_where_an_acme_server_is_led():
+    answers = "# Challenges on port 80 to asgi_shop.acme: shop.test www.shop.test\n"
+    found = decide.composed({**BOTH, "asgi-shop.cfg": answers + SHOP})
+    assert found["challenges-80.map"] == "shop.test asgi_shop.acme\nwww.shop.test asgi_shop.acme\n"
+    assert {**found, "challenges-80.map": ""} == decide.composed(BOTH)
+
+    # an app that listens on port 80 for nothing else
+    alone = decide.composed({"asgi-shop.cfg": answers})
+    assert (alone["hosts-80.map"], alone["suffixes-80.map"]) == ("", "")
+    assert alone["challenges-80.map"] == found["challenges-80.map"]
+    assert decide.served_twice({**BOTH, "asgi-new.cfg": answers}, {"asgi-new.cfg"}) == [
+        "shop.test on port 80 (app shop)"
+    ]
 
 
 def test_only_apps_have_a_say():
@@ -73,7 +89,7 @@ def test_apps_on():
 def test_what_no_app_needs():
     after = {name: text for name, text in BOTH.items() if name != "asgi-shop.cfg"}
     there = {**after, **decide.composed(BOTH)}
-    assert decide.unneeded(there) == ["asgi-01-http-80.cfg", "hosts-80.map", "suffixes-80.map"]
+    assert decide.unneeded(there) == ["asgi-01-http-80.cfg", "challenges-80.map", "hosts-80.map", "suffixes-80.map"]
 
     del there["asgi-tiles.cfg"]
     gone = decide.unneeded({**there, "mine.cfg": "", "runtime.py": ""})

@@ -24,6 +24,8 @@ PARAMS = {
     "names": ["a.test"],
     "directory": DIRECTORY,
     "hook": "the hook\n",
+    "web_server": "nginx",
+    "http01_port": None,
     "key_type": "ecdsa",
     "mail": None,
     "ca_bundle": None,
@@ -116,9 +118,12 @@ class Host:
         self.serial += 1
         self.write(self.root / "etc/letsencrypt/live/asgi-a/fullchain.pem", f"BEGIN {self.serial}\n")
         self.write(self.root / "etc/letsencrypt/live/asgi-a/privkey.pem", "key\n")
+        proof = "authenticator = webroot"
+        if "--standalone" in words:
+            proof = f"authenticator = standalone\nhttp01_port = {words[words.index('--http-01-port') + 1]}"
         self.write(
             self.renewal,
-            "version = 4.0.0\n[renewalparams]\nkey_type = ecdsa\nauthenticator = webroot\n"
+            f"version = 4.0.0\n[renewalparams]\nkey_type = ecdsa\n{proof}\n"
             f"server = {words[words.index('--server') + 1]}\nrenew_hook = {words[words.index('--deploy-hook') + 1]}\n",
         )
         return (0, "", "") if self.hook_inside_certbot and not self.run_hook()[0] else (0, decide.HOOK_FAILED, "")
@@ -169,6 +174,17 @@ def test_a_second_run_changes_nothing(host):
     assert host.run() == {"changed": False, "reason": "", "deployed": False, "written": []}
     assert host.calls == []
     assert host.files() == before
+
+
+def test_on_a_balancer_certbot_answers_for_itself(host):
+    balancer = {"web_server": "haproxy", "http01_port": 8402}
+    assert host.run(**balancer)["reason"] == "there is none"
+    assert not Path(host.paths["acme"]["webroot"]).exists()
+    assert host.run(**balancer)["changed"] is False
+
+    host.certbot = (1, "", "no")
+    with pytest.raises(module.Refused, match="HAProxy goes on serving the certificate of CN=CA that"):
+        host.run(**balancer, names=["a.test", "b.test"])
 
 
 def test_another_name_is_another_certificate(host):

@@ -1,9 +1,10 @@
-"""certbot's deploy hook, with real certificates and an nginx that says what the test wants."""
+"""certbot's deploy hook, with real certificates and a web server that says what the test wants."""
 
 from __future__ import annotations
 
 import importlib.util
 import itertools
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,20 +35,24 @@ OLD, NEW = pair(), pair()
 
 
 class Host:
-    """A live.pem and a lineage of certbot below *root*; nginx accepts everything but what is in ``refused``."""
+    """A live.pem and a lineage of certbot below *root*; its *server* accepts everything but what is in ``refused``."""
 
-    def __init__(self, root, monkeypatch):
+    def __init__(self, root, monkeypatch, server):
         spec = importlib.util.spec_from_file_location("acme_deploy", HOOK)
         self.hook = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.hook)
         self.live, self.lineage = root / "tls/live.pem", root / "lineage"
         self.live.parent.mkdir()
         self.lineage.mkdir()
-        self.hook.LIVE, self.hook.LOCK, self.hook.LOADED = self.live, root / "lock", root / "loaded"
+        self.hook.LIVE, self.loaded = self.live, root / "loaded"
+        self.server = self.hook.WEB_SERVERS[server]._replace(lock=root / "lock", loaded=self.loaded)
+        self.hook.WEB_SERVERS[server] = self.server
+        # nginx goes without saying
+        monkeypatch.setattr(sys, "argv", ["acme_deploy.py", *([] if server == "nginx" else [server])])
         self.hook.RELOAD_SECONDS = 0.2
         self.hook.run = self.run
         generations = itertools.count()
-        self.hook.workers = lambda: {next(generations)}
+        self.hook.workers = lambda _server: {next(generations)}
         self.live.write_bytes(b"".join(OLD))
         self.renew(NEW)
         self.refused = ()
@@ -61,7 +66,9 @@ class Host:
             (self.lineage / name).write_bytes(text)
 
     def run(self, *command):
-        self.calls.append(command[1])
+        self.calls.append("check" if command == self.server.check else command[1])
+        if command[0] == "systemctl":
+            assert command[-1] == self.server.unit
         if command[1] == "is-active":
             return SimpleNamespace(returncode=0 if self.running else 3)
         if command[1] == "reload":
@@ -82,19 +89,19 @@ class Host:
         return self.live.read_bytes()
 
 
-@pytest.fixture
-def host(tmp_path, monkeypatch):
-    return Host(tmp_path, monkeypatch)
+@pytest.fixture(params=["nginx", "haproxy"])
+def host(request, tmp_path, monkeypatch):
+    return Host(tmp_path, monkeypatch, request.param)
 
 
 def test_a_good_pair_is_swapped_in_and_loaded(host):
     before = host.live.stat().st_ino
     assert host.main() is None
     assert host.served == b"".join(NEW)
-    assert host.calls == ["-t", "is-active", "reload"]
+    assert host.calls == ["check", "is-active", "reload"]
     assert host.live.stat().st_ino != before  # by a rename
     assert host.live.stat().st_mode & 0o777 == 0o600
-    assert host.hook.LOADED.exists()
+    assert host.loaded.exists()
     assert list(host.live.parent.iterdir()) == [host.live]
 
 
@@ -117,16 +124,16 @@ def test_a_pair_that_cannot_be_served_is_not_swapped_in(host, new):
     assert list(host.live.parent.iterdir()) == [host.live]
 
 
-def test_what_nginx_refuses_is_swapped_out_again(host):
+def test_what_the_server_refuses_is_swapped_out_again(host):
     host.refused = (b"".join(NEW),)
     said = host.main()
-    assert "nginx refuses the certificate" in said
+    assert f"{host.server.name} refuses the certificate" in said
     assert "[emerg] bad" in said
     assert host.served == b"".join(OLD)
     assert "reload" not in host.calls
 
 
-def test_a_fault_elsewhere_in_nginx_does_not_cost_the_renewal(host):
+def test_a_fault_elsewhere_in_its_files_does_not_cost_the_renewal(host):
     host.refused = (b"".join(NEW), b"".join(OLD))
     said = host.main()
     assert "until that is mended" in said
@@ -134,7 +141,7 @@ def test_a_fault_elsewhere_in_nginx_does_not_cost_the_renewal(host):
     assert "reload" not in host.calls
 
 
-def test_a_stopped_nginx_is_left_alone(host):
+def test_a_stopped_server_is_left_alone(host):
     host.running = False
     assert host.main() is None
     assert host.served == b"".join(NEW)
@@ -144,13 +151,13 @@ def test_a_stopped_nginx_is_left_alone(host):
 def test_a_reload_that_fails_is_told(host):
     host.reload = 1
     assert "Job failed" in host.main()
-    assert not host.hook.LOADED.exists()
+    assert not host.loaded.exists()
 
 
 def test_a_reload_that_gives_no_new_workers_is_told(host):
-    host.hook.workers = lambda: {1}
+    host.hook.workers = lambda _server: {1}
     assert "did not load the new certificate" in host.main()
-    assert not host.hook.LOADED.exists()
+    assert not host.loaded.exists()
 
 
 def test_it_can_be_repeated(host):
@@ -159,7 +166,7 @@ def test_it_can_be_repeated(host):
     before = host.live.stat().st_ino
     assert host.main() is None
     # it was interrupted after the swap, perhaps
-    assert host.calls == ["-t", "is-active", "reload"]
+    assert host.calls == ["check", "is-active", "reload"]
     assert host.live.stat().st_ino == before
 
 

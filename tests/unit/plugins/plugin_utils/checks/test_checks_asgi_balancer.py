@@ -84,8 +84,6 @@ def test_accepted(option, value):
         ("asgi_balancer_server_timeout", 0, "is 0"),
         ("asgi_balancer_hsts_max_age", -1, "is -1"),
         ("asgi_balancer_hsts_preload", True, "does not take the name"),
-        ("asgi_balancer_tls_provider", "acme", "cannot answer the ACME server"),
-        ("asgi_balancer_tls_provider", "letsencrypt", "is 'letsencrypt'"),
         ("asgi_balancer_tls_certificate", "x.crt", "which ignores it"),
         ("asgi_balancer_verify", "/no/such/ca.pem", "No such file"),
     ],
@@ -144,6 +142,33 @@ def test_the_certificate_is_checked_as_that_of_asgi_proxy_is(monkeypatch):
     given = {"asgi_balancer_tls_certificate_content": "cert", "asgi_balancer_tls_key_content": "key"}
     assert problems(asgi_balancer_tls_provider="provided", **given) == []
     assert seen[0][:3] == (b"cert", b"key", ["shop.test"])
+
+
+ACME = {"asgi_balancer_tls_provider": "acme", "asgi_balancer_acme_agree_tos": True}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"asgi_balancer_redirect": False}, {"asgi_balancer_peers": ["lb1.test", "fd00::1"]}]
+)
+def test_acme(options):
+    assert problems(**ACME, **options) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "fault"),
+    [
+        ("asgi_balancer_acme_agree_tos", False, "is false"),
+        ("asgi_balancer_acme_port", 0, "is 0"),
+        ("asgi_balancer_acme_port", 80, "as is asgi_balancer_http_port"),
+        ("asgi_balancer_acme_port", 443, "as is asgi_balancer_https_port"),
+        ("asgi_balancer_peers", ["10.0.0.9", "lb 2"], "no address and no name"),
+        ("asgi_balancer_server_names", ["*.shop.test"], "wildcard"),
+        ("asgi_balancer_tls_certificate", "x.crt", "which ignores it"),
+    ],
+)
+def test_acme_refused(option, value, fault):
+    found = problems(**{**ACME, option: value})
+    assert [(each.variable, fault in each.fault) for each in found] == [(option, True)]
 
 
 def test_the_tls_profile_is_that_of_asgi_proxy():
