@@ -305,7 +305,7 @@ class App:
                 self.boot(slot, probe)
             if until == BOOTED:
                 return slot
-            self.flip(slot, self.state())
+            self.flip(slot, state)
             fault = verify()
             if fault:
                 raise self.failure(slot, fault, began)
@@ -446,13 +446,16 @@ class App:
         if not self._all(its, state, lambda unit: unit.running):
             self._do(f"start {its['service_unit']}", lambda: self.boot(slot, probe))
         self.flip(slot, state)
+        awake = not self._all(idle, state, lambda unit: unit.stopped)
+        if awake and not self.dry:
+            # together: a connection that comes in between would start the service again; it drains while systemd is busy
+            self.systemd.begin_stop(idle["socket_unit"], idle["service_unit"])
         if self._any(idle, state, lambda unit: unit.enabled):
             self._do(
                 f"disable {other(slot)} at boot",
                 lambda: self.systemd.disable(idle["socket_unit"], idle["service_unit"]),
             )
-        if not self._all(idle, state, lambda unit: unit.stopped):
-            # together: a connection that comes in between would start the service again
+        if awake:
             self._do(
                 f"drain and stop {other(slot)}", lambda: self.systemd.stop(idle["socket_unit"], idle["service_unit"])
             )
@@ -465,7 +468,12 @@ class App:
         its = self.paths["slots"][slot]
         release = os.path.basename(read_link(its["release"]) or "")
         if not self._all(its, state, lambda unit: unit.enabled):
-            self._do(f"enable {slot} at boot", lambda: self.systemd.enable(its["socket_unit"], its["service_unit"]))
+            # the other one, if it is enabled, is disabled later on, and systemd reads its units then
+            read = not self._any(self.paths["slots"][other(slot)], state, lambda unit: unit.enabled)
+            self._do(
+                f"enable {slot} at boot",
+                lambda: self.systemd.enable(its["socket_unit"], its["service_unit"], read=read),
+            )
         if read_link(self.paths["live_socket"]) != f"{slot}.sock":
             self._do(f"flip to {slot}", lambda: replace_link(self.paths["live_socket"], f"{slot}.sock"))
         if read_text(self.paths["tmpfiles"]) != tmpfiles_text(self.paths, slot):
@@ -506,7 +514,7 @@ class App:
 
     def _prune_configs(self) -> None:
         """Remove the configurations that neither a slot nor a kept release needs any more."""
-        kept = {pair.config for pair in self.state().pairs.values() if pair}
+        kept = {pair.config for pair in map(self._pair, self.paths["slots"]) if pair}
         kept |= {entry["config"] for entry in self.log() if self.on_disk(Pair(entry["release"], entry["config"]))}
         for name in os.listdir(self.paths["configs"]):
             if name not in kept:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from typing import Callable, NamedTuple
 
@@ -12,12 +13,14 @@ PROPERTIES = (
     "Id",
     "ActiveState",
     "SubState",
-    "UnitFileState",
     "NeedDaemonReload",
     "MainPID",
     "ActiveEnterTimestamp",
     "CanReload",
 )
+
+# What enabling a unit leaves, read from the disk: systemd itself says what was there when it read its units last.
+LINKS = ("/etc/systemd/system/*.wants", "/run/systemd/system/*.wants")
 
 # of what an instance that failed has said, of all its workers
 MOST_MESSAGES = 1000
@@ -49,6 +52,11 @@ class SystemdError(Exception):
     """systemctl refused; the message is its own."""
 
 
+def starts_at_boot(unit: str) -> bool:
+    """Return whether *unit* is enabled, be it that systemd has not read that yet."""
+    return any(glob.glob(f"{directories}/{glob.escape(unit)}") for directories in LINKS)
+
+
 def parse_show(text: str) -> dict[str, Unit]:
     """Return the units in the output of ``systemctl show``, by name."""
     units = {}
@@ -59,7 +67,7 @@ def parse_show(text: str) -> dict[str, Unit]:
                 name=found["Id"],
                 active=found.get("ActiveState", "inactive"),
                 sub=found.get("SubState", ""),
-                enabled=found.get("UnitFileState", "") in ("enabled", "enabled-runtime"),
+                enabled=starts_at_boot(found["Id"]),
                 needs_daemon_reload=found.get("NeedDaemonReload") == "yes",
                 main_pid=int(found.get("MainPID") or 0),
                 since=found.get("ActiveEnterTimestamp", ""),
@@ -116,6 +124,10 @@ class Systemd:
     def start(self, *units: str) -> None:
         self._systemctl("start", *units)
 
+    def begin_stop(self, *units: str) -> None:
+        """Have *units* begin to stop together; stop() waits until they have."""
+        self._systemctl("stop", "--no-block", *units)
+
     def stop(self, *units: str) -> None:
         """Stop *units* together and forget that they had failed."""
         self._systemctl("stop", *units)
@@ -124,8 +136,9 @@ class Systemd:
     def reload(self, unit: str) -> None:
         self._systemctl("reload", unit)
 
-    def enable(self, *units: str) -> None:
-        self._systemctl("enable", "--quiet", *units)
+    def enable(self, *units: str, read: bool = True) -> None:
+        """Have *units* start at boot. Not *read* at once, systemd itself learns of it when it is told to disable others."""
+        self._systemctl("enable", "--quiet", *([] if read else ["--no-reload"]), *units)
 
     def disable(self, *units: str) -> None:
         self._systemctl("disable", "--quiet", *units)

@@ -19,9 +19,13 @@ PROBE = {"path": "/health", "host": "x", "statuses": [200], "successes": 1, "tim
 
 
 class FakeSystemd:
-    """Units that start and stop when told to; ``broken`` holds releases that do not boot."""
+    """Units that start and stop when told to; ``broken`` holds releases that do not boot.
+
+    ``unread`` holds what has been enabled since it read its units last.
+    """
 
     def __init__(self, app_home):
+        self.unread = set()
         self.active, self.enabled, self.calls, self.broken = set(), set(), [], set()
         self.home = app_home
 
@@ -38,18 +42,24 @@ class FakeSystemd:
             raise SystemdError("Job failed")
         self.active |= set(units)
 
+    def begin_stop(self, *units):
+        self.calls.append(("begin to stop", *units))
+
     def stop(self, *units):
         self.calls.append(("stop", *units))
         self.active -= set(units)
 
-    def enable(self, *units):
+    def enable(self, *units, read=True):
         self.enabled |= set(units)
+        self.unread = set() if read else self.unread | set(units)
 
     def disable(self, *units):
         self.enabled -= set(units)
+        self.unread = set()
 
     def daemon_reload(self):
         self.calls.append(("daemon-reload",))
+        self.unread = set()
 
     def misread(self, unit, path):
         return "Unknown key" if "Mispelt" in Path(path).read_text() else ""
@@ -198,7 +208,22 @@ def test_a_new_release_takes_the_idle_slot_and_stops_the_old_one_last(host):
     assert host.live == "green.sock"
     assert host.systemd.active == host.systemd.enabled == host.units("green")
     assert host.systemd.calls[-1] == ("stop", "hello@blue.socket", "hello@blue.service")
+    assert host.systemd.calls[-2] == ("begin to stop", *host.systemd.calls[-1][1:])
     assert host.results == [("r1", "retired"), ("r2", "live")]
+
+
+def test_systemd_learns_what_starts_at_boot_and_once_a_deploy(host):
+    host.deploy("r1")
+    assert not host.systemd.unread
+
+    seen = []
+    host.deploy("r2", verify=lambda: seen.append(set(host.systemd.unread)) or "")
+    assert seen == [host.units("green")]
+    assert not host.systemd.unread
+
+    with pytest.raises(ActivationError):
+        host.deploy("r3", verify=lambda: "nginx answered 502")
+    assert not host.systemd.unread
 
 
 def test_a_change_of_configuration_goes_through_a_slot_too(host):
@@ -285,11 +310,11 @@ class Interrupted(BaseException):
     """What Ctrl-C or a lost connection is to the code."""
 
 
-@pytest.mark.parametrize("step", ["start", "enable", "link", "disable", "stop"])
+@pytest.mark.parametrize("step", ["start", "enable", "link", "begin_stop", "disable", "stop"])
 def test_an_interrupted_activation_is_finished_by_the_next_run(host, monkeypatch, step):
     host.deploy("r1")
 
-    def interrupt(*_arguments):
+    def interrupt(*_arguments, **_options):
         raise Interrupted
 
     with monkeypatch.context() as patch:
@@ -311,6 +336,7 @@ def test_an_interrupted_activation_is_finished_by_the_next_run(host, monkeypatch
 
     assert host.live == "green.sock"
     assert host.systemd.active == host.systemd.enabled == host.units("green")
+    assert not host.systemd.unread
     assert host.results[-1] == ("r2", "live")
     assert host.deploy("r2") == []
 
@@ -353,7 +379,7 @@ def test_booted_first_and_live_later(host):
     host.deploy("r2")
 
     assert host.live == "green.sock"
-    assert host.systemd.calls[calls:] == [("stop", "hello@blue.socket", "hello@blue.service")], "not booted again"
+    assert [call[0] for call in host.systemd.calls[calls:]] == ["begin to stop", "stop"], "not booted again"
 
 
 def test_a_booted_one_that_is_another_now_boots_again(host):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils import systemd as module
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import (
     Systemd,
     SystemdError,
@@ -18,7 +19,6 @@ SHOWN = """\
 Id=hello@blue.service
 ActiveState=active
 SubState=running
-UnitFileState=enabled
 NeedDaemonReload=no
 MainPID=812
 ActiveEnterTimestamp=Sat 2026-11-21 00:46:28 UTC
@@ -27,7 +27,6 @@ CanReload=yes
 Id=hello@green.service
 ActiveState=failed
 SubState=failed
-UnitFileState=
 NeedDaemonReload=yes
 MainPID=0
 ActiveEnterTimestamp=
@@ -35,13 +34,31 @@ CanReload=no
 """
 
 
-def test_units_are_read():
+@pytest.fixture
+def links(tmp_path, monkeypatch):
+    """A directory with the links of enabled units."""
+    monkeypatch.setattr(module, "LINKS", (f"{tmp_path}/*.wants",))
+    directory = tmp_path / "multi-user.target.wants"
+    directory.mkdir()
+    return directory
+
+
+def test_units_are_read(links):
+    (links / "hello@blue.service").symlink_to("/etc/systemd/system/hello@.service")
     units = parse_show(SHOWN)
 
     blue, green = units["hello@blue.service"], units["hello@green.service"]
     assert (blue.can_reload, green.can_reload) == (True, False)
     assert (blue.running, blue.stopped, blue.enabled, blue.main_pid) == (True, False, True, 812)
     assert (green.running, green.stopped, green.enabled, green.needs_daemon_reload) == (False, True, False, True)
+
+
+@pytest.mark.parametrize(("options", "told"), [({}, []), ({"read": False}, ["--no-reload"])])
+def test_systemd_reads_what_is_enabled_at_once_or_later(options, told):
+    commands = []
+    Systemd(lambda command: commands.append(command) or (0, "", "")).enable("x.service", **options)
+
+    assert [word for word in commands[0] if "reload" in word] == told
 
 
 @pytest.mark.parametrize("state", ["activating", "deactivating"])
