@@ -161,17 +161,14 @@ distribution_major_version:
   sample: "13"
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.sys_info import get_distribution, get_distribution_version
-from ansible_collections.asgi.deploy.plugins.module_utils.capacity import capacity, measured_memory
+from ansible_collections.asgi.deploy.plugins.module_utils.host import what_it_has
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.packages import missing
 from ansible_collections.asgi.deploy.plugins.module_utils.selfsigned_pem import WANTED, why_wanted
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App
 from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-from ansible_collections.asgi.deploy.plugins.module_utils.workers import serving
 
 
 def main():
@@ -185,23 +182,18 @@ def main():
         },
         supports_check_mode=True,
     )
-    name, wanted = module.params["name"], module.params["units"]
+    wanted = module.params["units"]
     systemd = Systemd(module.run_command)
     try:
-        paths = layout(name)
-        found = capacity(paths["name"])
-        state = App(paths, systemd, dry=True).state()
+        found = what_it_has(App(layout(module.params["name"]), systemd, dry=True), module.params["paths"])
         units = systemd.show(*wanted) if wanted else {}
     except (ValueError, SystemdError) as exc:
         module.fail_json(msg=str(exc))
-    service = state.units[paths["slots"][state.live]["service_unit"]] if state.live else None
-    found["measured_memory_mb"] = measured_memory(serving(service)) if service else None
     module.exit_json(
         changed=False,
-        capacity=found,
+        **found,
         missing_packages=missing(module.params["packages"]),
         idle_units=[unit for unit in wanted if unit not in units or not (units[unit].running and units[unit].enabled)],
-        present_paths=[path for path in module.params["paths"] if os.path.lexists(path)],
         wanted_certificate=_wanted_certificate(module),
         distribution=get_distribution(),
         distribution_major_version=(get_distribution_version() or "").partition(".")[0],

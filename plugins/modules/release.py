@@ -214,6 +214,19 @@ serving:
     config:
       description: Digest of its configuration.
       type: str
+host:
+  description:
+    - What M(asgi.deploy.host_info) would say of the host now, so that it need not be asked before the release is activated.
+  returned: when RV(lacking) is not
+  type: dict
+  contains:
+    capacity:
+      description: What the app may use. What is not limited or not known is null.
+      type: dict
+    present_paths:
+      description: The socket of the app's metrics, if there is one.
+      type: list
+      elements: str
 built:
   description: Whether it was built by this task, or would be in check mode.
   returned: when RV(lacking) is not
@@ -248,6 +261,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.asgi.deploy.plugins.module_utils.claim import look_up
 from ansible_collections.asgi.deploy.plugins.module_utils.environment import check_environment, hide
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_link, read_text, replace_link
+from ansible_collections.asgi.deploy.plugins.module_utils.host import what_it_has
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.packages import missing
 from ansible_collections.asgi.deploy.plugins.module_utils.release import (
@@ -273,6 +287,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.release_build import (
 from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import now
 from ansible_collections.asgi.deploy.plugins.module_utils.removal import give_back
 from ansible_collections.asgi.deploy.plugins.module_utils.slots import App
+from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
 from ansible_collections.asgi.deploy.plugins.module_utils.wheel_store import WheelStoreError, describe_target, stored
 
 LOCK_SECONDS = 900
@@ -569,6 +584,11 @@ def main():
         laid_out = home.lay_out(change=not module.check_mode)
         with contextlib.nullcontext() if module.check_mode else home.locked() as lock:
             result = _proceed(home, recipe, params["keep"], lock)
+        if "release" in result:  # nothing more has to be sent for it
+            app = App(home.app, Systemd(module.run_command), dry=True)
+            result["host"] = what_it_has(app, [home.app["metrics_socket"]])
+    except SystemdError as exc:
+        module.fail_json(msg=f"systemd: {exc}")
     except (BuildError, WheelStoreError, OSError) as exc:
         secrets = {**{f"app {key}": value for key, value in recipe.environment.items()}, **recipe.build_environment}
         module.fail_json(msg=mask_urls(hide(str(exc), secrets)), release=recipe.release)
