@@ -1,11 +1,16 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Give the module release its source, and its wheels: resolved once in a run, sent to the hosts that lack them."""
+"""Give the module release its source, and its wheels: resolved once in a run, sent to the hosts that lack them.
+
+A small source is sent to all of them.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
+from pathlib import Path
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
@@ -32,6 +37,9 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.wheelhouse import (
 from ansible_collections.asgi.deploy.plugins.plugin_utils.wheels import Target, missing
 
 MODULE = "asgi.deploy.release"
+
+# Of a source's archive: what is as small as the module itself goes with the question, which would cost more asked twice.
+SMALL_BYTES = 64 << 10
 
 
 class ActionModule(ActionBase):
@@ -75,7 +83,8 @@ class ActionModule(ActionBase):
             "dependencies": resolved.dependencies,
         }
 
-        # most runs find the release in place: ask first, send afterwards
+        # most runs find the release in place: ask first, and send what is large afterwards
+        arguments.update(_sent_along(resolved.archive))
         answer = self._ask({**arguments, "resolved": release}, task_vars)
         archive_wanted = answer.pop("archive_wanted", False)
         wheels_wanted = answer.pop("wheels_wanted", None)
@@ -112,6 +121,13 @@ class ActionModule(ActionBase):
         self._transfer_file(archive, remote)
         self._fixup_perms2((self._connection._shell.tmpdir, remote))
         return remote
+
+
+def _sent_along(archive):
+    """Return what the module gets of the *archive* on the controller at once: its content if that is small."""
+    if not archive or Path(archive).stat().st_size > SMALL_BYTES:
+        return {}
+    return {"archive": base64.b64encode(Path(archive).read_bytes()).decode()}
 
 
 def _split(arguments):

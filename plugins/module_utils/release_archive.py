@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 import tarfile
 
@@ -21,9 +22,13 @@ def escapes(name: str, target: str) -> bool:
     return path == ".." or path.startswith("../")
 
 
-def extract(archive: str, directory: str) -> None:
-    """Unpack *archive* into *directory*; raise UnsafeArchive before anything is written if a member is not safe."""
-    with tarfile.open(archive) as tar:
+def extract(archive: str | bytes, directory: str) -> None:
+    """Unpack *archive*, a file or its content, into *directory*.
+
+    Raise UnsafeArchive before anything is written if a member is not safe.
+    """
+    where = {"fileobj": io.BytesIO(archive)} if isinstance(archive, bytes) else {"name": archive}
+    with tarfile.open(**where) as tar:
         members = tar.getmembers()
         _check(members)
         if hasattr(tarfile, "data_filter"):

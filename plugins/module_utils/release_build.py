@@ -93,7 +93,8 @@ class Recipe(NamedTuple):
     module: str
     source: dict
     dependencies: dict
-    archive: str | None
+    # of the source: a file, or its content
+    archive: str | bytes | None
     python: str
     installer: str
     requirements: list

@@ -148,6 +148,10 @@ options:
     description:
       - What O(source) was found to be on the controller. Filled in for every task; none may set it.
     type: dict
+  archive:
+    description:
+      - The source itself where it is small, as base64. Filled in for every task; none may set it.
+    type: str
 seealso:
   - module: asgi.deploy.activate
 author:
@@ -246,6 +250,7 @@ seconds:
   type: dict
 """
 
+import base64
 import contextlib
 import fcntl
 import json
@@ -541,8 +546,9 @@ def main():
     module = AnsibleModule(
         argument_spec={
             **ARGUMENTS,
-            # not among ARGUMENTS: the action plugin of the same name adds it
+            # not among ARGUMENTS: the action plugin of the same name adds them
             "resolved": {"type": "dict"},
+            "archive": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
     )
@@ -554,7 +560,7 @@ def main():
         module=params["module"],
         source=release["source"],
         dependencies=release["dependencies"],
-        archive=release.get("archive"),
+        archive=base64.b64decode(params["archive"]) if params["archive"] else release.get("archive"),
         python=params["python"],
         installer=params["installer"],
         requirements=params["requirements"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -31,8 +33,11 @@ def run(monkeypatch, tmp_path):
     """Run the action with a host that answers with each of *answers*; return the result and what the host was asked."""
     monkeypatch.setattr("ansible.constants.DEFAULT_LOCAL_TMP", str(tmp_path))
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
+    source = tmp_path / "source"
+    source.write_bytes(b"more than one byte")
+    monkeypatch.setattr(action, "SMALL_BYTES", 1)
     monkeypatch.setattr(
-        action, "resolve", lambda *_arguments: Resolved("path", "src", "d", "/source", {"by": "nothing"})
+        action, "resolve", lambda *_arguments: Resolved("path", "src", "d", str(source), {"by": "nothing"})
     )
     provided, packed = [], []
 
@@ -65,7 +70,7 @@ def run(monkeypatch, tmp_path):
             return dict(remaining.pop(0))
 
         module._ask = ask
-        module._send = lambda archive, name: f"/remote{archive}/{name}"
+        module._send = lambda archive, name: f"/remote/{name} with {Path(archive).name}"
         result = module.run(task_vars={})
         return result, asked
 
@@ -93,8 +98,21 @@ def test_a_host_gets_what_it_lacks(run):
     assert with_uv
     resolved = asked[1]["resolved"]
     assert resolved["wheels"] == WHEELS
-    assert resolved["wheels_archive"] == "/remote/wheels/wheels.tar"
-    assert resolved["archive"] == "/remote/source/source.tar.gz"
+    assert resolved["wheels_archive"] == "/remote/wheels.tar with wheels"
+    assert resolved["archive"] == "/remote/source.tar.gz with source"
+    assert "archive" not in asked[0]
+
+
+@pytest.mark.parametrize("wheelhouse", [False, True])
+def test_a_small_source_goes_with_every_question(run, monkeypatch, wheelhouse):
+    monkeypatch.setattr(action, "SMALL_BYTES", 18)
+    answers = [{key: WANTED[key] for key in ("changed", "wheels_wanted")}] if wheelhouse else []
+
+    result, asked = run(*answers, DONE, wheelhouse=wheelhouse)
+
+    assert result == DONE
+    assert [base64.b64decode(each["archive"]) for each in asked] == [b"more than one byte"] * (1 + wheelhouse)
+    assert "archive" not in asked[-1]["resolved"]
 
 
 def test_a_host_that_has_all_wheels_gets_no_archive(run):

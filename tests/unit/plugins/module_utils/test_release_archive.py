@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from pathlib import Path
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils.release_archive import UnsafeArchive, escapes, extract
@@ -58,11 +59,12 @@ def test_what_is_unsafe_is_refused_before_anything_is_written(tmp_path, members)
 
 
 @pytest.mark.usefixtures("either_python")
-def test_files_and_links_within_the_tree_are_unpacked(tmp_path):
+@pytest.mark.parametrize("given", [str, lambda archive: Path(archive).read_bytes()], ids=["file", "content"])
+def test_files_and_links_within_the_tree_are_unpacked(tmp_path, given):
     archive = archive_of(
         tmp_path / "a.tar.gz", ("d/f", "content", ""), ("d/l", tarfile.SYMTYPE, "../g"), ("g", "other", "")
     )
-    extract(archive, str(tmp_path / "target"))
+    extract(given(archive), str(tmp_path / "target"))
     assert (tmp_path / "target/d/f").read_text() == "content"
     assert (tmp_path / "target/d/l").read_text() == "other"
 
