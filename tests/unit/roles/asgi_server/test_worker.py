@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,14 @@ class Arbiter:
     def __init__(self, workers):
         self.num_workers = workers
         self.cfg = SimpleNamespace(workers=workers)
+
+
+def test_no_process_is_gone_through_for_garbage_before_it_ends():
+    program = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count())); import asgi_deploy_process"
+
+    said = subprocess.check_output([sys.executable, "-c", program], env={"PYTHONPATH": str(CONFIGS)}, text=True)
+
+    assert int(said) > 1000
 
 
 @pytest.fixture
