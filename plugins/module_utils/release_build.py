@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -145,11 +146,12 @@ class Build:
         with self._timed("packages"):
             self._install(uv)
             self._compile()
-        with self._timed("import"):
+        with self._timed("import"), ThreadPoolExecutor() as beside:
+            described = beside.submit(self._describe)
             self._try_import()
         with self._timed("record"):
             shutil.rmtree(self.work)
-            self._record()
+            self._record(described.result())
             self._tidy(uv)
 
     @contextlib.contextmanager
@@ -302,11 +304,14 @@ class Build:
                 f"of asgi_env and nothing else:\n{said}"
             )
 
-    def _record(self):
-        """Write release.json, after everything it speaks for is on the disk."""
-        recipe = self.recipe
+    def _describe(self):
+        """Return the Python and the packages of the virtual environment, as DESCRIBE_PROBE prints them."""
         probe = [str(self.python), "-I", "-c", DESCRIBE_PROBE]
-        found = json.loads(self._run(probe, "the virtual environment cannot be described"))
+        return json.loads(self._run(probe, "the virtual environment cannot be described"))
+
+    def _record(self, found):
+        """Write release.json with what was *found* in it, after everything it speaks for is on the disk."""
+        recipe = self.recipe
         manifest = {
             "id": recipe.release,
             "app": recipe.app,

@@ -232,3 +232,28 @@ def test_an_import_that_fails_or_hangs_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(release_build, "run_as", hang)
     with pytest.raises(BuildError, match="was not imported within"):
         build._try_import()
+
+
+def test_a_release_is_recorded_with_what_is_in_it_and_only_if_it_imports(tmp_path, monkeypatch):
+    monkeypatch.setattr(release_build, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(release_build, "find_python", lambda wanted: f"/usr/bin/{wanted}")
+    for step in ("_check_ca_bundle", "_unpack", "_compile", "_try_import"):
+        monkeypatch.setattr(Build, step, lambda _build: None)
+    monkeypatch.setattr(Build, "_tidy", lambda _build, _uv: None)
+    monkeypatch.setattr(
+        Build, "_run", lambda *_arguments, **_options: '{"python": "3.13.5", "packages": {"six": "1.0"}}'
+    )
+    recipe = RECIPE._replace(uv_path="/opt/uv")
+
+    Build(recipe, tmp_path / "good", lock=-1).make()
+
+    manifest = json.loads((tmp_path / "good/release.json").read_text())
+    assert (manifest["python"], manifest["packages"]) == ("3.13.5", {"six": "1.0"})
+
+    def refuse(_build):
+        raise BuildError("does not import")
+
+    monkeypatch.setattr(Build, "_try_import", refuse)
+    with pytest.raises(BuildError, match="does not import"):
+        Build(recipe, tmp_path / "bad", lock=-1).make()
+    assert not (tmp_path / "bad/release.json").exists()
