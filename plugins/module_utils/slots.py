@@ -416,6 +416,9 @@ class App:
         settings = read_text(os.path.join(its["config"], SERVICE_FILE))
         if write_text(its["drop_in"], settings or "") or self._any(its, state, lambda unit: unit.needs_daemon_reload):
             self.systemd.daemon_reload()
+        live = self.paths["slots"].get(state.live)  # None for a trial, too, which knows of no other slot
+        if live and settings == read_text(live["drop_in"]):
+            return  # as systemd understood it when that slot was filled
         misread = self.systemd.misread(its["service_unit"], its["drop_in"])
         if misread:
             raise ActivationError(f"systemd does not understand {its['drop_in']}: {misread}")

@@ -25,7 +25,7 @@ class FakeSystemd:
     """
 
     def __init__(self, app_home):
-        self.unread = set()
+        self.unread, self.verified = set(), []
         self.active, self.enabled, self.calls, self.broken = set(), set(), [], set()
         self.home = app_home
 
@@ -62,6 +62,7 @@ class FakeSystemd:
         self.unread = set()
 
     def misread(self, unit, path):
+        self.verified.append(path)
         return "Unknown key" if "Mispelt" in Path(path).read_text() else ""
 
     def journal(self, unit, since, lines=40):
@@ -448,6 +449,15 @@ def test_a_setting_that_systemd_does_not_know_is_no_activation(host):
         host.deploy("r1", service="[Service]\nMispelt=1\n")
 
     assert host.live == "blue.sock"
+
+
+def test_settings_that_the_live_slot_has_are_known_to_systemd(host):
+    host.deploy("r1")
+    host.deploy("r2")
+    assert host.systemd.verified == [host.paths["slots"]["blue"]["drop_in"]]
+
+    host.deploy("r2", service="[Service]\nMemoryMax=1G\n")
+    assert host.systemd.verified[1:] == [host.paths["slots"]["blue"]["drop_in"]]
 
 
 def test_secrets_are_in_no_error_and_no_log(host):
