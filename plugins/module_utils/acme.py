@@ -144,6 +144,16 @@ def account_settings(kid: str, key: str) -> str:
     return f"eab-kid = {kid}\neab-hmac-key = {key}\n"
 
 
+def hint(wanted: Wanted) -> str:
+    """Return, as a line, where to look when nothing was wrong with the names; nothing if there is no such place."""
+    if not wanted.port:
+        return ""
+    return (
+        f"the balancers reach certbot here on port {wanted.port}: let it through between them, and have all of them know the "
+        f"app\n"
+    )
+
+
 def readable(output: str) -> str:
     """Return what certbot said of a failure, without what it always says."""
     lines = [line.strip() for line in output.splitlines() if not _CHATTER.search(line)]

@@ -25,6 +25,8 @@ READY, DRAIN, MAINT = "ready", "drain", "maint"
 LINGERING = REFUSE, CUT, LEAVE = "refuse", "cut", "leave"
 
 AGE = re.compile(r"\bage=(\S+)")
+# by layout.py
+ACME_BACKEND = re.compile(rf"asgi_\S+{re.escape(ACME)}")
 # `type` in "show stat"
 SERVER_ROW = "2"
 # bits of srv_admin_state: said by somebody or by the configuration, inherited from a tracked server, no address known
@@ -85,7 +87,7 @@ def parse_backends(stat: str, state: str) -> dict[str, dict[str, Server]]:
         (row["pxname"], row["svname"]): row
         for row in _stat_rows(stat)
         # where certbot answers an ACME server there is nothing to drain
-        if row["type"] == SERVER_ROW and not row["pxname"].endswith(ACME)
+        if row["type"] == SERVER_ROW and not ACME_BACKEND.fullmatch(row["pxname"])
     }
     companions = {(backend + FRESH, name) for backend, name in rows}
     found: dict[str, dict[str, Server]] = {}

@@ -14,8 +14,8 @@ description:
   - Has the distribution's certbot get a certificate by http-01, through a directory that the running nginx serves or on a
     port that the running HAProxy leads to, and set up its renewal, which the distribution's C(certbot.timer) then does
     by itself.
-  - Asks the server only if there is no certificate, if names, directory or type of key have changed, or if the timer has
-    failed to renew it for so long that less than a fifth of its lifetime is left.
+  - Asks the server only if there is no certificate, if names, directory, type of key or the way to renew it have changed, or
+    if the timer has failed to renew it for so long that less than a fifth of its lifetime is left.
   - A deploy hook puts what certbot got into C(/etc/asgi/<app>/tls/live.pem) by one rename if it can be served, and
     reloads the web server. It is the same at the first time and at a renewal.
   - If the server gives no certificate the module fails with certbot's reason; what is served stays what it was, and the
@@ -39,8 +39,8 @@ options:
     default: present
   names:
     description:
-      - The DNS names of the certificate, no wildcards. All of them lead to this host. Needed to be V(present), as are
-        O(directory) and O(hook).
+      - The DNS names of the certificate, no wildcards. All of them lead to this host, or with O(web_server=haproxy) to
+        balancers that lead the ACME server here. Needed to be V(present), as are O(directory) and O(hook).
     type: list
     elements: str
     default: []
@@ -267,7 +267,7 @@ class Certificate:
         if status:
             raise Refused(
                 f"{self.params['directory']} gave no certificate for {', '.join(self.wanted.names)}: "
-                f"{decide.readable(said)}\n{self.serving()}; the next run tries again"
+                f"{decide.readable(said)}\n{decide.hint(self.wanted)}{self.serving()}; the next run tries again"
             )
         return decide.HOOK_FAILED not in said
 

@@ -24,8 +24,8 @@ options:
   files:
     description:
       - The files, by name below C(/etc/haproxy/asgi), with their text. A file without a text (V(null)) is removed.
-      - An app's is C(asgi-<app>.cfg), and has lines such as C(# Serves on port 443 with <certificate>:) and C(# Redirects
-        on port 80 to 443:), followed by its names.
+      - An app's is C(asgi-<app>.cfg), and has lines such as C(# Serves on port 443 with <certificate>:), C(# Redirects
+        on port 80 to 443:) and C(# Challenges on port 80 to <backend>:), followed by its names.
     type: dict
     required: true
   drop_in:

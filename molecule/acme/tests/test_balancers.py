@@ -40,18 +40,31 @@ def test_nobody_but_the_acme_server_sees_a_difference(plaza):
     assert plaza.host.check_output("ss --listening --tcp --numeric '( sport = :8402 )' --no-header") == ""
 
 
+# as certbot's: what it was not told of it does not answer at all
+STAND_IN = """
+import http.server, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == sys.argv[1]:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.path.rpartition("/")[2].encode())
+
+http.server.HTTPServer(("", 8402), Handler).serve_forever()
+"""
+
+
 @pytest.fixture
 def asking(plazas):
     """As if certbot asked on all of them at the same time, each for a proof that only it has; what these are."""
-    proofs = {plaza: plaza.machine for plaza in plazas}
-    for plaza, proof in proofs.items():
-        directory = f"/run/asking{CHALLENGE.removesuffix('/token')}"
-        plaza.host.check_output(f"mkdir -p {directory} && echo {proof} >{directory}/{proof}")
-        plaza.host.check_output("systemd-run --unit=asking python3 -m http.server 8402 --directory /run/asking")
-        plaza.host.check_output("until ss --listening --tcp --numeric | grep :8402; do sleep 0.1; done")
-    yield list(proofs.values())
     for plaza in plazas:
-        plaza.host.check_output("systemctl stop asking.service && rm -r /run/asking")
+        path = CHALLENGE.replace("token", plaza.machine)
+        plaza.host.check_output("systemd-run --unit=asking python3 -c %s %s", STAND_IN, path)
+        plaza.host.check_output("until ss --listening --tcp --numeric | grep :8402; do sleep 0.1; done")
+    yield [plaza.machine for plaza in plazas]
+    for plaza in plazas:
+        plaza.host.check_output("systemctl stop asking.service")
 
 
 def test_wherever_the_acme_server_comes_it_finds_the_one_that_asks(plazas, asking):
@@ -62,8 +75,8 @@ def test_wherever_the_acme_server_comes_it_finds_the_one_that_asks(plazas, askin
         for proof in asking
         for _time in range(4)
     ]
-    assert answers == [f"{proof}\n" for _plaza in plazas for proof in asking for _time in range(4)]
-    assert [plaza.ask(CHALLENGE, tls=False).status for plaza in plazas] == [404, 404]
+    assert answers == [proof for _plaza in plazas for proof in asking for _time in range(4)]
+    assert [plaza.ask(CHALLENGE, tls=False).status for plaza in plazas] == [502, 502]
 
 
 def test_the_key_can_be_read_by_root_alone(plaza):
@@ -119,6 +132,33 @@ def test_a_server_that_gives_none_leaves_what_works(plazas, balance, pebble):
     status, said = balance()
     assert status == 0, said
     assert {plaza: plaza.fingerprint() for plaza in plazas} == before
+
+
+def test_a_fault_elsewhere_in_its_files_is_told_and_costs_nothing(plaza):
+    before, hook = plaza.fingerprint(), "RENEWED_LINEAGE=%s /usr/bin/python3 -I /etc/asgi/plaza/acme_deploy.py haproxy"
+    lineage, broken = "/etc/letsencrypt/live/asgi-plaza", "/etc/haproxy/asgi/asgi-z.cfg"
+    plaza.host.check_output("echo nonsense >%s", broken)
+    refused = plaza.host.run(hook, lineage)
+    plaza.host.check_output("rm %s", broken)
+    assert refused.rc != 0
+    assert "HAProxy refuses its configuration and serves the former certificate until that is mended" in refused.stderr
+    assert "nonsense" in refused.stderr
+    assert "NOTICE" not in refused.stderr
+    plaza.host.check_output(hook, lineage)
+    assert plaza.fingerprint() == before
+    assert plaza.ask("/health").status == 200
+
+
+def test_without_a_redirect_only_the_acme_server_is_answered(plazas, balance):
+    status, said = balance(asgi_balancer_redirect=False)
+    assert status == 0, said
+    for plaza in plazas:
+        with pytest.raises((http.client.HTTPException, OSError)):
+            plaza.ask("/", tls=False)
+        assert plaza.ask(CHALLENGE, tls=False).status == 503
+    status, said = balance()
+    assert status == 0, said
+    assert [plaza.ask("/", tls=False).status for plaza in plazas] == [308, 308]
 
 
 def test_from_one_provider_to_another_and_back(plazas, balance, pebble):

@@ -189,5 +189,5 @@ def test_bad_values_are_refused_on_the_controller(playbook):
     status, said = playbook("balancer", asgi_balancer_tls_provider="acme", asgi_balancer_health_url="up")
     assert status != 0
     assert "2 problems in the variables of lb1" in said
-    assert "HAProxy cannot answer the ACME server" in said
+    assert "asgi_balancer_acme_agree_tos is false" in said
     assert "changed=1" not in said

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Interface, ip_address
 from typing import Any
 
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import balancer_server
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import SERVER_PATTERN, balancer_server
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.acme import acme_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.edge import (
     bundle_problems,
@@ -129,9 +129,15 @@ def _acme_problems(context: Context) -> Iterator[Problem]:
             yield Problem("asgi_balancer_acme_port", f"is {port}, as is {variable}", remedy)
     # a virtual address wants more of them, below
     for peer in [] if "asgi_balancer_virtual_ip" in options else options["asgi_balancer_peers"]:
-        if not _is_address(peer) and not ADDRESS.fullmatch(peer):
+        # an address of a network interface, such as fe80::1%eth0, is one for Python, and no name of a server
+        if not (_is_address(peer) or ADDRESS.fullmatch(peer)) or not SERVER_PATTERN.fullmatch(peer):
             remedy = "set asgi_balancer_address of that balancer to its address or name"
             yield Problem("asgi_balancer_peers", f"holds {peer!r}, which is no address and no name", remedy)
+    own = options["asgi_balancer_address"]
+    if any(server["address"] == own for server in options["asgi_balancer_servers"]):
+        remedy = "give the app and its balancers machines of their own, or set another provider"
+        fault = f"is 'acme', and {own} is a host of the app, too, where asgi_proxy has a certificate at the same place"
+        yield Problem("asgi_balancer_tls_provider", fault, remedy)
 
 
 def _verify_problems(context: Context) -> Iterator[Problem]:

@@ -95,13 +95,14 @@ class Fake:
                 f"asgi_shop,{name},0,{s['scur']},{s['stot']},{self.status(s)},0,2,L7OK,200,,\n"
                 f"asgi_shop.fresh,{name},0,{s['fresh']},0,{self.status(s)},0,2,,,,\n"
                 f"asgi_shop.acme,{name},0,0,0,no check,0,2,,,,\n"
+                f"theirs.acme,{name},0,0,0,UP,0,2,,,,\n"
                 for name, s in self.servers.items()
             )
         if command == "show servers state":
             head = "1\n# be_name srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_check_state\n"
             return head + "".join(
                 f"{backend} {name} 10.0.0.1 {s['op']} {s['admin']} {s['weight']} {s['check']}\n"
-                for backend in ("asgi_shop", "asgi_shop.fresh", "asgi_shop.acme")
+                for backend in ("asgi_shop", "asgi_shop.fresh", "asgi_shop.acme", "theirs.acme")
                 for name, s in self.servers.items()
             )
         if command == "show sess":
@@ -144,7 +145,7 @@ def test_a_server_that_cookies_lead_to_is_in_maintenance_at_once(tmp_path):
 
 def test_a_request_in_the_companion_of_the_backend_is_waited_for_too(tmp_path):
     fake = Fake(tmp_path, {2: {"fresh": 0}}, fresh=1)
-    assert sorted(backends(fake.ask)) == ["asgi_shop"], "nobody is to tell its companions anything"
+    assert sorted(backends(fake.ask)) == ["asgi_shop", "theirs.acme"], "nobody is to tell its companions anything"
     assert fake.balancer.take_out(10, "refuse") == 0
     assert fake.told == [(0.0, "set server state drain"), (2.0, "set server state maint")]
 

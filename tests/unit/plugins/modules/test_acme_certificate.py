@@ -183,7 +183,9 @@ def test_on_a_balancer_certbot_answers_for_itself(host):
     assert host.run(**balancer)["changed"] is False
 
     host.certbot = (1, "", "no")
-    with pytest.raises(module.Refused, match="HAProxy goes on serving the certificate of CN=CA that"):
+    with pytest.raises(
+        module.Refused, match=r"on port 8402: let it .*\nHAProxy goes on serving the certificate of CN=CA"
+    ):
         host.run(**balancer, names=["a.test", "b.test"])
 
 

@@ -162,6 +162,7 @@ def test_acme(options):
         ("asgi_balancer_acme_port", 80, "as is asgi_balancer_http_port"),
         ("asgi_balancer_acme_port", 443, "as is asgi_balancer_https_port"),
         ("asgi_balancer_peers", ["10.0.0.9", "lb 2"], "no address and no name"),
+        ("asgi_balancer_peers", ["10.0.0.9", "fe80::1%eth0"], "no address and no name"),
         ("asgi_balancer_server_names", ["*.shop.test"], "wildcard"),
         ("asgi_balancer_tls_certificate", "x.crt", "which ignores it"),
     ],
@@ -169,6 +170,13 @@ def test_acme(options):
 def test_acme_refused(option, value, fault):
     found = problems(**{**ACME, option: value})
     assert [(each.variable, fault in each.fault) for each in found] == [(option, True)]
+
+
+def test_acme_on_a_host_of_the_app_is_refused():
+    found = problems(**ACME, asgi_balancer_servers=[{**SERVER, "address": "10.0.0.9"}])
+    assert [(each.variable, "10.0.0.9 is a host of the app, too" in each.fault) for each in found] == [
+        ("asgi_balancer_tls_provider", True)
+    ]
 
 
 def test_the_tls_profile_is_that_of_asgi_proxy():

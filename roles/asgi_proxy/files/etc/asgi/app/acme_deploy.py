@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""certbot's deploy hook: what certbot has just got becomes what nginx serves, or `haproxy`, if it can serve it.
+"""certbot's deploy hook: what certbot has just got becomes what nginx serves, or with the argument `haproxy` HAProxy, if
+that can serve it.
 
 Written by the Ansible collection asgi.deploy into /etc/asgi/<app>; changes are overwritten. certbot runs it, at the first
 certificate as at every renewal, with the directory of the certificate in RENEWED_LINEAGE. It needs nothing but Python.
@@ -114,7 +115,10 @@ def replace(pem: bytes, proven: bool = False) -> None:
 
 def objection(server: WebServer) -> str:
     """Return what *server* has against the files that it would load, the empty string if nothing."""
-    return "" if (done := run(*server.check)).returncode == 0 else done.stderr.strip()
+    if (done := run(*server.check)).returncode == 0:
+        return ""
+    # HAProxy begins with its version
+    return "\n".join(line for line in done.stderr.splitlines() if not line.startswith("[NOTICE]")).strip()
 
 
 def reload(server: WebServer) -> None:
