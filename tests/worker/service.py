@@ -187,7 +187,9 @@ class Service:
         """Take what is said to systemd, as systemd would at once."""
         while not self._over.is_set():
             with contextlib.suppress(TimeoutError):
-                self._notifications.append((time.monotonic(), self._notified.recv(1024).decode()))
+                said = self._notified.recv(1024).decode()
+                # when it came, not when it began to be waited for
+                self._notifications.append((time.monotonic(), said))
 
     def _heard(self, message: str, since: float) -> bool:
         return any(message in said for at, said in list(self._notifications) if at > since)
