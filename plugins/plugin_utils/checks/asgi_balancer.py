@@ -19,6 +19,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.edge import (
     hsts_problems,
     least_problems,
     port_problems,
+    port_range_problems,
     repeated,
     served_name_problems,
     tls_problems,
@@ -121,8 +122,7 @@ def _acme_problems(context: Context) -> Iterator[Problem]:
         return
     yield from acme_problems(context, "asgi_balancer", ["asgi_balancer_server_names"])
     port = options["asgi_balancer_acme_port"]
-    if not 1 <= port <= 65535:
-        yield Problem("asgi_balancer_acme_port", f"is {port}", "a port is 1 to 65535")
+    yield from port_range_problems(options, ["asgi_balancer_acme_port"])
     for variable in ("asgi_balancer_http_port", "asgi_balancer_https_port"):
         if port == options[variable]:
             remedy = "give it a port of its own: HAProxy leads the ACME server from there to certbot"

@@ -58,11 +58,15 @@ def least_problems(options: dict[str, Any], at_least: dict[str, int]) -> Iterato
             yield Problem(variable, f"is {options[variable]}", f"it is {least} or more")
 
 
-def port_problems(options: dict[str, Any], role: str) -> Iterator[Problem]:
-    http, https = options[f"{role}_http_port"], options[f"{role}_https_port"]
-    for variable in (f"{role}_http_port", f"{role}_https_port"):
+def port_range_problems(options: dict[str, Any], variables: Iterable[str]) -> Iterator[Problem]:
+    for variable in variables:
         if not 1 <= options[variable] <= 65535:
             yield Problem(variable, f"is {options[variable]}", "a port is 1 to 65535")
+
+
+def port_problems(options: dict[str, Any], role: str) -> Iterator[Problem]:
+    http, https = options[f"{role}_http_port"], options[f"{role}_https_port"]
+    yield from port_range_problems(options, [f"{role}_http_port", f"{role}_https_port"])
     if http == https:
         yield Problem(f"{role}_http_port", f"is {http}, as is {role}_https_port", "give each a port of its own")
 
