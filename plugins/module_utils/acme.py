@@ -33,6 +33,13 @@ ExecStartPre=-/bin/sh -c 'cat {SYSTEM_BUNDLE} /etc/asgi/*/acme-ca.pem >/run/asgi
 """
 
 
+class Proof(NamedTuple):
+    """How certbot proves that the names lead here: what it is asked for, and what its renewal configuration then says."""
+
+    arguments: list
+    renewal: dict
+
+
 class Wanted(NamedTuple):
     """What the certificate is to be, and how it is to be got."""
 
@@ -40,9 +47,7 @@ class Wanted(NamedTuple):
     names: tuple
     directory: str
     key_type: str
-    # how the names are proved: by files in this directory, or, if there is a port, by certbot itself on that port
-    webroot: str
-    port: int | None
+    proof: Proof
     hook: str  # the command
 
 
@@ -61,14 +66,16 @@ def hook_command(path: str, web_server: str) -> str:
     return f"/usr/bin/python3 -I {path}" + ("" if web_server == NGINX else f" {web_server}")
 
 
-def renewal_of(wanted: Wanted) -> dict[str, str]:
-    """Return what certbot's renewal configuration has to say of how *wanted* is renewed."""
-    proof = (
-        {"authenticator": "standalone", "http01_port": str(wanted.port)}
-        if wanted.port
-        else {"authenticator": "webroot"}
+def proved_by_files(directory: str) -> Proof:
+    """Return the proof by files in *directory*, from which the web server answers."""
+    return Proof(["--webroot", "--webroot-path", directory], {"authenticator": "webroot"})
+
+
+def proved_by_certbot(port: int) -> Proof:
+    """Return the proof that certbot gives itself, on *port*, where the web server leads the question."""
+    return Proof(
+        ["--standalone", "--http-01-port", str(port)], {"authenticator": "standalone", "http01_port": str(port)}
     )
-    return {**proof, "renew_hook": wanted.hook}
 
 
 def parse_renewal(text: str) -> dict[str, str]:
@@ -114,7 +121,7 @@ def why_issue(wanted: Wanted, found: Found | None, now: float) -> str:
         return f"the one that is there came from {found.renewal.get('server')}"
     if found.renewal.get("key_type", "rsa") != wanted.key_type:
         return f"the one that is there has a key of type {found.renewal.get('key_type', 'rsa')}"
-    if not renewal_of(wanted).items() <= found.renewal.items():
+    if not {**wanted.proof.renewal, "renew_hook": wanted.hook}.items() <= found.renewal.items():
         return "the one that is there would be renewed in another way"
     if found.expires - now < LATE * (found.expires - found.starts):
         return "the one that is there has not been renewed in time"
@@ -125,15 +132,10 @@ def arguments(wanted: Wanted, mail: str | None, settings: str | None) -> list[st
     """Return certbot's arguments. Secrets come in its configuration file *settings*: anybody can read a command line."""
     names = [argument for name in wanted.names for argument in ("--domain", name)]
     contact = ["--email", mail, "--no-eff-email"] if mail else ["--register-unsafely-without-email"]
-    proof = (
-        ["--standalone", "--http-01-port", str(wanted.port)]
-        if wanted.port
-        else ["--webroot", "--webroot-path", wanted.webroot]
-    )
     return [
         *("certonly", "--non-interactive", "--agree-tos", *contact),
         *("--server", wanted.directory, "--cert-name", wanted.lineage, *names, "--key-type", wanted.key_type),
-        *(*proof, "--deploy-hook", wanted.hook),
+        *(*wanted.proof.arguments, "--deploy-hook", wanted.hook),
         *("--renew-with-new-domains", "--force-renewal"),
         *(["--config", settings] if settings else []),
     ]
@@ -144,14 +146,9 @@ def account_settings(kid: str, key: str) -> str:
     return f"eab-kid = {kid}\neab-hmac-key = {key}\n"
 
 
-def hint(wanted: Wanted) -> str:
-    """Return, as a line, where to look when nothing was wrong with the names; nothing if there is no such place."""
-    if not wanted.port:
-        return ""
-    return (
-        f"the balancers reach certbot here on port {wanted.port}: let it through between them, and have all of them know the "
-        f"app\n"
-    )
+def hint(port: int) -> str:
+    """Return, as a line, where to look when nothing was wrong with the names, and certbot answers on *port*."""
+    return f"the balancers reach certbot here on port {port}: let it through between them, and have all of them know the app\n"
 
 
 def readable(output: str) -> str:

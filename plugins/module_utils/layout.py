@@ -104,11 +104,14 @@ def layout(name: str) -> dict[str, object]:
         "live_pem": f"/etc/asgi/{name}/tls/live.pem",
         "acme": {
             "lineage": f"asgi-{name}",
-            "renewal": f"/etc/letsencrypt/renewal/asgi-{name}.conf",
             "webroot": f"/var/lib/asgi/{name}/acme",
-            "hook": f"/etc/asgi/{name}/acme_deploy.py",
-            "ca_bundle": f"/etc/asgi/{name}/acme-ca.pem",
-            "drop_in": f"{units}/certbot.service.d/asgi-{name}.conf",
+            # without any of these certbot renews nothing of the app
+            "renewal": {
+                "settings": f"/etc/letsencrypt/renewal/asgi-{name}.conf",
+                "hook": f"/etc/asgi/{name}/acme_deploy.py",
+                "ca_bundle": f"/etc/asgi/{name}/acme-ca.pem",
+                "drop_in": f"{units}/certbot.service.d/asgi-{name}.conf",
+            },
         },
         "htpasswd": f"/etc/asgi/{name}/htpasswd",
         "maintenance_page": f"/etc/asgi/{name}/maintenance.html",

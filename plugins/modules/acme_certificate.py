@@ -164,21 +164,21 @@ class Certificate:
         self.web_server = module.params["web_server"]
         paths = layout(module.params["name"])
         self.live_pem, acme = paths["live_pem"], paths["acme"]
-        self.webroot, self.hook, self.drop_in, self.ca_bundle = (
-            acme[each] for each in ("webroot", "hook", "drop_in", "ca_bundle")
-        )
+        self.webroot, renewal = acme["webroot"], acme["renewal"]
+        self.hook, self.drop_in, self.ca_bundle = renewal["hook"], renewal["drop_in"], renewal["ca_bundle"]
         self.lineage = acme["lineage"]
         self.live = CERTBOT / "live" / self.lineage
-        self.renewal = Path(acme["renewal"])
+        self.renewal = Path(renewal["settings"])
         self.certbot = module.get_bin_path("certbot")
         self.openssl = module.get_bin_path("openssl")
+        # where certbot answers the server itself
+        self.port = module.params["http01_port"] if self.web_server == decide.HAPROXY else None
         self.wanted = decide.Wanted(
             lineage=self.lineage,
             names=tuple(module.params["names"]),
             directory=module.params["directory"],
             key_type=module.params["key_type"],
-            webroot=self.webroot,
-            port=module.params["http01_port"] if self.web_server == decide.HAPROXY else None,
+            proof=(decide.proved_by_certbot(self.port) if self.port else decide.proved_by_files(self.webroot)),
             hook=decide.hook_command(self.hook, self.web_server),
         )
 
@@ -250,7 +250,7 @@ class Certificate:
 
         Raises Refused if the server gives none.
         """
-        if self.wanted.port is None:
+        if not self.port:
             os.makedirs(self.webroot, mode=0o755, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.module.tmpdir) as directory:
             environment, settings = {}, None
@@ -265,9 +265,10 @@ class Certificate:
                 )
             status, said = self.run_certbot(decide.arguments(self.wanted, self.params["mail"], settings), environment)
         if status:
+            hint = decide.hint(self.port) if self.port else ""
             raise Refused(
                 f"{self.params['directory']} gave no certificate for {', '.join(self.wanted.names)}: "
-                f"{decide.readable(said)}\n{decide.hint(self.wanted)}{self.serving()}; the next run tries again"
+                f"{decide.readable(said)}\n{hint}{self.serving()}; the next run tries again"
             )
         return decide.HOOK_FAILED not in said
 

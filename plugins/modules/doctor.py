@@ -171,7 +171,7 @@ class Patient:
             "capacity": capacity(self.paths["name"]),
         }
         names = [slot[unit] for slot in self.paths["slots"].values() for unit in ("service_unit", "socket_unit")]
-        timers = look.timers(self.paths["name"], renews=os.path.exists(self.paths["acme"]["hook"]))
+        timers = look.timers(self.paths["name"], renews=os.path.exists(self.paths["acme"]["renewal"]["hook"]))
         found["timers"] = timers
         metrics = (
             [os.path.basename(self.paths["metrics_socket"])] if os.path.exists(self.paths["metrics_socket"]) else []

@@ -14,11 +14,10 @@ WANTED = decide.Wanted(
     names=("a.test", "b.test"),
     directory=DIRECTORY,
     key_type="ecdsa",
-    webroot="/var/lib/asgi/a/acme",
-    port=None,
+    proof=decide.proved_by_files("/var/lib/asgi/a/acme"),
     hook=decide.hook_command(HOOK, "nginx"),
 )
-BALANCED = WANTED._replace(port=8402, hook=decide.hook_command(HOOK, "haproxy"))
+BALANCED = WANTED._replace(proof=decide.proved_by_certbot(8402), hook=decide.hook_command(HOOK, "haproxy"))
 
 # as certbot 4.0 writes it
 RENEWAL = """\

@@ -162,7 +162,7 @@ def test_the_first_certificate(host):
     assert result["reason"] == "there is none"
     assert host.live_pem == "BEGIN 1\nkey\n"
     assert host.calls == ["certonly"]
-    assert Path(host.paths["acme"]["hook"]).read_text() == "the hook\n"
+    assert Path(host.paths["acme"]["renewal"]["hook"]).read_text() == "the hook\n"
     assert Path(host.paths["acme"]["webroot"]).is_dir()
     assert "ca" not in host.seen
 
@@ -253,18 +253,18 @@ def test_a_hook_that_failed_within_certbot_is_asked_again(host):
 
 
 def test_authorities_are_trusted_at_once_and_at_each_renewal(host):
-    acme = host.paths["acme"]
+    renewal = host.paths["acme"]["renewal"]
     host.run(ca_bundle=AUTHORITY)
     assert host.seen["ca"] == f"the system's\n{AUTHORITY}\n"
-    assert Path(acme["ca_bundle"]).read_text() == f"{AUTHORITY}\n"
-    assert "REQUESTS_CA_BUNDLE" in Path(acme["drop_in"]).read_text()
+    assert Path(renewal["ca_bundle"]).read_text() == f"{AUTHORITY}\n"
+    assert "REQUESTS_CA_BUNDLE" in Path(renewal["drop_in"]).read_text()
     assert "daemon-reload" in host.calls
 
     host.calls.clear()
     result = host.run()
-    assert result["written"] == sorted([acme["ca_bundle"], acme["drop_in"]])
-    assert not Path(acme["ca_bundle"]).exists()
-    assert not Path(acme["drop_in"]).exists()
+    assert result["written"] == sorted([renewal["ca_bundle"], renewal["drop_in"]])
+    assert not Path(renewal["ca_bundle"]).exists()
+    assert not Path(renewal["drop_in"]).exists()
     assert host.calls == ["daemon-reload"]
 
 
@@ -282,7 +282,8 @@ def test_a_retired_certificate_is_kept_and_comes_back(host):
 
     assert host.run(state="retired")["changed"] is True
     assert not decide.renews(decide.parse_renewal(host.renewal.read_text()))
-    assert [Path(host.paths["acme"][each]).exists() for each in ("hook", "ca_bundle", "drop_in")] == [False] * 3
+    its = host.paths["acme"]["renewal"]
+    assert [Path(its[each]).exists() for each in ("hook", "ca_bundle", "drop_in")] == [False] * 3
     assert host.live_pem == "somebody else's"
     assert host.run(state="retired")["changed"] is False
 
@@ -308,7 +309,7 @@ def test_absent(host):
     host.run(state="absent")
     assert host.calls[-1] == "delete"
     assert not Path(host.paths["acme"]["webroot"]).exists()
-    assert not Path(host.paths["acme"]["hook"]).exists()
+    assert not Path(host.paths["acme"]["renewal"]["hook"]).exists()
     assert host.run(state="absent")["changed"] is False
 
 
