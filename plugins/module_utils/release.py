@@ -97,6 +97,11 @@ def copy_number(found: str, release: str) -> int:
     return int(match.group(1) or 1) if match else 0
 
 
+def without_copy_number(found: str) -> str:
+    """Return the id of the release that *found* is, or is a copy of."""
+    return re.sub(r"(-[0-9a-f]{10})\.[1-9][0-9]*", r"\1", found) if ID_PATTERN.fullmatch(found) else found
+
+
 def where_to_be(release: str, whole: Iterable[str], used: Iterable[str]) -> str:
     """Return under which id *release* is on a host, or is to be built there.
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.asgi.deploy.plugins.module_utils.release import without_copy_number
 from ansible_collections.asgi.deploy.plugins.plugin_utils.numbers import whole
 from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import shown
 from ansible_collections.asgi.deploy.plugins.plugin_utils.text_table import aligned, minute
@@ -160,6 +161,21 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         row["slot"] or "-",
         row["state"] or "-",
         minute(row["since"]),
+    )
+
+
+def rollback_split(targets: Mapping[str, tuple[str, str]]) -> str:
+    """Return, for each app whose hosts would not all go back to the same release, who would go back to what.
+
+    *targets* are the app and the release of each host.
+    """
+    apps: dict[str, dict[str, list[str]]] = {}
+    for host, (app, release) in targets.items():
+        apps.setdefault(app, {}).setdefault(without_copy_number(release), []).append(host)
+    return "; ".join(
+        f"{app}: " + ", ".join(f"{' and '.join(hosts)} to {release}" for release, hosts in releases.items())
+        for app, releases in apps.items()
+        if len(releases) > 1
     )
 
 

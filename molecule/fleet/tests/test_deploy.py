@@ -73,6 +73,12 @@ def test_a_release_that_one_host_cannot_run(fleet, playbook, release, under_traf
         assert len(fleet["app4"].log) < len(fleet["app3"].log)
         assert_nothing_lost(found)
 
+        status, said = playbook("rollback")
+
+        assert status != 0, "app1 is where it was before, and the others would go on to what was before that"
+        assert f"app1 and app2 to {before}, app3 and app4 to " in said
+        assert fleet.releases == [before] * 4
+
         status, said = playbook("deploy", asgi_deploy_batches=1, asgi_deploy_on_failure="stop", **variables)
 
         assert status != 0
@@ -96,7 +102,7 @@ def test_a_release_that_one_host_cannot_run(fleet, playbook, release, under_traf
         assert values["release"] == {new: ["app1", "app2"], before: ["app3", "app4"]}
         assert new in (tmp_path / "status.html").read_text()
 
-        status, said = playbook("deploy", asgi_deploy_batches=1, asgi_deploy_max_failures=1, **variables)
+        status, said = playbook("deploy", asgi_deploy_batches=1, asgi_deploy_max_failures="1", **variables)
 
         assert status != 0, "a host without the release is an error, if one that does not stop the others"
         assert fleet.releases == [new, new, before, new]

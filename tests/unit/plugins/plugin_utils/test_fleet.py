@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.asgi.deploy.plugins.filter import rollback_split as rollback_split_filter
 from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import (
     batches,
     deploy_rows,
     deploy_summary,
     host_facts,
+    rollback_split,
 )
 
 HOSTS = [f"web{number}" for number in range(1, 11)]
@@ -142,3 +144,39 @@ def test_the_summary_of_one_that_went_on():
     text = deploy_summary(deploy_rows(facts), ["src-2", "src-2"], stopped=False, most=1)
 
     assert text.startswith("src-2 is not on every host: 1 of 2 failed; the others went on\n")
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        ({}, ""),
+        ({"web1": ("shop", "src-0123456789"), "web2": ("shop", "src-0123456789")}, ""),
+        # as a deploy leaves them that has stopped and was taken back: web1 is where web2 would go on from
+        (
+            {
+                "web1": ("shop", "src-1111111111"),
+                "web2": ("shop", "src-1111111111"),
+                "web3": ("shop", "src-0000000000"),
+            },
+            "shop: web1 and web2 to src-1111111111, web3 to src-0000000000",
+        ),
+        # built a second time on one host, as something was amiss with the first
+        ({"web1": ("shop", "src-1111111111"), "web2": ("shop", "src-1111111111.2")}, ""),
+        # another app is another matter
+        ({"web1": ("shop", "src-1111111111"), "web1-tiles": ("tiles", "src-0000000000")}, ""),
+    ],
+)
+def test_rollback_split(targets, expected):
+    assert rollback_split(targets) == expected
+
+
+def test_a_host_that_has_not_answered_splits_nothing():
+    hostvars = {
+        "web1": {"asgi_name": "shop", "__asgi_deploy_rollback_plan": {"release": "src-1111111111"}},
+        "web2": {"asgi_name": "shop", "__asgi_deploy_rollback_plan": {"failed": True, "msg": "there is none"}},
+        "web3": {"asgi_name": "shop"},
+    }
+    split = rollback_split_filter.FilterModule().filters()["rollback_split"]
+    assert split(list(hostvars), hostvars) == ""
+    hostvars["web2"]["__asgi_deploy_rollback_plan"] = {"release": "src-0000000000"}
+    assert split(list(hostvars), hostvars) == "shop: web1 to src-1111111111, web2 to src-0000000000"
