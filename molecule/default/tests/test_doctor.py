@@ -188,7 +188,9 @@ def planted(one_hello):
 def test_healthy_machines_have_nothing_amiss(one_hello, playbook, tmp_path):
     before = one_hello.fingerprint()
 
-    status, said = playbook("doctor", asgi_doctor_format="json", asgi_doctor_file=str(tmp_path / "doctor.json"))
+    status, said = playbook(
+        "doctor", asgi_doctor_format="json", asgi_doctor_file=os.path.relpath(tmp_path / "doctor.json")
+    )
 
     assert status == 0, said
     found = json.loads((tmp_path / "doctor.json").read_text())

@@ -21,7 +21,9 @@ def hook_problems(context: Context, variable: str) -> list[Problem]:
     # not Path.is_file, which raises for a path that is too long to be one
     if path is None or (isinstance(path, str) and path.startswith("/") and os.path.isfile(context.find(path))):
         return []
-    remedy = "give the absolute path of a file of tasks on the controller, such as {{ playbook_dir }}/hooks/migrate.yml"
+    remedy = (
+        "give the absolute path of a file of tasks on the controller, such as {{ inventory_dir }}/hooks/migrate.yml"
+    )
     return [Problem(variable, f"is {shown(path)}", remedy)]
 
 
