@@ -7,11 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: balancers_of
-short_description: The balancers of the apps of some hosts
-version_added: 0.2.0
+short_description: Which balancers may have traffic for some hosts, and what each has to know
+version_added: 0.1.0
 description:
-  - Picks from a list of balancers those that have the C(asgi_name) of one of the hosts, and those that have none, as
-    HAProxy that this collection has not set up.
+  - For C(maintain.yml). Every machine of a list of balancers is to be asked, as another app's may have traffic for the same
+    machines; several names in the inventory that lead to one machine are one.
+  - A balancer has to know the apps that have the C(asgi_name) of one of its names; one that has none, as HAProxy that this
+    collection has not set up, all of them.
 positional: _input, hostvars, hosts
 options:
   _input:
@@ -40,12 +42,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The names of the balancers, in the order given.
-  type: list
-  elements: str
+  description:
+    - The backends that each balancer has to know, by the name of the balancer; null for all.
+    - Those of the apps of the hosts come first.
+  type: dict
+  sample:
+    lb1-shop: [asgi_shop, asgi_tiles]
+    lb3: null
 """
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils.balancer import balancers_of
+from ansible.errors import AnsibleFilterError
+from ansible_collections.asgi.deploy.plugins.plugin_utils import balancer
+
+
+def balancers_of(balancers, hostvars, hosts):
+    try:
+        return balancer.balancers_of(balancers, hostvars, hosts)
+    except ValueError as exc:
+        raise AnsibleFilterError(f"balancers_of: {exc}") from exc
 
 
 class FilterModule:

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 name: maintain_summary
 short_description: What C(maintain.yml) has come to on each host
 version_added: 0.1.0
-description: Tells of each host what became of it and how the balancers find it now.
+description: Tells of each host what became of it and how the balancers that have to know it find it now.
 positional: _input, plan, balancers, hostvars
 options:
   _input:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+
 # Where the inventory does not say it, the roles' defaults hold; a test compares them.
 DEFAULTS = {
     "asgi_proxy_https_port": 443,
@@ -23,6 +25,14 @@ DEFAULTS = {
 }
 # The app host is to be the one that gives up: it says 504, and HAProxy could only hang up.
 MARGIN_SECONDS = 5
+# Besides the address, what leads Ansible to one machine or another.
+WAYS = (
+    "ansible_connection",
+    "ansible_port",
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+    "asgi_balancer_address",
+)
 
 
 def balanced_app(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
@@ -82,7 +92,29 @@ def peers(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name:
 
 def balancers_of(
     balancers: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], hosts: Iterable[str]
-) -> list[str]:
-    """Return those of *balancers* that may have traffic for *hosts*: the ones of their apps, and those of no app in particular."""
-    names = {None, *(hostvars[host].get("asgi_name") for host in hosts)}
-    return [balancer for balancer in balancers if hostvars[balancer].get("asgi_name") in names]
+) -> dict[str, list[str] | None]:
+    """Return which of *balancers* are to be asked about *hosts*, and the backends that each has to know.
+
+    That is every machine once: those of other apps may have traffic for the machines of *hosts*, too. A balancer has to know
+    the apps that its names in the inventory are of; one of no app in particular all of them, which is None. A machine goes by
+    the first of its names that is of an app of *hosts*, if there is one.
+
+    Raises ValueError for an ``asgi_name`` that cannot name an app.
+    """
+    names = {hostvars[host].get("asgi_name") for host in hosts}
+    machines: dict[tuple[str, ...], str] = {}
+    found: dict[str, list[str] | None] = {}
+    for balancer in sorted(balancers, key=lambda each: hostvars[each].get("asgi_name") not in names):
+        first = machines.setdefault(_machine(balancer, hostvars[balancer]), balancer)
+        known = found.setdefault(first, [])
+        name = hostvars[balancer].get("asgi_name")
+        if name is None:
+            found[first] = None
+        elif known is not None:
+            known.append(layout(name)["balancer"]["backend"])
+    return found
+
+
+def _machine(host: str, variables: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what is the same of two names of one machine; where two machines look alike, each would have to be asked."""
+    return (str(variables.get("ansible_host") or host), *(str(variables.get(name) or "") for name in WAYS))

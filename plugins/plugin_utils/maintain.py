@@ -19,72 +19,100 @@ COLUMNS = ("host", "outcome", "drained in", "ended early", "on the balancers")
 # backend -> server -> what balancer_info says of it; and that of each balancer
 Backends = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Balancers = Mapping[str, Backends]
+# balancer, backend and server
+Place = dict[str, str]
+# what HAProxy says where it has none
+NO_ADDRESS = ("", "-")
 
 
-def maintain_plan(hosts: Mapping[str, str], balancers: Balancers) -> dict[str, Any]:
+def maintain_plan(
+    hosts: Mapping[str, str], balancers: Balancers, known: Mapping[str, Sequence[str] | None]
+) -> dict[str, Any]:
     """Return how the *hosts*, given with their backends, are gone through.
 
-    ``order`` begins with those that an earlier run has left drained: as long as they are, the others are needed.
-    ``servers`` are what is to be drained for a host: its own server, and those at the same address in other backends, as
-    what is done to a machine befalls all of its apps. A host whose server is drained with another one's is not in
-    ``order``; ``along`` says with which it goes.
+    *known* says which backends each of *balancers* has to know, None of one that has to know all.
 
-    Raises ValueError if a balancer does not know a host.
+    ``order`` begins with those that an earlier run has left drained: as long as they are, the others are needed.
+    ``servers`` are what is to be drained for a host, on each balancer what is there: its own server, and those at the same
+    address in other backends, as what is done to a machine befalls all of its apps. A host whose server is drained with
+    another one's is not in ``order``; ``along`` says with which it goes. ``balancers`` are those that have to know a host.
+
+    Raises ValueError if one of these does not.
     """
-    unknown = list(_unknown(hosts, balancers))
+    knowing = {
+        host: [name for name, backends in known.items() if backends is None or backend in backends]
+        for host, backend in hosts.items()
+    }
+    unknown = list(_unknown(hosts, knowing, balancers))
     if unknown:
         raise ValueError(f"{'; '.join(unknown)}: set the balancers up for these hosts, or leave them out with --limit")
-    servers: dict[str, list[dict[str, str]]] = {}
+    servers: dict[str, list[Place]] = {}
     along: dict[str, str] = {}
     for host, backend in hosts.items():
-        leader = next((name for name, its in servers.items() if _server(backend, host) in its), None)
+        its = _servers(backend, host, balancers)
+        own = [each for each in its if (each["backend"], each["server"]) == (backend, host)]
+        leader = next((name for name, others in servers.items() if any(each in others for each in own)), None)
         if leader:
             along[host] = leader
+            # a balancer may know the machine by this host's address only
+            servers[leader] += [each for each in its if each not in servers[leader]]
         else:
-            servers[host] = [_server(backend, host), *_neighbours(backend, host, balancers)]
-    left = [host for host, its in servers.items() if any(_taken(server, balancers) for server in its)]
+            servers[host] = its
+    left = [host for host, its in servers.items() if _taken(its, balancers)]
     order = left + [host for host in servers if host not in left]
-    return {"order": order, "servers": servers, "along": along, "left": left}
+    return {"order": order, "servers": servers, "along": along, "left": left, "balancers": knowing}
 
 
-def _server(backend: str, name: str) -> dict[str, str]:
-    return {"backend": backend, "server": name}
-
-
-def _unknown(hosts: Mapping[str, str], balancers: Balancers) -> Iterator[str]:
+def _unknown(hosts: Mapping[str, str], knowing: Mapping[str, Sequence[str]], balancers: Balancers) -> Iterator[str]:
     for balancer, backends in balancers.items():
         for backend in dict.fromkeys(hosts.values()):
-            servers = backends.get(backend)
-            if servers is None:
+            own = [host for host, its in hosts.items() if its == backend and balancer in knowing[host]]
+            missing = [host for host in own if host not in backends.get(backend, {})]
+            if own and backend not in backends:
                 yield f"{balancer} has no backend {backend}"
-                continue
-            missing = [host for host, its in hosts.items() if its == backend and host not in servers]
-            if missing:
+            elif missing:
                 yield f"backend {backend} on {balancer} has no server {', '.join(missing)}"
 
 
-def _neighbours(backend: str, host: str, balancers: Balancers) -> list[dict[str, str]]:
-    """Return the servers of other backends on the machine of *host*.
+def _servers(backend: str, host: str, balancers: Balancers) -> list[Place]:
+    """Return where *host* is to be drained: its own server on each balancer, and those of other apps on its machine."""
+    addresses = _addresses(backend, host, balancers)
+    found: list[Place] = []
+    for balancer, backends in balancers.items():
+        own = [(backend, host)] if host in backends.get(backend, {}) else []
+        others = [
+            (name, at[0])
+            for name, servers in backends.items()
+            if (name, host) not in own
+            for at in (_at(address, servers) for address in addresses)
+            if len(at) == 1
+        ]
+        found += [{"balancer": balancer, "backend": name, "server": server} for name, server in own + others]
+    return found
+
+
+def _addresses(backend: str, host: str, balancers: Balancers) -> list[str]:
+    """Return the addresses of the machine of *host*, as the balancers that know it have them.
 
     An address that several servers of one backend have is none of a machine: ports lead from there to several.
     """
-    found: dict[tuple[str, str], None] = {}
-    for backends in balancers.values():
-        address = backends[backend][host]["address"]
-        at_address = {
-            name: [server for server, its in servers.items() if its["address"] == address]
-            for name, servers in backends.items()
-        }
-        if len(at_address.pop(backend)) == 1:
-            found.update(((name, its[0]), None) for name, its in at_address.items() if len(its) == 1)
-    return [_server(*each) for each in found]
+    own = [backends[backend] for backends in balancers.values() if host in backends.get(backend, {})]
+    said = dict.fromkeys(servers[host]["address"] for servers in own)
+    return [
+        address
+        for address in said
+        if address not in NO_ADDRESS and all(len(_at(address, servers)) <= 1 for servers in own)
+    ]
 
 
-def _taken(server: Mapping[str, str], balancers: Balancers) -> bool:
-    return any(
-        (backends.get(server["backend"], {}).get(server["server"]) or {}).get("taken")
-        for backends in balancers.values()
-    )
+def _at(address: str, servers: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for name, its in servers.items() if its["address"] == address]
+
+
+def _taken(places: Sequence[Place], balancers: Balancers) -> bool:
+    """Return whether an earlier run, or this one, has left one of these servers drained."""
+    found = (balancers.get(each["balancer"], {}).get(each["backend"], {}).get(each["server"]) for each in places)
+    return any(server and server["taken"] for server in found)
 
 
 def host_facts(
@@ -120,7 +148,9 @@ def maintain_rows(
             **facts[host],
             "host": host,
             **({"outcome": f"with {plan['along'][host]}"} if host in plan["along"] else {}),
-            "found": {name: backends.get(backend, {}).get(host) for name, backends in balancers.items()},
+            # of those that have to know it; one that has not answered now says nothing
+            "found": {name: balancers.get(name, {}).get(backend, {}).get(host) for name in plan["balancers"][host]},
+            "taken": _taken(plan["servers"].get(host, []), balancers),
         }
         for host, backend in hosts.items()
     ]
@@ -136,7 +166,9 @@ def maintain_summary(rows: Sequence[Mapping[str, Any]]) -> str:
         first += "; in check mode nothing was changed"
     lines = [first, "", *aligned([COLUMNS, *(_cells(row) for row in rows)])]
     reasons = [f"{row['host']}: {first_lines(row['reason'])}" for row in rows if row["reason"]]
-    ours = [row["host"] for row in rows if any(found and found["taken"] for found in row["found"].values())]
+    ours = [
+        row["host"] for row in rows if row["taken"] or any(found and found["taken"] for found in row["found"].values())
+    ]
     if ours:
         reasons.append(
             f"drained by maintain.yml and not back: {', '.join(ours)}. Put them right and run it again: it begins with them"

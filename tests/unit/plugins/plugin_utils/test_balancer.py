@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 from ansible_collections.asgi.deploy.plugins.plugin_utils import balancer
 
@@ -80,10 +81,39 @@ def test_peers():
     assert balancer.peers(hosts, hosts, "shop") == ["10.0.0.9", "10.0.0.8"]
 
 
-def test_the_balancers_of_some_hosts():
-    names = {"web1": "shop", "web2": "shop", "map1": "tiles", "lb-shop": "shop", "lb-tiles": "tiles", "lb-blog": "blog"}
+def test_the_balancers_to_ask_about_some_hosts():
+    names = {"web1": "shop", "map1": "tiles", "lb-tiles": "tiles", "lb-shop": "shop", "lb-blog": "blog"}
     hostvars = {**{host: {"asgi_name": name} for host, name in names.items()}, "lb": {}}
     balancers = ["lb-tiles", "lb", "lb-shop", "lb-blog"]
-    assert balancer.balancers_of(balancers, hostvars, ["web1", "web2"]) == ["lb", "lb-shop"]
-    assert balancer.balancers_of(balancers, hostvars, ["web1", "map1"]) == ["lb-tiles", "lb", "lb-shop"]
-    assert balancer.balancers_of(["lb-blog"], hostvars, ["web1"]) == []
+
+    # those of other apps, too, which may have traffic for the same machines
+    found = balancer.balancers_of(balancers, hostvars, ["web1"])
+    assert found == {"lb-shop": ["asgi_shop"], "lb-tiles": ["asgi_tiles"], "lb": None, "lb-blog": ["asgi_blog"]}
+    assert next(iter(found)) == "lb-shop"
+    assert list(balancer.balancers_of(balancers, hostvars, ["web1", "map1"]))[:2] == ["lb-tiles", "lb-shop"]
+    assert balancer.balancers_of([], hostvars, ["web1"]) == {}
+
+
+def test_a_balancer_of_several_apps_is_asked_once():
+    hostvars = {
+        "web1": {"asgi_name": "shop"},
+        "lb1-tiles": {"asgi_name": "tiles", "ansible_host": "10.0.0.11"},
+        "lb1-shop": {"asgi_name": "shop", "ansible_host": "10.0.0.11"},
+        "lb2-shop": {"asgi_name": "shop", "ansible_host": "10.0.0.12"},
+        "lb2": {"ansible_host": "10.0.0.12"},
+    }
+    balancers = [name for name in hostvars if name.startswith("lb")]
+    assert balancer.balancers_of(balancers, hostvars, ["web1"]) == {
+        "lb1-shop": ["asgi_shop", "asgi_tiles"],
+        "lb2-shop": None,
+    }
+
+
+def test_machines_behind_one_address_are_each_asked():
+    hostvars = {name: {"asgi_name": "shop", "ansible_host": "gate", "ansible_port": name} for name in ("2201", "2202")}
+    assert len(balancer.balancers_of(hostvars, hostvars, [])) == 2
+
+
+def test_a_balancer_of_an_app_that_cannot_be():
+    with pytest.raises(ValueError, match="cannot name an app"):
+        balancer.balancers_of(["lb"], {"lb": {"asgi_name": "No App"}}, [])
