@@ -135,7 +135,11 @@ def host_facts(
 
 def _reason(failure: Mapping[str, Any]) -> str:
     """Return what went wrong; of a loop, what the items say, as it says itself no more than that some have failed."""
-    items = [str(each.get("msg", "")) for each in failure.get("results") or [] if each.get("failed")]
+    items = [
+        str(each.get("msg", ""))
+        for each in failure.get("results") or []
+        if each.get("failed") or each.get("unreachable")
+    ]
     return "\n".join(dict.fromkeys(items)) or str(failure.get("msg", ""))
 
 

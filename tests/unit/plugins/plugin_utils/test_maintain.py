@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.asgi.deploy.plugins.plugin_utils.maintain import (
@@ -239,9 +241,12 @@ def test_what_is_left_drained_on_the_balancer_of_another_app_is_told():
     assert lines[-1].startswith("drained by maintain.yml and not back: web1. ")
 
 
-def test_the_reason_of_a_loop_is_that_of_its_items():
-    items = [{"failed": True, "msg": "web2 MAINT"}, {"failed": False, "msg": ""}, {"failed": True, "msg": "web2 MAINT"}]
-    failure = {"ansible_failed_result": {"msg": "One or more items failed", "results": items}}
+@pytest.mark.parametrize("how", ["failed", "unreachable"])
+def test_the_reason_of_a_loop_is_that_of_its_items(how):
+    items = [{how: True, "msg": "web2 MAINT"}, {"failed": False, "msg": ""}, {"failed": True, "msg": "web2 MAINT"}]
+    failure = {"ansible_failed_result": {"msg": "One or more items failed", "results": items[:2]}}
+    assert host_facts("web1", failure, [], ["web1"])["reason"] == "web2 MAINT"
+    failure["ansible_failed_result"]["results"] = items
     assert host_facts("web1", failure, [], ["web1"])["reason"] == "web2 MAINT"
 
 
@@ -286,3 +291,35 @@ def test_what_is_not_counted_is_what_leaves_the_same_backend_of_the_same_balance
     assert together == [["web1", "web2"], ["map1", "map2"], ["web1", "web2"]]
     alone = {**variables, "__asgi_deploy_batch": ["web2"], "__asgi_maintain_server": servers[1]}
     assert templated("__asgi_maintain_together", **alone) == ["map2"]
+
+
+def test_what_is_said_of_balancers_that_cannot_be_reached(templated):
+    lost = {"unreachable": True, "changed": False, "msg": "Connection refused"}
+    results = [
+        {"changed": True, "failed": False, "sessions": 0, "__asgi_maintain_server": of(SHOP, "web1")},
+        {**lost, "__asgi_maintain_server": of(SHOP, "web1", "lb2")},
+        {**lost, "__asgi_maintain_server": of(TILES, "map1", "lb2")},
+    ]
+    said = templated(
+        "__asgi_maintain_unreached_says", __asgi_maintain_told={"results": results}, inventory_hostname="web1"
+    )
+    assert said.startswith("lb2 cannot be reached, and may have web1 drained: Connection refused -> see why, and ")
+    assert templated("__asgi_maintain_unreached", __asgi_maintain_told={"results": results[:1]}) == []
+
+
+def flat(tasks):
+    for task in tasks:
+        yield from flat(task["block"]) if "block" in task else [task]
+
+
+@pytest.mark.parametrize(("name", "loops"), [("drain", 3), ("give_back", 1)])
+def test_no_balancer_takes_a_host_out_of_the_play(name, loops):
+    """Ansible would do so, without `always`, where a task that is delegated ends as unreachable."""
+    tasks = list(flat(yaml.safe_load((PLAYBOOKS / f"tasks/{name}.yml").read_text())))
+    found = [(task, then) for task, then in pairwise(tasks) if "delegate_to" in task]
+    assert len(found) == loops
+    for task, then in found:
+        assert task["ignore_unreachable"] is True
+        # at once, as sessions are of no result that there is not
+        assert then["ansible.builtin.assert"]["that"] == "not __asgi_maintain_unreached"
+        assert then["vars"] == {"__asgi_maintain_told": f"{{{{ {task['register']} }}}}"}
