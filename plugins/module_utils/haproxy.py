@@ -8,17 +8,18 @@ What the answers look like is described in HAProxy's management guide, "Unix Soc
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import re
 import socket
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Callable, NamedTuple
 
-from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text, write_text
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import ACME, FRESH, balancer_server
+from ansible_collections.asgi.deploy.plugins.module_utils.files import Locked, locked, read_text, write_text
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import ACME, BALANCER_LOCK, FRESH, balancer_server
 
 READY, DRAIN, MAINT = "ready", "drain", "maint"
 # what becomes of sessions that do not end
@@ -31,6 +32,8 @@ ACME_BACKEND = re.compile(rf"asgi_\S+{re.escape(ACME)}")
 SERVER_ROW = "2"
 # bits of srv_admin_state: said by somebody or by the configuration, inherited from a tracked server, no address known
 IN_MAINT, IN_DRAIN, NO_ADDRESS = 0x03, 0x18, 0x60
+# those of them that it was told itself, of which "set server ... state" leaves one or none
+TOLD_MAINT, TOLD_DRAIN = 0x01, 0x08
 # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping
 RUNNING = ("1", "2")
 # bits of srv_check_state: there is a check and it is not switched off
@@ -41,6 +44,8 @@ CHECKED = 0x06
 MARKS = "/run/asgi-maintain"
 POLL_SECONDS = 0.1
 CUT_SECONDS = 5
+# as those wait who change HAProxy's files
+LOCK_SECONDS = 300
 
 
 class HaproxyError(Exception):
@@ -57,6 +62,7 @@ class Server(NamedTuple):
     name: str
     address: str
     admin: str  # what it was told: READY, DRAIN or MAINT
+    told: str  # the same, without what it inherits from a server that it tracks
     running: bool  # by the health checks, if there are any
     checked: bool  # whether there are
     usable: bool  # whether new requests of anybody may go there now
@@ -112,6 +118,7 @@ def _server(row: dict[str, str], state: dict[str, str], companion: dict[str, str
     both = [row, companion] if companion else [row]
     bits = int(state["srv_admin_state"])
     admin = MAINT if bits & IN_MAINT else DRAIN if bits & IN_DRAIN else READY
+    told = MAINT if bits & TOLD_MAINT else DRAIN if bits & TOLD_DRAIN else READY
     running = state["srv_op_state"] in RUNNING and not bits & NO_ADDRESS
     checked = int(state["srv_check_state"]) & CHECKED == CHECKED
     status = row["status"]
@@ -124,6 +131,7 @@ def _server(row: dict[str, str], state: dict[str, str], companion: dict[str, str
         name=row["svname"],
         address=state["srv_addr"],
         admin=admin,
+        told=told,
         running=running,
         checked=checked,
         # a backup server is asked when all others have failed; it may say no more than that
@@ -188,6 +196,7 @@ class Balancer:
         backend: str,
         server: str,
         marks: str = MARKS,
+        lock: str = BALANCER_LOCK,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -196,6 +205,7 @@ class Balancer:
         self.backend = balancer_server(backend)
         self.name = balancer_server(server)
         self.mark_path = os.path.join(marks, f"{backend}@{server}.json")
+        self.lock = lock
         self.clock = clock
         self.sleep = sleep
 
@@ -258,31 +268,41 @@ class Balancer:
         *lingering* says what becomes of those that have not ended after *timeout* seconds; with REFUSE the server is as
         before, and Refused is raised.
         """
-        before = self.look()
-        ours = self.mark
-        # what was in maintenance before is left as it is, and needs no mark
-        if not before.out or (before.admin == DRAIN and ours is None):
-            mark = {"found": before.admin, "at": time.strftime("%Y-%m-%d %H:%M"), "by": by}
-            write_text(self.mark_path, json.dumps(mark) + "\n")
+        with self._unreloaded():
+            before = self.look()
+            ours = self.mark
+            # what was in maintenance before is left as it is, and needs no mark
+            if not before.out or (before.admin == DRAIN and ours is None):
+                mark = {"found": before.admin, "at": time.strftime("%Y-%m-%d %H:%M"), "by": by}
+                write_text(self.mark_path, json.dumps(mark) + "\n")
+            if not before.out:
+                self._tell(DRAIN)
         end = self.clock() + timeout
-        if not before.out:
-            self._tell(DRAIN)
         server = self._wait_empty(end, also=_persists)
         # Only this keeps out those that a cookie or a stick table leads here, and it closes idle connections. Not at once,
         # as with `on-marked-down shutdown-sessions` it would cut what is under way.
         if server.admin != MAINT:
-            self._tell(MAINT)
+            with self._unreloaded():
+                self._tell(MAINT)
             server = self._wait_empty(end)
-        if not server.sessions or lingering == LEAVE:
-            return 0
-        if lingering == REFUSE:
+        if server.sessions and lingering == REFUSE:
             age = oldest(self.ask("show sess"), self._backends_of(server), self.name)
-            self._undo(before, ours)
+            self._undo(before, keep_mark=ours is not None)
             raise Refused(
                 f"{self.name} still has {_counted(server.sessions, 'session')} after {timeout:.0f} s"
                 f"{', the oldest for ' + age if age else ''}: WebSockets, event streams, downloads or slow requests. "
                 f"It goes on serving"
             )
+        cut = self._cut(server) if server.sessions and lingering == CUT else 0
+        if self.look().admin != MAINT:
+            raise HaproxyError(
+                f"{self.name} was in maintenance and no longer is: somebody has told HAProxy otherwise meanwhile, or reloaded "
+                f"or restarted it by hand"
+            )
+        return cut
+
+    def _cut(self, server: Server) -> int:
+        """End the sessions of *server*; return how many it had."""
         for backend in self._backends_of(server):
             self._order(f"shutdown sessions server {backend}/{self.name}")
         left = self._wait_empty(self.clock() + CUT_SECONDS)
@@ -307,21 +327,25 @@ class Balancer:
             return ""
         if mark["found"] == READY:
             self._check_anew(timeout)
-        self._tell(mark["found"])
-        os.unlink(self.mark_path)
+        with self._unreloaded():
+            self._tell(mark["found"])
+            os.unlink(self.mark_path)
         return mark["found"]
 
     def _check_anew(self, timeout: float) -> None:
         """Wait until the health check has passed. After maintenance HAProxy takes a server for well until a check fails."""
-        self._tell(DRAIN)
-        if not self.look().checked:
-            return
-        self._order(f"set server {self.backend}/{self.name} health down")
+        # one right after the other: those with a cookie come as soon as it only drains
+        with self._unreloaded():
+            self._tell(DRAIN)
+            if not self.look().checked:
+                return
+            self._order(f"set server {self.backend}/{self.name} health down")
         end = self.clock() + timeout
         server = self.look()
         while not server.running:
             if self.clock() >= end:
-                self._tell(MAINT)
+                with self._unreloaded():
+                    self._tell(MAINT)
                 raise Refused(
                     f"{self.name} is not well by the balancer's health check after {timeout:.0f} s: {server.status}"
                 )
@@ -336,13 +360,31 @@ class Balancer:
             server = self.look()
         return server
 
-    def _undo(self, before: Server, ours: dict[str, Any] | None) -> None:
-        self._tell(before.admin)
-        if ours is None and self.mark is not None:
-            os.unlink(self.mark_path)
+    def _undo(self, before: Server, keep_mark: bool) -> None:
+        with self._unreloaded():
+            self._tell(before.admin)
+            if not keep_mark and self.mark is not None:
+                os.unlink(self.mark_path)
+
+    @contextlib.contextmanager
+    def _unreloaded(self) -> Iterator[None]:
+        """Keep reloads of HAProxy away: what it is told between saving its state and handing over is lost.
+
+        Not to be held while something is waited for, as others would wait as long.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(locked(self.lock, "balancer_server", LOCK_SECONDS))
+            except Locked as exc:
+                raise HaproxyError(f"another task has been changing HAProxy for {LOCK_SECONDS} s: {exc}") from exc
+            yield
 
     def _tell(self, admin: str) -> None:
+        """Have the server be *admin*, and see that it is; reloads have to be kept away meanwhile."""
         self._order(f"set server {self.backend}/{self.name} state {admin}")
+        now = self.look()
+        if now.told != admin:
+            raise HaproxyError(f"{self.name} was to be in state {admin}, but HAProxy has it in state {now.told}")
 
     def _order(self, command: str) -> None:
         answer = self.ask(command).strip()

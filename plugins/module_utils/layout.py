@@ -34,6 +34,9 @@ RESERVED_NAMES = frozenset(
 # HAProxy's files and its runtime API, one for all apps of a balancer
 BALANCER = "/etc/haproxy/asgi"
 BALANCER_SOCKET = "/run/haproxy/admin.sock"
+# Held by whoever reloads it, from before the reload until the new worker is there, and by whoever tells it something that
+# a reload hands on.
+BALANCER_LOCK = "/run/asgi-haproxy.lock"
 # what follows the name of a backend in that of its companion, with the same servers
 FRESH = ".fresh"
 # and in that of the one where certbot answers an ACME server

@@ -19,6 +19,8 @@ description:
   - It gives back what it took, and nothing else. A server that somebody else has put into maintenance, or lets drain, is
     found so again. What it took is noted below C(/run/asgi-maintain) on the balancer, so that it is known after an
     interruption, too. What HAProxy is told at run time, it forgets when it is restarted.
+  - It tells HAProxy nothing while M(asgi.deploy.haproxy_site) or a renewed certificate has it reloaded, as that would be lost.
+    A reload by hand does not wait for it; a server that is in maintenance no longer is no success.
 options:
   backend:
     description: Name of the backend.

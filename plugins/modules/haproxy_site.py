@@ -122,7 +122,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.checked_files import (
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.daemon_files import conffile_digest
 from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import BALANCER
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import BALANCER, BALANCER_LOCK
 from ansible_collections.asgi.deploy.plugins.module_utils.workers import children
 
 UNIT = "haproxy.service"
@@ -133,7 +133,6 @@ PACKAGED = Path("/etc/haproxy/haproxy.cfg")
 
 CHANGED = Path("/run/asgi-haproxy.changed")
 LOADED = Path("/run/asgi-haproxy.loaded")
-LOCK = "/run/asgi-haproxy.lock"  # HAProxy is one for all apps of a host
 
 RELOAD_SECONDS = 30
 
@@ -274,7 +273,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    with sole_change(module, LOCK, "haproxy_site", "HAProxy's files"):
+    with sole_change(module, BALANCER_LOCK, "haproxy_site", "HAProxy's files"):
         result = run(module)
     module.exit_json(**result)
 

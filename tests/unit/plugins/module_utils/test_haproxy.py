@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 
 import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils import haproxy as module
+from ansible_collections.asgi.deploy.plugins.module_utils.files import holder, locked
 from ansible_collections.asgi.deploy.plugins.module_utils.haproxy import (
     Balancer,
     HaproxyError,
@@ -75,13 +77,16 @@ class Fake:
         self.told = []
         usual = {"scur": 0, "fresh": 0, "stot": 10, "admin": 0, "op": 2, "check": 6, "weight": 1}
         self.servers = {"web1": {**usual, **its}, **{name: dict(usual) for name in others}}
-        self.balancer = Balancer(self.ask, "asgi_shop", "web1", str(tmp_path), lambda: self.now, self.sleep)
+        self.lost, self.tracked = (), 0
+        self.lock = str(tmp_path / "lock")
+        self.balancer = Balancer(self.ask, "asgi_shop", "web1", str(tmp_path), self.lock, lambda: self.now, self.sleep)
 
     @property
     def web1(self):
         return self.servers["web1"]
 
     def sleep(self, seconds):
+        assert not holder(self.lock), "nobody could reload HAProxy"
         self.now += seconds
         for at in [at for at in self.course if at <= self.now]:
             self.web1.update(self.course.pop(at))
@@ -101,7 +106,7 @@ class Fake:
         if command == "show servers state":
             head = "1\n# be_name srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_check_state\n"
             return head + "".join(
-                f"{backend} {name} 10.0.0.1 {s['op']} {s['admin']} {s['weight']} {s['check']}\n"
+                f"{backend} {name} 10.0.0.1 {s['op']} {s['admin'] | self.tracked} {s['weight']} {s['check']}\n"
                 for backend in ("asgi_shop", "asgi_shop.fresh", "asgi_shop.acme", "theirs.acme")
                 for name, s in self.servers.items()
             )
@@ -111,6 +116,10 @@ class Fake:
             (round(self.now, 1), command.replace(" asgi_shop/web1", "").replace(" asgi_shop.fresh/web1", " fresh"))
         )
         words = command.split()
+        if words[:2] == ["set", "server"]:
+            assert holder(self.lock).startswith("balancer_server, process "), "a reload could lose it"
+        if words[-1] in self.lost:
+            return "\n"
         if words[0] == "shutdown":
             self.web1["fresh" if ".fresh/" in command else "scur"] = 0
         elif words[3] == "state":
@@ -279,6 +288,48 @@ def test_servers_that_do_not_take_requests_do_not_count(tmp_path):
     fake.balancer.refuse_too_few([], 1)
 
 
+def test_nothing_is_told_while_somebody_reloads(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0)
+    fake = Fake(tmp_path)
+    with locked(fake.lock, "haproxy_site", 0), pytest.raises(HaproxyError, match="for 0 s: haproxy_site, process"):
+        fake.balancer.take_out(10, "refuse")
+    assert fake.told == []
+    assert fake.balancer.mark is None
+
+    fake.balancer.take_out(10, "refuse")
+    fake.told.clear()
+    with locked(fake.lock, "haproxy_site", 0), pytest.raises(HaproxyError, match="for 0 s: haproxy_site, process"):
+        fake.balancer.give_back(10)
+    assert fake.told == []
+    assert fake.balancer.mark["found"] == "ready", "so that the next run gives it back"
+
+
+@pytest.mark.parametrize("lingering", ["refuse", "cut", "leave"])
+def test_a_server_that_a_reload_by_hand_has_put_back_is_not_taken_for_drained(tmp_path, lingering):
+    # its last session ends, and the new process knows nothing of the maintenance
+    fake = Fake(tmp_path, {2: {"scur": 0, "admin": 0}}, scur=1, persists=True)
+    with pytest.raises(HaproxyError, match="web1 was in maintenance and no longer is"):
+        fake.balancer.take_out(10, lingering)
+
+
+def test_a_mark_stays_until_haproxy_has_given_the_server_back(tmp_path):
+    fake = Fake(tmp_path, check=0)
+    fake.balancer.take_out(10, "refuse")
+    fake.lost = ("ready",)
+    with pytest.raises(HaproxyError, match="was to be in state ready, but HAProxy has it in state drain"):
+        fake.balancer.give_back(10)
+    assert fake.balancer.mark["found"] == "ready"
+
+
+def test_a_server_is_given_back_though_the_one_that_it_tracks_is_in_maintenance(tmp_path):
+    fake = Fake(tmp_path, check=0)
+    fake.balancer.take_out(10, "refuse")
+    fake.tracked = 2
+    assert fake.balancer.give_back(10) == "ready"
+    assert fake.balancer.look().admin == "maint"
+    assert fake.balancer.mark is None
+
+
 def test_what_is_not_there(tmp_path):
     fake = Fake(tmp_path)
     with pytest.raises(HaproxyError, match="backend asgi_shop has no server web9, only web1, web2"):
@@ -296,6 +347,7 @@ def test_what_haproxy_refuses(tmp_path):
         "asgi_shop",
         "web1",
         str(tmp_path),
+        str(tmp_path / "lock"),
     )
     with pytest.raises(HaproxyError, match="Permission denied"):
         balancer.take_out(1, "refuse")

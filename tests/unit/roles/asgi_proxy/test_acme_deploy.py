@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils.layout import BALANCER_LOCK
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -176,8 +177,18 @@ def test_a_lineage_that_is_gone_is_told(host, monkeypatch):
     assert host.served == b"".join(OLD)
 
 
-def test_it_finds_the_certificate_beside_itself():
+@pytest.fixture
+def hook():
+    """The hook as it is, of which nothing is replaced."""
     spec = importlib.util.spec_from_file_location("acme_deploy", HOOK)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert str(module.LIVE) == f"{HOOK.parent}/tls/live.pem"
+    return module
+
+
+def test_it_finds_the_certificate_beside_itself(hook):
+    assert str(hook.LIVE) == f"{HOOK.parent}/tls/live.pem"
+
+
+def test_it_reloads_haproxy_under_the_lock_of_the_others(hook):
+    assert str(hook.WEB_SERVERS["haproxy"].lock) == BALANCER_LOCK
