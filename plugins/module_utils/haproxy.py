@@ -287,7 +287,8 @@ class Balancer:
             server = self._wait_empty(end)
         if server.sessions and lingering == REFUSE:
             age = oldest(self.ask("show sess"), self._backends_of(server), self.name)
-            self._undo(before, keep_mark=ours is not None)
+            # with a mark of old it may have been found serving
+            self._undo(before, keep_mark=before.out and ours is not None)
             raise Refused(
                 f"{self.name} still has {_counted(server.sessions, 'session')} after {timeout:.0f} s"
                 f"{', the oldest for ' + age if age else ''}: WebSockets, event streams, downloads or slow requests. "

@@ -288,6 +288,24 @@ def test_servers_that_do_not_take_requests_do_not_count(tmp_path):
     fake.balancer.refuse_too_few([], 1)
 
 
+def test_what_is_refused_of_a_server_that_serves_leaves_no_mark_of_old(tmp_path):
+    """It would make ours what somebody else takes out later."""
+    fake = Fake(tmp_path, scur=1)
+    Path(fake.balancer.mark_path).write_text(json.dumps({"found": "ready"}))
+    with pytest.raises(Refused, match="It goes on serving"):
+        fake.balancer.take_out(3, "refuse")
+    assert fake.balancer.mark is None
+
+
+def test_what_is_refused_of_a_server_that_an_interrupted_run_has_left_is_still_ours(tmp_path):
+    fake = Fake(tmp_path, scur=1, admin=8)
+    Path(fake.balancer.mark_path).write_text(json.dumps({"found": "ready"}))
+    with pytest.raises(Refused, match="still has 1 session"):
+        fake.balancer.take_out(3, "refuse")
+    assert fake.web1["admin"] == 8
+    assert fake.balancer.mark["found"] == "ready"
+
+
 def test_nothing_is_told_while_somebody_reloads(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "LOCK_SECONDS", 0)
     fake = Fake(tmp_path)
