@@ -42,8 +42,16 @@ CHECKED = 0x06
 # Marks of the servers that are out because of us, on the balancer. Like what HAProxy is told at run time they do not
 # survive a boot.
 MARKS = "/run/asgi-maintain"
+# states of a process in /proc
+ENDED = ("Z", "X")
 POLL_SECONDS = 0.1
 CUT_SECONDS = 5
+# `timeout http-keep-alive` of asgi_balancer. As long a process that a reload has stopped may get a request on a connection
+# that was idle then; it closes it with the answer.
+KEEP_ALIVE_SECONDS = 65
+# it learns of the reload when the new worker, whose time runs already, has read its files
+STOPPING_SECONDS = 5
+FORMER_POLL_SECONDS = 0.5
 # as those wait who change HAProxy's files
 LOCK_SECONDS = 300
 
@@ -187,6 +195,23 @@ def backends(ask: Callable[[str], str]) -> dict[str, dict[str, Server]]:
     return parse_backends(ask("show stat"), ask("show servers state"))
 
 
+def haproxy_processes(proc: str = "/proc") -> dict[int, int]:
+    """Return the parent of each process of an HAProxy on this host."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir(proc)):
+        try:
+            with open(f"{proc}/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                # 4711 (haproxy) S 4710 ...; a name may have parentheses
+                name, _, rest = file.read().partition(" (")[2].rpartition(") ")
+        except OSError:
+            continue  # it has ended
+        if name == "haproxy":
+            state, parent = rest.split()[:2]
+            if state not in ENDED:
+                found[int(pid)] = int(parent)
+    return found
+
+
 class Balancer:
     """One server of *backend* in the HAProxy behind *ask*, and the mark that says that it is out because of us."""
 
@@ -199,6 +224,7 @@ class Balancer:
         lock: str = BALANCER_LOCK,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        processes: Callable[[], dict[int, int]] = haproxy_processes,
     ) -> None:
         self.ask = ask
         # a name that would end a command and begin another one is none; a backend can be called what a server can
@@ -208,6 +234,7 @@ class Balancer:
         self.lock = lock
         self.clock = clock
         self.sleep = sleep
+        self.processes = processes
 
     def look(self) -> Server:
         """Return the server as it is now; raise HaproxyError if it is not there."""
@@ -266,7 +293,7 @@ class Balancer:
         """Let the server get nothing new and wait until it has nothing left; return how many sessions were cut.
 
         *lingering* says what becomes of those that have not ended after *timeout* seconds; with REFUSE the server is as
-        before, and Refused is raised.
+        before, and Refused is raised. After a reload it may take longer than that, for the requests of former processes.
         """
         with self._unreloaded():
             before = self.look()
@@ -295,6 +322,8 @@ class Balancer:
                 f"It goes on serving"
             )
         cut = self._cut(server) if server.sessions and lingering == CUT else 0
+        # last, as HAProxy may have been reloaded while sessions ended
+        self._wait_former()
         if self.look().admin != MAINT:
             raise HaproxyError(
                 f"{self.name} was in maintenance and no longer is: somebody has told HAProxy otherwise meanwhile, or reloaded "
@@ -360,6 +389,27 @@ class Balancer:
             self.sleep(POLL_SECONDS)
             server = self.look()
         return server
+
+    def _wait_former(self) -> None:
+        """Wait until no process that a reload has left sends requests by what it was told before.
+
+        It may hold WebSockets for hours, and is not waited for longer than it can get other requests.
+        """
+        worker, age = self._worker()
+        processes = self.processes()
+        former = {pid for pid, parent in processes.items() if pid != worker and parent == processes.get(worker)}
+        end = self.clock() + KEEP_ALIVE_SECONDS + STOPPING_SECONDS - age
+        while self.clock() < end and not former.isdisjoint(self.processes()):
+            self.sleep(FORMER_POLL_SECONDS)
+
+    def _worker(self) -> tuple[int, int]:
+        """Return the process that answers, and for how many seconds it has been there."""
+        answer = self.ask("show info")
+        said = dict(line.split(": ", 1) for line in answer.splitlines() if ": " in line)
+        try:
+            return int(said["Pid"]), int(said["Uptime_sec"])
+        except (KeyError, ValueError):
+            raise HaproxyError(f"'show info' was answered: {answer.strip() or 'nothing'}") from None
 
     def _undo(self, before: Server, keep_mark: bool) -> None:
         with self._unreloaded():

@@ -39,6 +39,8 @@ options:
     description:
       - Seconds. With O(state=drained) as long as requests under way may take, with O(state=ready) until the health check has to
         have passed.
+      - A former process of HAProxy that a reload has left is waited for besides, until it gets no requests any more. That is
+        at most 70 seconds after the reload.
     type: int
     default: 60
   lingering:

@@ -22,6 +22,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.haproxy import (
 )
 
 RECORDED = Path(__file__).parent / "haproxy"
+SHARED = Path(__file__).parents[4] / "roles/asgi_balancer/templates/etc/haproxy/asgi/asgi-00-shared.cfg.j2"
 VERSIONS = sorted(path.name for path in RECORDED.iterdir())
 
 
@@ -78,8 +79,19 @@ class Fake:
         usual = {"scur": 0, "fresh": 0, "stot": 10, "admin": 0, "op": 2, "check": 6, "weight": 1}
         self.servers = {"web1": {**usual, **its}, **{name: dict(usual) for name in others}}
         self.lost, self.tracked = (), 0
+        # 11 is asked, whose master is 10; another HAProxy is no matter
+        self.uptime, self.processes = 0, {10: 1, 11: 10, 20: 1, 21: 20}
         self.lock = str(tmp_path / "lock")
-        self.balancer = Balancer(self.ask, "asgi_shop", "web1", str(tmp_path), self.lock, lambda: self.now, self.sleep)
+        self.balancer = Balancer(
+            self.ask,
+            "asgi_shop",
+            "web1",
+            str(tmp_path),
+            self.lock,
+            lambda: self.now,
+            self.sleep,
+            lambda: self.processes,
+        )
 
     @property
     def web1(self):
@@ -88,6 +100,7 @@ class Fake:
     def sleep(self, seconds):
         assert not holder(self.lock), "nobody could reload HAProxy"
         self.now += seconds
+        self.uptime += seconds
         for at in [at for at in self.course if at <= self.now]:
             self.web1.update(self.course.pop(at))
         if self.persists and self.web1["admin"] == 8:
@@ -112,6 +125,8 @@ class Fake:
             )
         if command == "show sess":
             return "0x1: be=asgi_shop srv=web1 ts=0 age=5m calls=1\n"
+        if command == "show info":
+            return f"Name: HAProxy\nPid: 11\nUptime: 0d 0h00m\nUptime_sec: {int(self.uptime)}\nnode: a\n\n"
         self.told.append(
             (round(self.now, 1), command.replace(" asgi_shop/web1", "").replace(" asgi_shop.fresh/web1", " fresh"))
         )
@@ -346,6 +361,86 @@ def test_a_server_is_given_back_though_the_one_that_it_tracks_is_in_maintenance(
     assert fake.balancer.give_back(10) == "ready"
     assert fake.balancer.look().admin == "maint"
     assert fake.balancer.mark is None
+
+
+@pytest.mark.parametrize(("uptime", "waited"), [(0, 70), (30, 40), (70, 0), (9000, 0)])
+def test_requests_that_a_former_process_may_get_are_waited_for(tmp_path, uptime, waited):
+    fake = Fake(tmp_path)
+    fake.uptime = uptime
+    fake.processes[9] = 10
+    assert fake.balancer.take_out(10, "refuse") == 0
+    assert fake.now == pytest.approx(waited)
+    assert fake.told[-1] == (0.0, "set server state maint"), "what the present one has got ends meanwhile"
+
+
+def test_a_former_process_that_has_ended_is_waited_for_no_longer(tmp_path):
+    fake = Fake(tmp_path)
+    fake.processes.update({8: 10, 9: 10})
+    fake.balancer.sleep = lambda seconds: (fake.sleep(seconds), fake.processes.pop({3: 8, 8: 9}.get(fake.now), None))
+    fake.balancer.take_out(10, "refuse")
+    assert fake.now == pytest.approx(8)
+
+
+def test_a_process_that_the_next_reload_leaves_is_not_waited_for(tmp_path):
+    """It was told of the maintenance."""
+    fake = Fake(tmp_path)
+    fake.processes[9] = 10
+    fake.balancer.sleep = lambda seconds: (fake.sleep(seconds), setattr(fake, "processes", {10: 1, 11: 10, 12: 10}))
+    fake.balancer.take_out(10, "refuse")
+    assert fake.now == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("lingering", ["leave", "cut"])
+def test_a_former_process_is_waited_for_whatever_becomes_of_sessions(tmp_path, lingering):
+    fake = Fake(tmp_path, scur=1)
+    fake.processes[9] = 10
+    fake.balancer.take_out(3, lingering)
+    assert fake.now == pytest.approx(70, abs=1)
+
+
+def test_a_former_process_is_no_matter_where_the_server_goes_on_serving(tmp_path):
+    fake = Fake(tmp_path, scur=1)
+    fake.processes[9] = 10
+    with pytest.raises(Refused, match="It goes on serving"):
+        fake.balancer.take_out(3, "refuse")
+    assert fake.now == pytest.approx(3, abs=0.2)
+
+
+def test_an_haproxy_whose_processes_are_not_of_this_host_is_not_waited_for(tmp_path):
+    fake = Fake(tmp_path)
+    fake.processes = {20: 1, 21: 20, 22: 20}
+    fake.balancer.take_out(10, "refuse")
+    assert fake.now == 0
+
+
+@pytest.mark.parametrize("answer", ["", "Permission denied\n", "Pid: 11\n", "Pid: x\nUptime_sec: 1\n"])
+def test_a_process_that_does_not_say_who_it_is(tmp_path, answer):
+    fake = Fake(tmp_path)
+    fake.balancer.ask = lambda command: answer if command == "show info" else fake.ask(command)
+    with pytest.raises(HaproxyError, match="'show info' was answered: "):
+        fake.balancer.take_out(10, "refuse")
+
+
+def test_the_processes_of_haproxy(tmp_path):
+    for pid, stat in {
+        9: "9 (haproxy) Z 10 10 10 0",  # it has ended
+        10: "10 (haproxy) S 1 10 10 0",
+        11: "11 (haproxy) R 10 10 10 0",
+        12: "12 (program) S 10 10 10 0",
+        13: "13 (a) (haproxy) S 10 10 10 0",
+    }.items():
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_text(f"{stat}\n")
+    (tmp_path / "14").mkdir()
+    (tmp_path / "self").mkdir()
+    assert module.haproxy_processes(str(tmp_path)) == {10: 1, 11: 10}
+    module.haproxy_processes()
+
+
+def test_how_long_a_former_process_gets_requests_is_what_the_role_says():
+    shared = SHARED.read_text()
+    assert f"timeout http-keep-alive {module.KEEP_ALIVE_SECONDS}s\n" in shared
+    assert "option idle-close-on-response\n" in shared
 
 
 def test_what_is_not_there(tmp_path):
