@@ -23,7 +23,13 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import (
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils.options import purpose, typed
 from ansible_collections.asgi.deploy.plugins.plugin_utils.paths import controller_path
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem, describe
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import (
+    Context,
+    Doubt,
+    Problem,
+    describe,
+    describe_doubt,
+)
 
 HOST_ROLES = ("asgi_app", "asgi_server", "asgi_proxy")
 CHECKS = {"asgi_app": asgi_app, "asgi_server": asgi_server, "asgi_proxy": asgi_proxy, "asgi_balancer": asgi_balancer}
@@ -87,11 +93,14 @@ class ActionModule(ActionBase):
                 problems += checks.problems(context)
             problems += playbooks.role_problems(context, arguments["playbook"])
 
-        if problems:
-            # a rule that binds two roles is found by both
-            found = list(dict.fromkeys(problems))
-            raise AnsibleActionFail(describe(task_vars.get("inventory_hostname", "this host"), found))
+        # a rule that binds two roles is found by both
+        found = list(dict.fromkeys(problems))
+        host = task_vars.get("inventory_hostname", "this host")
+        if faults := [problem for problem in found if not isinstance(problem, Doubt)]:
+            raise AnsibleActionFail(describe(host, faults))
         result.update(changed=False)
+        if found:
+            result["warnings"] = [describe_doubt(host, doubt) for doubt in found]
         return result
 
     def _playbook_problems(self, playbook, task_vars):

@@ -43,8 +43,9 @@ _value:
   description:
     - Under V(servers), for each host of the app, the keys V(name), V(address) and V(port).
     - The keys V(server_names), V(health_url), V(health_statuses), V(verify), V(server_timeout) and V(websocket_timeout) (both in
-      seconds), and lists of hosts that no balancer of this collection could work with, V(trusting_nobody) and
-      V(proxy_protocol).
+      seconds).
+    - Under V(trusted), for each host of the app, whose word on the client it takes, C(asgi_proxy_trusted).
+    - Under V(proxy_protocol) the hosts that no balancer of this collection could work with.
   type: dict
 """
 

@@ -15,6 +15,7 @@ description:
     say, for instance that a certificate fits its key, that a git reference exists, or that two timeouts are in order.
   - Runs on the controller only and does not connect to the host.
   - Fails with all faults at once; each names the variable, its value (unless it is secret) and what would be right.
+  - Warns of what looks like a fault, where the inventory cannot say whether it is one.
 options:
   roles:
     description: Roles whose variables are checked. What they are checked against may belong to the other roles.

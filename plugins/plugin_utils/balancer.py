@@ -72,8 +72,8 @@ def balanced_app(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]
             every("asgi_proxy_websocket_timeout"), default=DEFAULTS["asgi_proxy_websocket_timeout"]
         )
         + MARGIN_SECONDS,
-        # hosts that would not believe a balancer, and hosts that would not understand it
-        "trusting_nobody": [host for host, variables in own.items() if not of(variables, "asgi_proxy_trusted")],
+        # whom each host believes, and hosts that would not understand a balancer
+        "trusted": {host: of(variables, "asgi_proxy_trusted") for host, variables in own.items()},
         "proxy_protocol": [host for host, variables in own.items() if of(variables, "asgi_proxy_proxy_protocol")],
     }
 

@@ -24,6 +24,12 @@ class Problem(NamedTuple):
     remedy: str
 
 
+class Doubt(Problem):
+    """One that is told as a warning, as the inventory cannot say whether it is a fault."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Context:
     """What a role's checks may look at: every role's typed options, and files on the controller.
@@ -51,3 +57,8 @@ def describe(host: str, problems: list[Problem]) -> str:
     lines = [f"{count} in the variables of {host}; nothing has been changed:"]
     lines += [f"  {p.variable} {p.fault.strip()} -> {p.remedy}" for p in problems]
     return mask_urls("\n".join(lines))
+
+
+def describe_doubt(host: str, doubt: Doubt) -> str:
+    """Return the warning for *doubt*, which quotes values as a problem does."""
+    return mask_urls(f"{host}: {doubt.variable} {doubt.fault.strip()} -> {doubt.remedy}")

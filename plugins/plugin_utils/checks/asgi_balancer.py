@@ -18,13 +18,14 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.edge import (
     bundle_problems,
     hsts_problems,
     least_problems,
+    network,
     port_problems,
     port_range_problems,
     repeated,
     served_name_problems,
     tls_problems,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Doubt, Problem, shown
 
 ADDRESS = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 HEALTH_URL = re.compile(r"/[!#-&(-\[\]-~]*")
@@ -51,7 +52,7 @@ def problems(context: Context) -> list[Problem]:
     context = replace(context, options=options)
     return [
         *_server_problems(options["asgi_balancer_servers"]),
-        *_host_problems(options["asgi_balancer_app"]),
+        *_host_problems(options["asgi_balancer_app"], options["asgi_balancer_address"]),
         *served_name_problems(options, "asgi_balancer"),
         *port_problems(options, "asgi_balancer"),
         *_health_problems(options),
@@ -90,19 +91,45 @@ def _server_problems(servers: list[dict[str, Any]]) -> Iterator[Problem]:
         yield Problem(variable, f"has {address}:{port} more than once", "list each server once")
 
 
-def _host_problems(app: dict[str, Any]) -> Iterator[Problem]:
-    """Yield the objections to hosts whose nginx would not work with a balancer."""
-    if app.get("trusting_nobody"):
+def _host_problems(app: dict[str, Any], own: str) -> Iterator[Problem]:
+    """Yield the objections to hosts whose nginx would not work with a balancer that has the address *own*."""
+    trusted = app.get("trusted", {})
+    trusting_nobody = [host for host, networks in trusted.items() if not networks]
+    if trusting_nobody:
         yield Problem(
             "asgi_proxy_trusted",
-            f"is not set for {' and '.join(app['trusting_nobody'])}, whose nginx would take the balancer for the client",
+            f"is not set for {' and '.join(trusting_nobody)}, whose nginx would take the balancer for the client",
             "list the addresses of the balancers there",
         )
+    yield from _distrust(trusted, own)
     if app.get("proxy_protocol"):
         yield Problem(
             "asgi_proxy_proxy_protocol",
             f"is true for {' and '.join(app['proxy_protocol'])}, and this balancer speaks HTTPS with nginx",
             "set it to false there; the client's address comes in X-Forwarded-For",
+        )
+
+
+def _distrust(trusted: dict[str, list[str]], own: str) -> Iterator[Doubt]:
+    """Yield the doubts about hosts that trust others, and not the address *own*.
+
+    They are no more than doubts: *own* is where the other balancers reach this one, and with two interfaces, or behind NAT,
+    it comes to the hosts from another address, which no variable says.
+    """
+    # a name leads to an address that the controller may not know, and nobody comes to another machine from 127.0.0.1
+    if not _is_address(own) or ip_address(own).is_loopback:
+        return
+    hosts: dict[str, list[str]] = {}
+    for host, addresses in trusted.items():
+        networks = filter(None, map(network, addresses or []))
+        if addresses and not any(ip_address(own) in each for each in networks):
+            hosts.setdefault(shown(addresses), []).append(host)
+    for addresses, doubtful in hosts.items():
+        yield Doubt(
+            "asgi_proxy_trusted",
+            f"is {addresses} for {' and '.join(doubtful)}, without {own}, the address of this balancer, which their nginx "
+            f"would take for the client of every request",
+            f"add {own} there and run site.yml; if this balancer comes to them from another address, see that they trust that",
         )
 
 

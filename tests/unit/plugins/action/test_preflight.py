@@ -16,6 +16,7 @@ from ansible.template import Templar, trust_as_template
 from ansible_collections.asgi.deploy.plugins.action import preflight as preflight_action
 from ansible_collections.asgi.deploy.plugins.action.preflight import ActionModule
 from ansible_collections.asgi.deploy.plugins.modules import preflight as documented
+from ansible_collections.asgi.deploy.plugins.plugin_utils.balancer import balanced_app
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks.playbooks import VARIABLES
 
 GOOD = {
@@ -136,6 +137,34 @@ def test_removing_an_app_takes_its_name_twice_and_nothing_else(preflight):
 )
 def test_removing_what_is_not_meant(preflight, changes, said):
     assert said in told(preflight, entry_point="uninstall", **changes)
+
+
+BALANCER = {
+    "roles": ["asgi_balancer"],
+    "inventory_hostname": "lb3",
+    "asgi_balancer_address": "10.0.0.13",
+    "asgi_balancer_peers": ["10.0.0.13"],
+}
+
+
+def balanced(trusted):
+    host = {**GOOD, "asgi_proxy_trusted": trusted}
+    return {**BALANCER, "asgi_balancer_app": balanced_app(["web1"], {"web1": host}, "shop")}
+
+
+def test_a_doubt_is_a_warning(preflight):
+    assert preflight(**balanced(["10.0.0.13"])) == {"changed": False}
+
+    result = preflight(**balanced(["10.0.0.11"]))
+    assert result["changed"] is False
+    (warning,) = result["warnings"]
+    assert warning.startswith("lb3: asgi_proxy_trusted is ['10.0.0.11'] for web1, without 10.0.0.13, ")
+
+
+def test_a_doubt_is_not_among_the_faults(preflight):
+    message = told(preflight, **balanced(["10.0.0.11"]), asgi_balancer_health_fall=0)
+    assert "1 problem in the variables of lb3" in message
+    assert "asgi_balancer_health_fall is 0" in message
 
 
 def test_hosts_that_would_write_the_same_file(preflight):

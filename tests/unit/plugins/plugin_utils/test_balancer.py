@@ -43,7 +43,7 @@ def test_what_the_inventory_says_of_an_app():
     assert app["server_names"] == ["shop.test", "*.shop.test", "old.test"]
     assert (app["health_url"], app["health_statuses"]) == ("/health", [200])
     assert (app["server_timeout"], app["websocket_timeout"]) == (605, 3605)
-    assert app["trusting_nobody"] == ["web1"]
+    assert app["trusted"] == {"web1": [], "web2": ["10.0.0.9"]}
     assert app["proxy_protocol"] == []
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import SHOWN, Problem, describe, shown
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import (
+    SHOWN,
+    Doubt,
+    Problem,
+    describe,
+    describe_doubt,
+    shown,
+)
 
 
 def test_every_fault_has_a_line_with_its_remedy():
@@ -22,6 +29,12 @@ def test_one_is_singular():
 def test_credentials_in_a_quoted_value_are_hidden():
     text = describe("web1", [Problem("a", "is 'https://u:p@ss@git.example/x'", "see https://t@b.example")])
     assert text.splitlines()[1] == "  a is 'https://********@git.example/x' -> see https://********@b.example"
+
+
+def test_a_doubt_is_a_line_of_its_own():
+    assert describe_doubt("lb1", Doubt("a", "is 'https://t@b.example'", "see")) == (
+        "lb1: a is 'https://********@b.example' -> see"
+    )
 
 
 def test_a_value_is_shortened():

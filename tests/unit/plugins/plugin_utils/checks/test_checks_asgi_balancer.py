@@ -10,7 +10,7 @@ import yaml
 from ansible_collections.asgi.deploy.plugins.plugin_utils import certificate as certificates
 from ansible_collections.asgi.deploy.plugins.plugin_utils.balancer import balanced_app
 from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import asgi_balancer
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context
+from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import Context, Doubt, Problem
 
 ROLES = Path(__file__).resolve().parents[5] / "roles"
 HOST = {"asgi_name": "shop", "asgi_proxy_server_names": ["shop.test"], "asgi_proxy_trusted": ["10.0.0.9"]}
@@ -134,6 +134,44 @@ def test_sharing_takes_all_three(missing):
 def test_hosts_that_would_not_work_with_a_balancer(variable, value):
     options = options_of({"web1": HOST, "web2": {**HOST, variable: value}})
     assert [each.variable for each in problems(**options)] == [variable]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "own", "doubtful"),
+    [
+        (["10.0.0.8", "10.0.0.9"], "10.0.0.9", False),
+        (["10.0.0.0/24"], "10.0.0.9", False),
+        # as nginx reads it
+        (["10.0.0.1/24"], "10.0.0.9", False),
+        (["2001:db8::/32"], "2001:db8::9", False),
+        (["10.0.0.8"], "10.0.0.9", True),
+        (["10.1.0.0/24", "2001:db8::/32"], "10.0.0.9", True),
+        (["10.0.0.0/24"], "2001:db8::9", True),
+        # what is no network asgi_proxy refuses
+        (["balancer.test"], "10.0.0.9", True),
+        # nothing is known of these
+        (["10.0.0.8"], "lb1.test", False),
+        (["10.0.0.8"], "127.0.0.1", False),
+    ],
+)
+def test_a_balancer_that_the_hosts_do_not_trust(trusted, own, doubtful):
+    options = options_of({"web1": {**HOST, "asgi_proxy_trusted": trusted}})
+    found = problems(**{**options, "asgi_balancer_address": own})
+    assert [(each.variable, type(each)) for each in found] == [("asgi_proxy_trusted", Doubt)] * doubtful
+    assert all(f"is {trusted} for web1, without {own}" in each.fault and f"add {own}" in each.remedy for each in found)
+
+
+def test_hosts_that_trust_the_same_are_told_of_at_once():
+    others = {**HOST, "asgi_proxy_trusted": ["10.0.0.7"]}
+    hosts = {"web1": others, "web2": others, "web3": {**others, "asgi_proxy_trusted": ["10.0.0.8"]}, "web4": HOST}
+    found = [each.fault.partition(",")[0] for each in problems(**options_of(hosts))]
+    assert found == ["is ['10.0.0.7'] for web1 and web2", "is ['10.0.0.8'] for web3"]
+
+
+@pytest.mark.parametrize("nobody", [[], None])
+def test_hosts_that_trust_nobody_are_a_fault_and_no_doubt(nobody):
+    found = problems(**options_of({"web1": {**HOST, "asgi_proxy_trusted": nobody}}))
+    assert [(each.variable, type(each)) for each in found] == [("asgi_proxy_trusted", Problem)]
 
 
 def test_the_certificate_is_checked_as_that_of_asgi_proxy_is(monkeypatch):
