@@ -1,13 +1,14 @@
 #!/usr/bin/env python
 """Measure what a fleet costs the controller: hosts in containers here, 1 to 16 of them, and how the time grows.
 
-    tools/scale.py [--hosts 1,2,4,8,16] [--connection ssh|docker] [--keep]
-
-One host is deployed to, and the others are copies of its container. They share the CPUs with the controller, which real hosts
-do not: the column of the controller's own CPU seconds is what counts for those.
+    tools/scale.py [--hosts 1,2,4,8,16] [--recorded 1,16,100] [--connection ssh|docker] [--keep]
 
 Prints the seconds and the controller's memory of a site.yml that changes nothing and of a deploy of other code, the module
 executions that a host sees, and the same for the least that a play can do (facts and one task). docs/fleet.md has figures.
+
+One host is deployed to, and the others are copies of its container. They share the CPUs with the controller, which real hosts
+do not. So what one host answers is recorded, and in a second table the controller gets these answers from any number of hosts,
+each as late as it came: what it takes with hosts that have CPUs of their own. Through ssh only.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ FLOOR = [
 SAMPLE_SECONDS = 0.1
 # of what is measured, the best of so many: others are at work here, too
 TIMES = 2
+MOST_FORKS = 50
+RECORDED_SSH = ROOT / "tools" / "recorded_ssh.sh"
 
 
 class Cost(NamedTuple):
@@ -66,14 +69,23 @@ def target(number: int) -> str:
     return f"{PREFIX}-{number}"
 
 
-def inventory(hosts: int, variables: dict[str, Any], key: Path | None = None, image: str = DEPLOYED) -> dict[str, Any]:
-    """Return an inventory of *hosts* that are reached with the private *key*, without one through Docker."""
+def inventory(
+    hosts: int, variables: dict[str, Any], key: Path | None = None, image: str = DEPLOYED, recorded: bool = False
+) -> dict[str, Any]:
+    """Return an inventory of *hosts* that are reached with the private *key*, without one through Docker.
+
+    Those that are *recorded* are nowhere.
+    """
     numbers = range(1, hosts + 1)
     machines = [
         {"name": target(number), "image": image, "ports": [f"{SSH_PORT + number}:22"] if key else []}
         for number in numbers
     ]
-    if key:
+    reached: dict[str, Any]
+    if recorded:
+        reached = {f"app{number}": None for number in numbers}
+        connection = {"ansible_user": "root", "ansible_ssh_executable": str(RECORDED_SSH)}
+    elif key:
         reached = {
             f"app{number}": {"ansible_host": "127.0.0.1", "ansible_port": SSH_PORT + number} for number in numbers
         }
@@ -137,19 +149,21 @@ class Controller:
         source: Path | None = None,
         image: str = DEPLOYED,
         watch: bool = False,
+        recorded: bool = False,
+        environment: dict[str, str] | None = None,
     ) -> tuple[Cost, str]:
         path = self.work / f"hosts-{hosts}.yml"
         variables = app_variables(source or self.work / "app")
-        path.write_text(yaml.safe_dump(inventory(hosts, variables, self.key, image)))
+        path.write_text(yaml.safe_dump(inventory(hosts, variables, self.key, image, recorded)))
         log = self.work / "log"
         began, cpu, memory = time.monotonic(), cpu_seconds(), 0
         with log.open("w") as output:
             process = subprocess.Popen(
-                ["ansible-playbook", "-i", path, "--forks", str(hosts), *options, playbook],
+                ["ansible-playbook", "-i", path, "--forks", str(min(hosts, MOST_FORKS)), *options, playbook],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=self.environment,
+                env={**self.environment, **(environment or {})},
                 cwd=ROOT,
             )
             while watch and process.poll() is None:
@@ -160,6 +174,33 @@ class Controller:
         if process.returncode != 0:
             sys.exit(f"{playbook} on {hosts} hosts ended with {process.returncode}:\n{said[-3000:]}")
         return Cost(round(time.monotonic() - began, 1), round(cpu_seconds() - cpu, 1), memory), said
+
+
+class Recording:
+    """What one host answered in a run of a playbook, for runs with hosts that are not there."""
+
+    def __init__(self, controller: Controller, playbook: str, source: Path | None = None) -> None:
+        self.controller = controller
+        self.playbook = playbook
+        self.source = source
+        self.directory = Path(tempfile.mkdtemp(dir=controller.work))
+        self.environment = {"SSH_RECORDING": str(self.directory)}
+        controller.run(
+            1,
+            playbook,
+            *("-e", f"ansible_ssh_executable={RECORDED_SSH}"),
+            source=source,
+            environment={**self.environment, "SSH_RECORDS": "yes"},
+        )
+
+    def play(self, hosts: int, watch: bool) -> Cost:
+        """Run the playbook with so many *hosts*, each of which answers as the one did."""
+        for counter in self.directory.glob("count-*"):
+            counter.unlink()
+        cost, _said = self.controller.run(
+            hosts, self.playbook, source=self.source, watch=watch, recorded=True, environment=self.environment
+        )
+        return cost
 
 
 def cpu_seconds() -> float:
@@ -233,10 +274,13 @@ def let_in(key: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hosts", default="1,2,4,8,16", help="how many, one measurement each")
+    parser.add_argument(
+        "--recorded", default="1,16,100", help="the same, with the recorded answers; nothing: not at all"
+    )
     parser.add_argument("--connection", choices=["ssh", "docker"], default="ssh", help="how the hosts are reached")
     parser.add_argument("--keep", action="store_true", help="leave the containers")
     arguments = parser.parse_args()
-    counts = [int(count) for count in arguments.hosts.split(",")]
+    counts = numbers(arguments.hosts)
     most = max(counts)
 
     with tempfile.TemporaryDirectory() as directory:
@@ -256,10 +300,16 @@ def main() -> None:
                 controller.run(most, f"tests/hosts/{playbook}.yml")
             controller.run(most, "playbooks/site.yml")
             measure(controller, counts)
+            if controller.key and arguments.recorded:
+                measure_recorded(controller, numbers(arguments.recorded))
         finally:
             if not arguments.keep:
                 controller.run(most, "tests/hosts/destroy.yml")
                 subprocess.run(["docker", "image", "rm", DEPLOYED], check=False, stdout=subprocess.DEVNULL)
+
+
+def numbers(list_: str) -> list[int]:
+    return [int(number) for number in list_.split(",")]
 
 
 def measure(controller: Controller, counts: list[int]) -> None:
@@ -292,8 +342,33 @@ def measure(controller: Controller, counts: list[int]) -> None:
                 f"       that deploy is {deploy.seconds / sum_:.2f} times {sum_:.1f} s: the floor, {least.venv:.1f} s for the "
                 f"virtual environment from a warm cache, and {least.boot:.1f} s until the app has booted"
             )
-    first, last = counts[0], counts[-1]
-    print(f"\nfrom {first} to {last} hosts the no-op grows {noops[last] / noops[first]:.2f} times")
+    print_growth(noops)
+
+
+def measure_recorded(controller: Controller, counts: list[int]) -> None:
+    print("\nwith what one host answered, from hosts that are not there:")
+    noop = Recording(controller, "playbooks/site.yml")
+    deploy = Recording(controller, "playbooks/deploy.yml", next_release(controller.work))
+    controller.run(1, "playbooks/deploy.yml")
+    print("hosts   load  no-op s  CPU s  MiB  deploy s  CPU s  MiB", flush=True)
+    noops = {}
+    for count in counts:
+        columns = []
+        for recording in (noop, deploy):
+            # looking at the memory takes time itself
+            watched = recording.play(count, watch=True)
+            cost = min(recording.play(count, watch=False) for _time in range(TIMES))
+            columns.append(cost._replace(memory=watched.memory))
+        noops[count] = columns[0].seconds
+        shown = "  ".join(f"{cost.seconds:7}  {cost.cpu:5}  {cost.memory:3}" for cost in columns)
+        print(f"{count:5}  {os.getloadavg()[0]:5.1f}  {shown}", flush=True)
+    print_growth(noops)
+
+
+def print_growth(noops: dict[int, float]) -> None:
+    """Say how the seconds of a run that changes nothing, by the number of hosts, grow from the first to the last of them."""
+    (first, *_others), last = noops, [*noops][-1]
+    print(f"from {first} to {last} hosts the no-op grows {noops[last] / noops[first]:.2f} times")
 
 
 if __name__ == "__main__":
