@@ -30,6 +30,15 @@ FAIL = {
     "ansible.builtin.fail": {"msg": "no such disk"},
     "when": "inventory_hostname == 'app2'",
 }
+LOSE_A_BALANCER = {
+    "name": "Have Ansible look for the second balancer where nobody is",
+    "ansible.builtin.add_host": {
+        "name": "lb2",
+        "ansible_connection": "ssh",
+        "ansible_host": "127.0.0.1",
+        "ansible_port": 1,
+    },
+}
 NOTHING = {"name": "Do nothing", "ansible.builtin.debug": {}}
 
 
@@ -157,6 +166,22 @@ def test_tasks_that_fail_on_a_host(maintain, statuses):
     assert worked_on(said) == ["app2"], "what was left is begun with, and nothing else once it has failed"
     assert outcomes(said) == {"app1": "not touched", "app2": "failed"}
     assert statuses("app2") == ["UP", "UP"], "it is healthy"
+
+
+@pytest.mark.long
+def test_a_balancer_that_cannot_be_reached_any_more(maintain, statuses):
+    status, said = maintain(LOSE_A_BALANCER, "--limit", "app1,app2")
+
+    assert status != 0
+    assert outcomes(said) == {"app1": "failed", "app2": "not touched"}
+    assert "lb2 cannot be reached, and may have app1 drained" in said
+    assert statuses("app1") == ["UP", "MAINT"], "the other one has given it back"
+
+    status, said = maintain(NOTHING, "--limit", "app1,app2")
+
+    assert status == 0, said
+    assert worked_on(said) == ["app1", "app2"]
+    assert statuses("app1") == ["UP", "UP"]
 
 
 @pytest.mark.long
