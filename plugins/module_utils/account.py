@@ -17,7 +17,7 @@ class TimedOut(Exception):
 
 
 def run_as(user: str, argv: list, cwd: str, environment: dict[str, str], timeout: float) -> tuple:
-    """Return (status, what it said on standard error) of *argv*, run by *user*.
+    """Return (status, standard output, standard error) of *argv*, run by *user*.
 
     The environment is the app's, so nothing may run in it before the privileges are gone: no runuser or sudo, which root
     would start with an LD_PRELOAD of the app's choice.
@@ -28,7 +28,7 @@ def run_as(user: str, argv: list, cwd: str, environment: dict[str, str], timeout
         cwd=cwd,
         env={"PATH": "/usr/local/bin:/usr/bin:/bin", "USER": user, "LOGNAME": user, "LANG": "C.UTF-8", **environment},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         user=account.pw_uid,
         group=account.pw_gid,
@@ -37,7 +37,7 @@ def run_as(user: str, argv: list, cwd: str, environment: dict[str, str], timeout
         start_new_session=True,
     )
     try:
-        said = process.communicate(timeout=timeout)[1]
+        said = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         raise TimedOut from None
     finally:
@@ -45,4 +45,4 @@ def run_as(user: str, argv: list, cwd: str, environment: dict[str, str], timeout
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    return process.returncode, said.decode("utf-8", "replace")
+    return (process.returncode, *(each.decode("utf-8", "replace") for each in said))

@@ -63,6 +63,11 @@ def app_environment(paths: dict, environment: dict[str, str]) -> dict[str, str]:
     }
 
 
+def release_environment(paths: dict, venv: str, environment: dict[str, str]) -> dict[str, str]:
+    """Return what a program of a release gets outside of the unit, whose virtual environment is *venv*: all but ASGI_SLOT."""
+    return {"PATH": f"{venv}/bin:/usr/local/bin:/usr/bin:/bin", **app_environment(paths, environment)}
+
+
 def describe_environment(environment: dict[str, str], before: dict[str, str]) -> str:
     """Return the names in *environment*, each with the word "new" or "changed" if it is not as it was *before*."""
     lines = []

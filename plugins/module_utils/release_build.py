@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils.account import TimedOut, run_as
-from ansible_collections.asgi.deploy.plugins.module_utils.environment import app_environment
+from ansible_collections.asgi.deploy.plugins.module_utils.environment import release_environment
 from ansible_collections.asgi.deploy.plugins.module_utils.files import write_text
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils.release import cause, last_lines
@@ -285,13 +285,9 @@ class Build:
         """See that the application imports as its account does: in its directory, with its environment and no more."""
         recipe = self.recipe
         argv = [str(self.python), "-c", IMPORT_PROBE, recipe.module]
-        # as its unit does, but for ASGI_SLOT: no slot has been chosen
-        environment = {
-            "PATH": f"{self.venv}/bin:/usr/local/bin:/usr/bin:/bin",
-            **app_environment(layout(recipe.app), recipe.environment),
-        }
+        environment = release_environment(layout(recipe.app), str(self.venv), recipe.environment)
         try:
-            status, said = run_as(recipe.user, argv, str(self.code), environment, IMPORT_SECONDS)
+            status, _out, said = run_as(recipe.user, argv, str(self.code), environment, IMPORT_SECONDS)
         except TimedOut:
             raise BuildError(
                 f"asgi_module ({recipe.module}) was not imported within {IMPORT_SECONDS} s: "

@@ -153,7 +153,7 @@ def _check(module, app, paths, its, pair):
     command = [release["python"], "-m", "gunicorn", "--check-config", "--config", config]
     environment = {**app.environment(pair), "ASGI_SLOT": its["name"]}
     try:
-        status, said = run_as(paths["user"], command, release["code"], environment, CHECK_SECONDS)
+        status, _out, said = run_as(paths["user"], command, release["code"], environment, CHECK_SECONDS)
     except TimedOut:
         status, said = 1, f"its import took more than {CHECK_SECONDS} s"
     if status:

@@ -207,7 +207,7 @@ def test_a_tool_s_failure_says_whose_it_is(tmp_path, monkeypatch):
 
 def test_the_import_is_tried_with_what_the_unit_gives(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(release_build, "run_as", lambda *arguments: calls.append(arguments) or (0, ""))
+    monkeypatch.setattr(release_build, "run_as", lambda *arguments: calls.append(arguments) or (0, "", ""))
     build = Recorded(tmp_path, environment={"STAGE": "first", "PYTHONUNBUFFERED": ""})
 
     build._try_import()
@@ -222,7 +222,7 @@ def test_the_import_is_tried_with_what_the_unit_gives(tmp_path, monkeypatch):
 
 def test_an_import_that_fails_or_hangs_is_told(tmp_path, monkeypatch):
     build = Recorded(tmp_path)
-    monkeypatch.setattr(release_build, "run_as", lambda *_arguments: (1, "KeyError: 'X'\n"))
+    monkeypatch.setattr(release_build, "run_as", lambda *_arguments: (1, "", "KeyError: 'X'\n"))
     with pytest.raises(BuildError, match="(?s)asgi_module.*does not import as the account hello.*KeyError: 'X'"):
         build._try_import()
 
