@@ -34,7 +34,11 @@ _value:
   type: str
 """
 
+import re
+
 from ansible.errors import AnsibleFilterError
+
+SHARE = re.compile(r"\d+(\.\d+)?%")
 
 
 def systemd_value(value):
@@ -47,7 +51,8 @@ def systemd_value(value):
     text = str(value)
     if not text.isprintable():
         raise AnsibleFilterError(f"systemd_value: {text!r} has line breaks or control characters")
-    return text.replace("%", "%%")
+    # a share, as MemoryMax takes it, is none with a second sign; a sign at the very end is no specifier where these count
+    return text if SHARE.fullmatch(text) else text.replace("%", "%%")
 
 
 class FilterModule:

@@ -44,7 +44,12 @@ def test_what_has_no_literal(value):
         (False, "no"),
         (65536, "65536"),
         ("strict", "strict"),
-        ("50%", "50%%"),
+        # as MemoryMax, CPUQuota and TasksMax take it
+        ("50%", "50%"),
+        ("12.5%", "12.5%"),
+        # no specifier
+        ("/srv/100%/x", "/srv/100%%/x"),
+        ("%n", "%%n"),
         (["AF_UNIX", "AF_INET"], "AF_UNIX AF_INET"),
         ("", ""),
     ],
