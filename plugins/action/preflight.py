@@ -79,10 +79,10 @@ class ActionModule(ActionBase):
         wanted = set(arguments["roles"])
         # every role's options on an app host, whichever is asked about: cross-variable checks need the neighbours' defaults
         for role in (*(HOST_ROLES if wanted & set(HOST_ROLES) else ()), *sorted(wanted - set(HOST_ROLES))):
-            found, its_problems = self._options(role, entry_point, task_vars)
+            found, missing, mistyped = self._options(role, entry_point, task_vars)
             options.update(found)
-            if role in wanted:
-                problems += its_problems
+            # over what a neighbour has of the wrong type another role's templates would stumble
+            problems += missing + mistyped if role in wanted else mistyped
 
         if arguments["playbook"]:
             problems += self._playbook_problems(arguments["playbook"], task_vars)
@@ -122,7 +122,10 @@ class ActionModule(ActionBase):
         return problems or playbooks.problems(Context(options=values, find=controller_path), playbook, its)
 
     def _options(self, role, entry_point, task_vars):
-        """Return the templated and typed options of an entry point of *role*, and what its specification objects to."""
+        """Return the templated and typed options of an entry point of *role*.
+
+        Then the objections to those that are not there, and to those that are not what its specification wants.
+        """
         spec = SPECIFICATIONS[role]["argument_specs"][entry_point]["options"]
 
         given = {**DEFAULTS[role], **task_vars}
@@ -138,4 +141,4 @@ class ActionModule(ActionBase):
             except AnsibleError as exc:
                 problems.append(Problem(name, f"cannot be templated: {exc}", purpose(option)))
         good, mistyped = typed(spec, values)
-        return good, problems + mistyped
+        return good, problems, mistyped

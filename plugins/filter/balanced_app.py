@@ -49,7 +49,15 @@ _value:
   type: dict
 """
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils.balancer import balanced_app
+from ansible.errors import AnsibleFilterError
+from ansible_collections.asgi.deploy.plugins.plugin_utils import balancer
+
+
+def balanced_app(hosts, hostvars, name):
+    try:
+        return balancer.balanced_app(hosts, hostvars, name)
+    except ValueError as exc:
+        raise AnsibleFilterError(f"balanced_app: {exc}") from exc
 
 
 class FilterModule:

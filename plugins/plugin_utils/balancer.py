@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.plugin_utils.options import problems_of
 
 # Where the inventory does not say it, the roles' defaults hold; a test compares them.
 DEFAULTS = {
@@ -23,6 +24,7 @@ DEFAULTS = {
     "asgi_server_probe_path": "/health",
     "asgi_server_probe_statuses": [200],
 }
+KINDS = {int: "int", list: "list", bool: "bool", str: "str"}
 # The app host is to be the one that gives up: it says 504, and HAProxy could only hang up.
 MARGIN_SECONDS = 5
 # Besides the address, what leads Ansible to one machine or another.
@@ -36,8 +38,13 @@ WAYS = (
 
 
 def balanced_app(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """Return what a balancer has to know of the app *name*, of which those *hosts* that have it are the servers."""
+    """Return what a balancer has to know of the app *name*, of which those *hosts* that have it are the servers.
+
+    Raises ValueError for a variable of a host that has another type than its role wants.
+    """
     own = {host: hostvars[host] for host in hosts if hostvars[host].get("asgi_name") == name}
+    for host, variables in own.items():
+        _refuse_mistyped(host, variables)
 
     def of(variables: Mapping[str, Any], variable: str) -> Any:
         return variables.get(variable, DEFAULTS[variable])
@@ -76,6 +83,22 @@ def balanced_app(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]
         "trusted": {host: of(variables, "asgi_proxy_trusted") for host, variables in own.items()},
         "proxy_protocol": [host for host, variables in own.items() if of(variables, "asgi_proxy_proxy_protocol")],
     }
+
+
+def _refuse_mistyped(host: str, variables: Mapping[str, Any]) -> None:
+    for name, default in DEFAULTS.items():
+        if name in variables:
+            _refuse(host, name, variables[name], KINDS[type(default)])
+    for index, location in enumerate(variables.get("asgi_proxy_locations", [])):
+        if isinstance(location, Mapping) and location.get("read_timeout") is not None:
+            _refuse(host, f"asgi_proxy_locations[{index}].read_timeout", location["read_timeout"], "int")
+
+
+def _refuse(host: str, name: str, value: Any, kind: str) -> None:
+    if value is None:
+        raise ValueError(f"{name} of {host} is null -> leave it out for the default")
+    for problem in problems_of(name, value, {"type": kind}):
+        raise ValueError(f"{problem.variable} of {host} {problem.fault} -> {problem.remedy}")
 
 
 def address_of(host: str, variables: Mapping[str, Any]) -> str:

@@ -38,14 +38,14 @@ def preflight(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ansible.constants.DEFAULT_LOCAL_TMP", str(tmp_path / "work"))
 
-    def run(roles=("asgi_app", "asgi_server", "asgi_proxy"), entry_point="main", playbook=None, **changes):
+    def run(roles=("asgi_app", "asgi_server", "asgi_proxy"), entry_point="main", playbook=None, only=GOOD, **changes):
         loader = DataLoader()
         loader.set_basedir("/")
         args = {"roles": list(roles), "entry_point": entry_point, **({"playbook": playbook} if playbook else {})}
         task = Mock(args=args, async_val=0, check_mode=False, diff=False)
         action = ActionModule(task, Mock(), Mock(), loader, Templar(loader), None)
         monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
-        given = {**GOOD, **changes}
+        given = {**only, **changes}
         play = {"inventory_hostname": "web1", "ansible_play_hosts_all": ["web1"], "hostvars": {"web1": given}}
         return action.run(task_vars={**play, **given} if "inventory_hostname" in given else {**given, **play})
 
@@ -71,10 +71,15 @@ def test_a_required_variable_that_is_null(preflight):
     assert "asgi_name is null -> leave it out, or" in told(preflight, asgi_name=None)
 
 
-def test_a_neighbour_s_value_of_a_wrong_type_is_left_to_the_neighbour(preflight):
-    changes = {"asgi_proxy_upstream_keepalive_timeout": "two"}
-    assert preflight(roles=["asgi_app", "asgi_server"], **changes) == {"changed": False}
-    assert "asgi_proxy_upstream_keepalive_timeout is the text 'two'" in told(preflight, **changes)
+def test_a_neighbour_s_value_of_a_wrong_type_is_told_and_what_it_lacks_is_not(preflight):
+    # asgi_server takes the timeout of its requests from it, and the name that it probes with from the next one
+    changes = {"asgi_proxy_read_timeout": "120", "asgi_proxy_server_names": "shop.example.com"}
+    message = told(preflight, roles=["asgi_app", "asgi_server"], **changes)
+    assert "asgi_proxy_read_timeout is the text '120'" in message
+    assert "asgi_proxy_server_names is the text 'shop.example.com'" in message
+    missing = {name: value for name, value in GOOD.items() if name != "asgi_proxy_server_names"}
+    assert "asgi_proxy_server_names" in GOOD
+    assert preflight(roles=["asgi_app", "asgi_server"], only=missing) == {"changed": False}
 
 
 def test_every_text_for_another_type_is_told_at_once(preflight):

@@ -67,6 +67,27 @@ def test_certificates_are_verified_where_somebody_has_signed_them():
     assert verify("provided", "selfsigned") == "none"
 
 
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"asgi_proxy_read_timeout": "120"}, "asgi_proxy_read_timeout of web is the text '120' -> give a number"),
+        ({"asgi_proxy_https_port": "8443"}, "asgi_proxy_https_port of web is the text '8443' -> give a number"),
+        # would count as true, and its letters as networks
+        ({"asgi_proxy_proxy_protocol": "false"}, "asgi_proxy_proxy_protocol of web is the text 'false'"),
+        ({"asgi_proxy_trusted": "10.0.0.9"}, "asgi_proxy_trusted of web is the text '10.0.0.9' -> give a list"),
+        ({"asgi_proxy_trusted": None}, "asgi_proxy_trusted of web is null -> leave it out"),
+        (
+            {"asgi_proxy_locations": [{"path": "/a"}, {"path": "/b", "read_timeout": "600"}]},
+            r"asgi_proxy_locations\[1\].read_timeout of web is the text '600'",
+        ),
+    ],
+)
+def test_what_a_role_of_the_hosts_would_refuse_is_refused(variables, told):
+    hosts = {"web": {"asgi_name": "shop", **variables}}
+    with pytest.raises(ValueError, match=told):
+        balancer.balanced_app(hosts, hosts, "shop")
+
+
 def test_an_app_that_no_host_has():
     app = balancer.balanced_app(HOSTVARS, HOSTVARS, "nobody")
     assert (app["servers"], app["server_names"], app["server_timeout"]) == ([], [], 65)
