@@ -24,7 +24,7 @@ HOOKS = ("asgi_deploy_hook_host_before", "asgi_deploy_hook_host_after")
 VARIABLES = {
     "deploy": (*BATCHES, "asgi_deploy_on_failure", *HOOKS),
     "reload": ("asgi_name", *BATCHES, *HOOKS, "asgi_reload_timeout"),
-    "rollback": ("asgi_name", *BATCHES, *HOOKS, "asgi_rollback_allow_bad"),
+    "rollback": ("asgi_name", *BATCHES, *HOOKS, "asgi_rollback_allow_bad", "asgi_rollback_release"),
     "maintain": (*maintain.VARIABLES, *HOOKS),
     "status": (
         "asgi_status_format",
@@ -134,6 +134,7 @@ CHECKS: dict[str, values.Check] = {
     "asgi_doctor_strict": values.switch,
     "asgi_reload_timeout": values.number(1),
     "asgi_rollback_allow_bad": values.switch,
+    "asgi_rollback_release": values.text,
     "asgi_status_format": values.one_of(*FORMATS),
     "asgi_status_file": values.path,
     "asgi_status_json": values.path,

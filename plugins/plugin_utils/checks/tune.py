@@ -64,11 +64,11 @@ def _headers(name: str, value: Any) -> Iterator[Problem]:
         for key, text in value.items()
     )
     if not good:
-        # a value may be a token
+        # a value may be a token, which has no place on a command line
         yield Problem(
             name,
             "is no dictionary of texts",
-            f'give one; on the command line as JSON: -e \'{{"{name}": {{"Accept": "*/*"}}}}\'',
+            f"give one, in a file: -e @headers.yml with {name}: {{Accept: '*/*'}}",
         )
 
 
