@@ -10,7 +10,7 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -140,10 +140,18 @@ class Run(NamedTuple):
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """End a controller as a power cut does."""
+    """End a controller as a power cut does, its workers too, each of which has a session of its own."""
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        for pid in [process.pid, *descendants(process.pid)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
+
+
+def descendants(pid: int) -> list[int]:
+    found = subprocess.run(["pgrep", "--parent", str(pid)], capture_output=True, text=True, check=False).stdout
+    children = [int(child) for child in found.split()]
+    return children + [each for child in children for each in descendants(child)]
 
 
 def assert_nothing_lost(found: Figures) -> None:
