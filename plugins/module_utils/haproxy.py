@@ -202,7 +202,7 @@ def haproxy_processes(proc: str = "/proc") -> dict[int, int]:
         try:
             with open(f"{proc}/{pid}/stat", encoding="utf-8", errors="replace") as file:
                 # 4711 (haproxy) S 4710 ...; a name may have parentheses
-                name, _, rest = file.read().partition(" (")[2].rpartition(") ")
+                name, _end, rest = file.read().partition(" (")[2].rpartition(") ")
         except OSError:
             continue  # it has ended
         if name == "haproxy":
