@@ -142,6 +142,31 @@ def test_a_replacement_that_is_killed(start):
     wait_for("the surplus to go", lambda: len(service.workers()) == len(service.serving()) == 2)
 
 
+DIES_AT_ONCE = """
+import os, signal, time
+
+def pre_fork(server, worker):
+    roster = asgi_deploy_master.ROSTER
+    new = [pid for pid, each in server.WORKERS.items() if roster._generations[each.row] == roster.generation]
+    if roster.generation and new and not hasattr(server, "test_killed"):
+        server.test_killed = new[0]
+        os.kill(new[0], signal.SIGKILL)
+        time.sleep(0.5)  # it is reaped meanwhile
+"""
+
+
+def test_a_replacement_that_dies_before_the_old_workers_are_told_to_go(start):
+    """Gunicorn tells as many to go as are surplus then, which is one less."""
+    # gunicorn from 24 on waits as long for the old ones before it looks whether there are enough new ones
+    service = start(more=DIES_AT_ONCE, graceful_timeout=5)
+    with load(service.address) as counts:
+        service.reload()
+
+    assert counts.lost == []
+    assert service.fewest_serving() == 2
+    wait_for("the surplus to go", lambda: len(service.workers()) == len(service.serving()) == 2)
+
+
 def test_workers_that_are_told_to_go_both_at_once(start):
     service = start()
     service.release("slowly")

@@ -33,6 +33,7 @@ class Arbiter:
 
     def __init__(self, workers):
         self.num_workers = workers
+        self.WORKERS = {}
         self.cfg = SimpleNamespace(workers=workers)
 
 
@@ -83,6 +84,23 @@ def test_the_room_for_those_on_their_way_out(roster, generations, room):
     fill(roster, *generations)
 
     assert roster.room() == room
+
+
+@pytest.mark.parametrize(
+    ("generations", "rows"),
+    [
+        ([[SERVING, SERVING]], []),
+        ([[GOING, GOING], [BOOTING, SERVING]], []),
+        # one of the new ones died before gunicorn had counted who is surplus
+        ([[GOING, SERVING], [BOOTING]], [1]),
+        # a release that does not boot: they have been told, and serve on
+        ([[GOING, GOING], []], []),
+    ],
+)
+def test_who_has_outlived_a_reload(roster, generations, rows):
+    fill(roster, *generations)
+
+    assert [row for row in range(4) if roster.outlived(row)] == rows
 
 
 @pytest.mark.parametrize(

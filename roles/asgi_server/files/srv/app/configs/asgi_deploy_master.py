@@ -120,6 +120,10 @@ class Roster:
         found = self._states.tolist()
         return sum(map(found.count, states))
 
+    def outlived(self, row: int) -> bool:
+        """Whether that worker is of a generation before the newest, and nobody has told it to go."""
+        return self._states[row] == State.SERVING and self._generations[row] != self.generation
+
     def enough_serve(self) -> bool:
         return self.count(State.SERVING) >= self.wanted
 
@@ -221,7 +225,20 @@ def child_exit(server, worker) -> None:
     if ROSTER.state(worker.row) is State.BOOTING:
         ROSTER.boot_failed = True
     ROSTER.mark(worker.row, State.FREE)
+    dismiss_outlived(server)
     make_room(server)
+
+
+def dismiss_outlived(server) -> None:
+    """Tell all workers of before the last HUP to go.
+
+    Gunicorn tells as many as are surplus once it has spawned the new ones. Where one of these has died by then, an old worker
+    would stay, and serve the former code.
+    """
+    for pid, worker in list(server.WORKERS.items()):
+        if ROSTER.outlived(worker.row):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
 
 def feed_watchdog(server) -> None:
