@@ -40,8 +40,9 @@ options:
     default: 3600
 attributes:
   check_mode:
-    description: Is skipped in check mode.
-    support: none
+    description: Can run in check mode.
+    support: partial
+    details: The command is skipped, as nobody knows what it would do.
   diff_mode:
     description: There is nothing to compare.
     support: none

@@ -38,14 +38,14 @@ def preflight(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ansible.constants.DEFAULT_LOCAL_TMP", str(tmp_path / "work"))
 
-    def run(roles=("asgi_app", "asgi_server", "asgi_proxy"), entry_point="main", playbook=None, only=GOOD, **changes):
+    def run(roles=("asgi_app", "asgi_server", "asgi_proxy"), entry_point="main", playbook=None, only=None, **changes):
         loader = DataLoader()
         loader.set_basedir("/")
         args = {"roles": list(roles), "entry_point": entry_point, **({"playbook": playbook} if playbook else {})}
         task = Mock(args=args, async_val=0, check_mode=False, diff=False)
         action = ActionModule(task, Mock(), Mock(), loader, Templar(loader), None)
         monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
-        given = {**only, **changes}
+        given = {**(only or GOOD), **changes}
         play = {"inventory_hostname": "web1", "ansible_play_hosts_all": ["web1"], "hostvars": {"web1": given}}
         return action.run(task_vars={**play, **given} if "inventory_hostname" in given else {**given, **play})
 
