@@ -32,12 +32,9 @@ FAIL = {
 }
 LOSE_A_BALANCER = {
     "name": "Have Ansible look for the second balancer where nobody is",
-    "ansible.builtin.add_host": {
-        "name": "lb2",
-        "ansible_connection": "ssh",
-        "ansible_host": "127.0.0.1",
-        "ansible_port": 1,
-    },
+    "ansible.builtin.set_fact": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1},
+    "delegate_to": "lb2",
+    "delegate_facts": True,
 }
 NOTHING = {"name": "Do nothing", "ansible.builtin.debug": {}}
 
