@@ -423,12 +423,11 @@ class Balancer:
 
         Not to be held while something is waited for, as others would wait as long.
         """
-        with contextlib.ExitStack() as held:
-            try:
-                held.enter_context(locked(self.lock, "balancer_server", LOCK_SECONDS))
-            except Locked as exc:
-                raise HaproxyError(f"another task has been changing HAProxy for {LOCK_SECONDS} s: {exc}") from exc
-            yield
+        try:
+            with locked(self.lock, "balancer_server", LOCK_SECONDS):
+                yield
+        except Locked as exc:
+            raise HaproxyError(f"another task has been changing HAProxy for {LOCK_SECONDS} s: {exc}") from exc
 
     def _tell(self, admin: str) -> None:
         """Have the server be *admin*, and see that it is; reloads have to be kept away meanwhile."""

@@ -19,7 +19,7 @@ RECIPE = 1
 
 LABEL_LIMIT = 40
 # The number is that of a copy; see where_to_be()
-ID_PATTERN = re.compile(r"[A-Za-z0-9._]{1,40}-[0-9a-f]{10}(?:\.[1-9][0-9]*)?")
+ID_PATTERN = re.compile(r"([A-Za-z0-9._]{1,40}-[0-9a-f]{10})(?:\.[1-9][0-9]*)?")
 
 # What the action and the module of the name `release` both take.
 ARGUMENTS = {
@@ -99,7 +99,8 @@ def copy_number(found: str, release: str) -> int:
 
 def without_copy_number(found: str) -> str:
     """Return the id of the release that *found* is, or is a copy of."""
-    return re.sub(r"(-[0-9a-f]{10})\.[1-9][0-9]*", r"\1", found) if ID_PATTERN.fullmatch(found) else found
+    match = ID_PATTERN.fullmatch(found)
+    return match[1] if match else found
 
 
 def where_to_be(release: str, whole: Iterable[str], used: Iterable[str]) -> str:

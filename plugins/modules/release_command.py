@@ -85,6 +85,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
 )
 from ansible_collections.asgi.deploy.plugins.module_utils.files import reason_of
 from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout, release_paths
+from ansible_collections.asgi.deploy.plugins.module_utils.release import last_lines
 
 
 def main():
@@ -120,7 +121,7 @@ def main():
         module.fail_json(msg=f"{argv[0]} cannot be run in {release['code']}: {reason_of(exc)}")
     answer = {"rc": status, "stdout": hide(out, secrets), "stderr": hide(err, secrets)}
     if status:
-        said = "\n".join((answer["stderr"] or answer["stdout"]).strip().splitlines()[-15:])
+        said = last_lines(answer["stderr"] or answer["stdout"])
         module.fail_json(msg=f"{argv[0]} ended with status {status}: {said}", **answer)
     module.exit_json(changed=True, **answer)
 
