@@ -3,14 +3,15 @@
 
     tools/run_parts.py 'lint sanity' unit 'molecule SCENARIO=default' -- 'molecule SCENARIO=traffic'
 
-What one prints is shown when it has ended, so that it stands together. JOBS says how many may run at once: 2, if not set.
-Those after `--` have the machine to themselves, one after the other: they count what is lost within milliseconds. The last
-line is for programs that read test results: "<n> passed, <n> failed in <n>s".
+What one prints is shown when it has ended, so that it stands together, and what failed in it once more at the end. JOBS says
+how many may run at once: 2, if not set. Those after `--` have the machine to themselves, one after the other: they count what
+is lost within milliseconds. The last line is for programs that read test results: "<n> passed, <n> failed in <n>s".
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -22,6 +23,12 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = int(os.environ.get("JOBS", "2"))
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# what says the most, of what there is: pytest's summary, Ansible's errors, whatever came last
+REASONS = (re.compile(r"(FAILED|ERROR) \S+::"), re.compile(r"(fatal|failed): \[|\[ERROR\]: "), re.compile(r"\S"))
+REASONS_SHOWN = 8
+REASON_WIDTH = 240
 
 
 class Outcome(NamedTuple):
@@ -35,6 +42,14 @@ class Outcome(NamedTuple):
     def __str__(self) -> str:
         return f"{self.part:32} {'passed' if self.passed else 'FAILED'} in {self.seconds} s"
 
+    def reasons(self) -> list[str]:
+        """Return the lines that tell why it failed; a log may be cut off to its end."""
+        if self.passed:
+            return []
+        lines = COLOUR.sub("", self.output).splitlines()
+        found = next(filter(None, ([line for line in lines if kind.match(line)] for kind in REASONS)), [])
+        return [line[:REASON_WIDTH] for line in found[-REASONS_SHOWN:]]
+
 
 def run(part: str) -> Outcome:
     print(f"==> make {part}: begins", flush=True)
@@ -43,7 +58,10 @@ def run(part: str) -> Outcome:
         ["make", "--no-print-directory", *part.split()],
         cwd=ROOT,
         # make must not think that it is one of its own, sharing its jobs
-        env={name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")},
+        env={
+            **{name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")},
+            "COLUMNS": str(REASON_WIDTH),  # pytest cuts its summary to it
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -71,6 +89,9 @@ def main() -> None:
         print(f"\n==> make {outcome.part}\n{outcome.output}\n==> make {outcome}\n", flush=True)
     passed = sum(outcome.passed for outcome in outcomes)
     print("==> make test", *(f"  {outcome}" for outcome in outcomes), sep="\n")
+    for outcome in outcomes:
+        for reason in outcome.reasons():
+            print(f"  {outcome.part}: {reason}")
     print(f"{passed} passed, {len(outcomes) - passed} failed in {round(time.monotonic() - began)}s")
     sys.exit(passed != len(outcomes))
 
