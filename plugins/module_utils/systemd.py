@@ -157,6 +157,9 @@ class Systemd:
     def journal(self, unit: str, since: float) -> str:
         """Return what *unit* has said since the time *since* (seconds since the epoch), in an excerpt if it is long."""
         _status, namespace, _err = self._run_command(["systemctl", "show", "--value", "--property=LogNamespace", unit])
+        namespace = namespace.strip()
+        # the journal may be behind, just when a host has much to do; where it cannot say so, what it has is shown
+        self._run_command(["journalctl", "--sync", *([f"--namespace={namespace}"] if namespace else [])])
         command = [
             "journalctl",
             "--unit",
@@ -166,8 +169,8 @@ class Systemd:
             "--no-pager",
             f"--lines={MOST_MESSAGES}",
         ]
-        if namespace.strip():
+        if namespace:
             # + for what systemd itself says of the unit, which is in the system's journal
-            command.append(f"--namespace=+{namespace.strip()}")
+            command.append(f"--namespace=+{namespace}")
         _status, out, err = self._run_command(command)
         return excerpt(readable_journal(out or err).strip())

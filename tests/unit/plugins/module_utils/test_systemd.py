@@ -103,8 +103,11 @@ def test_a_long_journal_shows_how_it_began_and_how_it_ended(lines, expected):
     assert excerpt("\n".join(map(str, range(lines))), first=3, last=2).split("\n") == expected.split("|")
 
 
-@pytest.mark.parametrize(("namespace", "option"), [("\n", []), ("", []), ("shop\n", ["--namespace=+shop"])])
-def test_the_journal_is_read_where_it_is_written(namespace, option):
+@pytest.mark.parametrize(
+    ("namespace", "synced", "read"),
+    [("\n", [], []), ("", [], []), ("shop\n", ["--namespace=shop"], ["--namespace=+shop"])],
+)
+def test_the_journal_is_read_where_it_is_written_once_it_is_there(namespace, synced, read):
     commands = []
 
     def run_command(command):
@@ -112,4 +115,6 @@ def test_the_journal_is_read_where_it_is_written(namespace, option):
         return 0, namespace if command[0] == "systemctl" else "said", ""
 
     assert Systemd(run_command).journal("hello@green.service", 5.5) == "said"
-    assert [word for word in commands[-1] if "namespace" in word] == option
+    sync, reading = (command for command in commands if command[0] == "journalctl")
+    assert sync == ["journalctl", "--sync", *synced]
+    assert [word for word in reading if "namespace" in word] == read
