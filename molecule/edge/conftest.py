@@ -15,6 +15,7 @@ import pytest
 import testinfra
 import yaml
 from testinfra.host import Host
+from traffic.playbooks import wait_for
 
 INVENTORY = Path(__file__).parent / "inventory"
 MACHINES = [
@@ -63,9 +64,12 @@ class Site:
         return self.host.check_output("pgrep --parent $(cat /run/nginx.pid) | sort")
 
     def logged(self, request_id: str) -> list[dict[str, Any]]:
-        """What the access log says of a request; the log is written with a delay of up to a second."""
-        find = f"sleep 1.2; grep -F '{request_id}' /var/log/nginx/{self.name}.access.log"
-        return [json.loads(line) for line in self.host.run(find).stdout.splitlines()]
+        """What the access log says of a request, once it does: it is written with a delay of a second or more."""
+        wait_for(lambda: request_id in self.access_log(), f"{request_id} in the access log")
+        return [json.loads(line) for line in self.access_log().splitlines() if request_id in line]
+
+    def access_log(self) -> str:
+        return self.host.file(f"/var/log/nginx/{self.name}.access.log").content_string
 
 
 def fixture_of(name: str):

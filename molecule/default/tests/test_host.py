@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+from traffic.playbooks import wait_for
+
 
 def test_nginx_and_the_live_slot_run_and_start_at_boot(app):
     nginx = app.host.service("nginx")
@@ -73,7 +75,8 @@ def test_what_the_app_logs_is_json(hello):
     answer = hello.ask("/echo", method="POST", body=b"[1]", headers={"Content-Type": "application/json"})
     assert answer.json() == [1]
     unit = hello.service(hello.live)
-    lines = hello.host.check_output(f"journalctl --no-pager --output=cat _SYSTEMD_UNIT={unit}").splitlines()
+    read = f"journalctl --sync && journalctl --no-pager --output=cat _SYSTEMD_UNIT={unit}"
+    lines = hello.host.check_output(read).splitlines()
     records = [json.loads(line) for line in lines]
     [id] = [
         record.get("request_id")
@@ -81,4 +84,5 @@ def test_what_the_app_logs_is_json(hello):
         if "echoing a body of type list" in record.values()
         and record.get("request_id") == answer.headers["X-Request-ID"]
     ]
-    assert id in hello.host.check_output(f"sleep 1.2; grep -F {id} /var/log/nginx/hello.access.log"), "as nginx has it"
+    # nginx has it as well, and writes it a second later or more
+    wait_for(lambda: id in hello.host.file("/var/log/nginx/hello.access.log").content_string, f"{id} in nginx's log")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
+
+from traffic.playbooks import wait_for
 
 
 def test_the_app_answers_again_on_the_same_release(app):
-    deadline = time.monotonic() + 30
-    while (status := status_of(app)) != 200 and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert status == 200
+    wait_for(lambda: status_of(app) == 200, "the app to answer", seconds=120)
     before = json.loads(app.host.file(f"/var/tmp/{app.name}-release.json").content)
     now = json.loads(app.host.file(f"/srv/{app.name}/slots/{app.live}/release/release.json").content)
     assert now["id"] == before["id"]
