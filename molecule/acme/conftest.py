@@ -139,11 +139,15 @@ class Pebble:
 
     def requests(self) -> int:
         """How often somebody asked them for something."""
-        return int(self.host.check_output("journalctl --unit='pebble@*' --output=cat | grep -c 'calling handler'"))
+        return self._said("calling handler")
 
     def issued(self) -> int:
         """How many certificates they have given."""
-        return int(self.host.check_output("journalctl --unit='pebble@*' --output=cat | grep -c 'Issued certificate'"))
+        return self._said("Issued certificate")
+
+    def _said(self, words: str) -> int:
+        journal = "journalctl --sync && journalctl --unit='pebble@*' --output=cat"
+        return int(self.host.check_output(f"{journal} | grep -c '{words}'"))
 
     def close(self) -> None:
         self.host.check_output("systemctl stop door.socket door.service")

@@ -58,7 +58,7 @@ def test_no_key_can_be_read_by_others(shop):
 
 def test_the_key_of_the_account_binding_is_nowhere(tiles):
     assert tiles.host.run("grep -rl zWNDZM6eQGHWpSRT /etc /var /run /tmp /root").stdout == ""
-    assert "zWNDZM6eQGHWpSRT" not in tiles.host.check_output("journalctl --no-pager")
+    assert "zWNDZM6eQGHWpSRT" not in tiles.host.check_output("journalctl --sync && journalctl --no-pager")
 
 
 def test_the_distributions_timer_renews(shop):

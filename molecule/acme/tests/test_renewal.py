@@ -45,7 +45,8 @@ def test_a_renewal_that_fails_leaves_what_works(shop, pebble):
         assert shop.host.run("systemctl start certbot.service").rc != 0
     finally:
         pebble.open()
-    assert "Connection refused" in shop.host.check_output("journalctl --unit=certbot.service --output=cat")
+    journal = shop.host.check_output("journalctl --sync && journalctl --unit=certbot.service --output=cat")
+    assert "Connection refused" in journal
     assert shop.fingerprint() == before
     shop.make_due(False)
     shop.host.check_output("systemctl reset-failed certbot.service")

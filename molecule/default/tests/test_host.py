@@ -49,7 +49,9 @@ def test_another_app_cannot_read_the_environment(hello):
 
 
 def test_a_secret_is_in_no_journal(hello):
-    assert "not-for-other-eyes" not in hello.host.check_output("journalctl --no-pager --output=cat")
+    assert "not-for-other-eyes" not in hello.host.check_output(
+        "journalctl --sync && journalctl --no-pager --output=cat"
+    )
 
 
 def test_the_release_cannot_be_written_by_the_app(app):
