@@ -7,9 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: rollback_split
-short_description: Which hosts of an app would go back to another release than the others
+short_description: Which hosts of an app would go back to another release or configuration than the others
 version_added: 0.2.0
-description: For C(rollback.yml), from what each host has answered to M(asgi.deploy.rollback) in check mode.
+description:
+  - For C(rollback.yml), from what each host has answered to M(asgi.deploy.rollback) in check mode.
+  - As hosts of different sizes have different configurations, hosts with one release are taken to disagree where one would go to,
+    or stay at, the configuration that another one leaves.
 positional: _input, hostvars
 options:
   _input:
@@ -37,14 +40,18 @@ _value:
   type: str
 """
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import rollback_split
+from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import Way, rollback_split
 
 
 def split(hosts, hostvars):
     answers = {host: hostvars[host].get("__asgi_deploy_rollback_plan") or {} for host in hosts}
     return rollback_split(
         {
-            host: (hostvars[host]["asgi_name"], answer["release"])
+            host: Way(
+                hostvars[host]["asgi_name"],
+                (answer["previous"], answer["previous_config"]),
+                (answer["release"], answer["config"]),
+            )
             for host, answer in answers.items()
             if "release" in answer
         }

@@ -10,39 +10,57 @@ import os
 import pwd
 import signal
 import subprocess
+import tempfile
+from typing import IO
 
 
 class TimedOut(Exception):
-    """The program did not end in time."""
+    """The program did not end in time; *out* and *err* are what it had said by then."""
+
+    def __init__(self, out: str = "", err: str = "") -> None:
+        super().__init__()
+        self.out, self.err = out, err
 
 
 def run_as(user: str, argv: list, cwd: str, environment: dict[str, str], timeout: float) -> tuple:
-    """Return (status, standard output, standard error) of *argv*, run by *user*.
+    """Return (status, standard output, standard error) of *argv*, run by *user*; raise TimedOut after *timeout* seconds.
 
-    The environment is the app's, so nothing may run in it before the privileges are gone: no runuser or sudo, which root
+    What it has started and left in its process group is killed when it ends. The environment is the app's, so nothing may run in it before the privileges are gone: no runuser or sudo, which root
     would start with an LD_PRELOAD of the app's choice.
     """
     account = pwd.getpwnam(user)
-    process = subprocess.Popen(
-        argv,
-        cwd=cwd,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "USER": user, "LOGNAME": user, "LANG": "C.UTF-8", **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        user=account.pw_uid,
-        group=account.pw_gid,
-        extra_groups=[],
-        umask=0o027,
-        start_new_session=True,
-    )
-    try:
-        said = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise TimedOut from None
-    finally:
-        # what it may have started belongs to nobody now
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    return (process.returncode, *(each.decode("utf-8", "replace") for each in said))
+    # not pipes: these end only when all have let go of them that it has started, which may stay
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env={
+                "PATH": "/usr/local/bin:/usr/bin:/bin",
+                "USER": user,
+                "LOGNAME": user,
+                "LANG": "C.UTF-8",
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            user=account.pw_uid,
+            group=account.pw_gid,
+            extra_groups=[],
+            umask=0o027,
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise TimedOut(_text(out), _text(err)) from None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        return process.returncode, _text(out), _text(err)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")

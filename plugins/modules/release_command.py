@@ -14,7 +14,7 @@ description:
   - For hooks, such as one that migrates a database. The command runs in the directory of the release's code, with the programs
     of its virtual environment first in C(PATH), and with what the app itself has in its environment, but for C(ASGI_SLOT).
   - The values of O(environment) are in no command line and in no log, as those of Ansible's keyword C(environment) are.
-  - Its processes are ended with it. It is not in the sandbox of the app's unit.
+  - What it has started and left in its process group is ended with it. It is not in the sandbox of the app's unit.
 options:
   name:
     description: Name of the app.
@@ -56,7 +56,8 @@ EXAMPLES = r"""
     name: "{{ asgi_name }}"
     release: "{{ asgi_release.id }}"
     argv: [alembic, upgrade, head]
-    environment: "{{ asgi_env | to_json }}"
+    # nothing at all if there is none: {} would be taken for a secret, and hidden in what the command says
+    environment: "{{ asgi_env | to_json if asgi_env else omit }}"
 """
 
 RETURN = r"""
@@ -65,13 +66,13 @@ rc:
   type: int
   returned: when it has ended
 stdout:
-  description: What it said on standard output, without the values of O(environment).
+  description: What it said on standard output, without the values of O(environment) that have six characters or more.
   type: str
-  returned: when it has ended
+  returned: when it has run, also when it was killed
 stderr:
   description: The same of standard error.
   type: str
-  returned: when it has ended
+  returned: when it has run, also when it was killed
 """
 
 import json
@@ -115,14 +116,16 @@ def main():
         module.fail_json(msg=str(exc))
     except KeyError:
         module.fail_json(msg=f"there is no account {paths['user']!r} on this host: run the asgi_app role first")
-    except TimedOut:
-        module.fail_json(msg=f"{argv[0]} did not end within {timeout} s, and was killed")
+    except TimedOut as exc:
+        what, answer = f"did not end within {timeout} s, and was killed", {"stdout": exc.out, "stderr": exc.err}
     except OSError as exc:
         module.fail_json(msg=f"{argv[0]} cannot be run in {release['code']}: {reason_of(exc)}")
-    answer = {"rc": status, "stdout": hide(out, secrets), "stderr": hide(err, secrets)}
-    if status:
-        said = last_lines(answer["stderr"] or answer["stdout"])
-        module.fail_json(msg=f"{argv[0]} ended with status {status}: {said}", **answer)
+    else:
+        what, answer = f"ended with status {status}" if status else "", {"rc": status, "stdout": out, "stderr": err}
+    answer.update({name: hide(answer[name], secrets) for name in ("stdout", "stderr")})
+    if what:
+        said = last_lines(answer["stderr"] or answer["stdout"]) or "it said nothing"
+        module.fail_json(msg=f"{argv[0]} {what}: {said}", **answer)
     module.exit_json(changed=True, **answer)
 
 

@@ -78,6 +78,10 @@ previous:
   description: Id of the release that was live before.
   type: str
   returned: success
+previous_config:
+  description: Digest of the configuration that it ran with.
+  type: str
+  returned: success
 changes:
   description: What was done, or would be done in check mode, one sentence each.
   type: list
@@ -147,6 +151,7 @@ def main():
         config=target.config,
         slot=slot,
         previous=before.live_pair.release,
+        previous_config=before.live_pair.config,
         diff=diff,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils.release import without_copy_number
 from ansible_collections.asgi.deploy.plugins.plugin_utils.numbers import whole
@@ -164,19 +164,34 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def rollback_split(targets: Mapping[str, tuple[str, str]]) -> str:
-    """Return, for each app whose hosts would not all go back to the same release, who would go back to what.
+class Way(NamedTuple):
+    """Where a host of an app is and where it would go back to, each a release and the digest of a configuration."""
 
-    *targets* are the app and the release of each host.
+    app: str
+    leaves: tuple[str, str]
+    to: tuple[str, str]
+
+
+def rollback_split(ways: Mapping[str, Way]) -> str:
+    """Return, for each app whose hosts would not go back to the same, who would go back to what; *ways* are by host.
+
+    Hosts of different sizes have different configurations by right. Within one release they are taken to disagree where one
+    would go to, or stay at, what another one leaves.
     """
-    apps: dict[str, dict[str, list[str]]] = {}
-    for host, (app, release) in targets.items():
-        apps.setdefault(app, {}).setdefault(without_copy_number(release), []).append(host)
-    return "; ".join(
-        f"{app}: " + ", ".join(f"{' and '.join(hosts)} to {release}" for release, hosts in releases.items())
-        for app, releases in apps.items()
-        if len(releases) > 1
-    )
+    return "; ".join(filter(None, (_split_of(app, ways) for app in dict.fromkeys(way.app for way in ways.values()))))
+
+
+def _split_of(app: str, ways: Mapping[str, Way]) -> str:
+    its = {host: way for host, way in ways.items() if way.app == app}
+    releases = {without_copy_number(way.to[0]) for way in its.values()}
+    left = {way.leaves for way in its.values() if way.leaves != way.to}
+    if len(releases) == 1 and left.isdisjoint(way.to for way in its.values()):
+        return ""
+    places: dict[str, list[str]] = {}
+    for host, way in its.items():
+        release = without_copy_number(way.to[0])
+        places.setdefault(release if len(releases) > 1 else f"{release} with {way.to[1]}", []).append(host)
+    return f"{app}: " + ", ".join(f"{' and '.join(hosts)} to {place}" for place, hosts in places.items())
 
 
 def first_lines(text: str, count: int = 3) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -83,11 +85,40 @@ def test_no_secret_is_told(command):
 
 def test_what_goes_wrong_is_told(command, monkeypatch):
     assert "nowhere cannot be run in" in command("nowhere")["msg"]
-    assert command("sleep", "60", timeout=1)["msg"] == "sleep did not end within 1 s, and was killed"
+    assert command("sleep", "60", timeout=1)["msg"] == "sleep did not end within 1 s, and was killed: it said nothing"
     assert "argv is empty" in command()["msg"]
     assert "1BAD" in command("true", environment={"1BAD": "x"})["msg"]
     monkeypatch.setattr(module, "layout", lambda name: {**layout(name), "user": "no-such-account"})
     assert "there is no account 'no-such-account'" in command("true")["msg"]
+
+
+def test_what_was_said_before_it_was_killed_is_told(command):
+    script = "echo migrated 1 of 2; echo $DATABASE_URL is locked >&2; sleep 60"
+
+    found = command("sh", "-c", script, environment={"DATABASE_URL": SECRET}, timeout=1)
+
+    assert found["failed"]
+    assert found["stdout"] == "migrated 1 of 2\n"
+    assert found["msg"] == "sh did not end within 1 s, and was killed: ******** is locked"
+
+
+def test_what_it_leaves_running_is_ended_and_not_waited_for(command):
+    # it holds standard output
+    found = command("sh", "-c", "sleep 60 & echo $!", timeout=30)
+
+    assert found["rc"] == 0
+    deadline = time.monotonic() + 10
+    while runs(int(found["stdout"])):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def runs(pid):
+    """Whether a process does anything; a dead one is there until init has noticed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 def test_check_mode_runs_nothing(command):

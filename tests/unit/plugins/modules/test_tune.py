@@ -82,7 +82,7 @@ def test_a_first_round_that_takes_too_long_is_given_up(clock):
 
 def test_what_is_measured_is_the_probe_unless_told_otherwise(clock):
     assert Pretended(clock, 1).request[:3] == ("GET", "/health", {"Host": "x"})
-    other = Pretended(clock, 1, path="/a?b=1", method="POST", headers='{"Host": "y", "A": "b"}', body="c")
+    other = Pretended(clock, 1, path="/a?b=1", method="POST", headers='{"Host": "y", "A": "b"}', body='"c"')
     assert other.request == ("POST", "/a?b=1", {"Host": "y", "A": "b"}, "c")
 
 

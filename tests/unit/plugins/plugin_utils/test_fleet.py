@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.asgi.deploy.plugins.filter import rollback_split as rollback_split_filter
 from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import (
+    Way,
     batches,
     deploy_rows,
     deploy_summary,
@@ -147,36 +148,54 @@ def test_the_summary_of_one_that_went_on():
 
 
 @pytest.mark.parametrize(
-    ("targets", "expected"),
+    ("ways", "expected"),
     [
         ({}, ""),
-        ({"web1": ("shop", "src-0123456789"), "web2": ("shop", "src-0123456789")}, ""),
+        ({"web1": "shop 2c 1c", "web2": "shop 2c 1c"}, ""),
         # as a deploy leaves them that has stopped and was taken back: web1 is where web2 would go on from
         (
-            {
-                "web1": ("shop", "src-1111111111"),
-                "web2": ("shop", "src-1111111111"),
-                "web3": ("shop", "src-0000000000"),
-            },
+            {"web1": "shop 1c 1c", "web2": "shop 2c 1c", "web3": "shop 1c 0c"},
             "shop: web1 and web2 to src-1111111111, web3 to src-0000000000",
         ),
         # built a second time on one host, as something was amiss with the first
-        ({"web1": ("shop", "src-1111111111"), "web2": ("shop", "src-1111111111.2")}, ""),
+        ({"web1": "shop 2c 1c", "web2": "shop 2c 1c.2"}, ""),
         # another app is another matter
-        ({"web1": ("shop", "src-1111111111"), "web1-tiles": ("tiles", "src-0000000000")}, ""),
+        ({"web1": "shop 2c 1c", "web1-tiles": "tiles 1c 0c"}, ""),
+        # a deploy that only changes the configuration and was broken off
+        (
+            {"web1": "shop 1c 1b", "web2": "shop 1b 1a"},
+            "shop: web1 to src-1111111111 with b, web2 to src-1111111111 with a",
+        ),
+        # ... and one that was taken back
+        (
+            {"web1": "shop 1b 1b", "web2": "shop 1b 1a", "web3": "shop 1b 1b"},
+            "shop: web1 and web3 to src-1111111111 with b, web2 to src-1111111111 with a",
+        ),
+        # a rollback that was broken off goes on
+        ({"web1": "shop 1b 1b", "web2": "shop 1c 1b"}, ""),
+        # one machine has more CPUs
+        ({"web1": "shop 1c 1b", "web2": "shop 1z 1y"}, ""),
     ],
 )
-def test_rollback_split(targets, expected):
-    assert rollback_split(targets) == expected
+def test_rollback_split(ways, expected):
+    def pair(text):
+        place, dot, copy = text.partition(".")
+        return f"src-{place[0] * 10}{dot}{copy}", place[1]
+
+    found = {host: way.split() for host, way in ways.items()}
+    assert rollback_split({host: Way(app, pair(old), pair(new)) for host, (app, old, new) in found.items()}) == expected
 
 
 def test_a_host_that_has_not_answered_splits_nothing():
+    def plan(release):
+        return {"previous": "src-2222222222", "previous_config": "c", "release": release, "config": "b"}
+
     hostvars = {
-        "web1": {"asgi_name": "shop", "__asgi_deploy_rollback_plan": {"release": "src-1111111111"}},
+        "web1": {"asgi_name": "shop", "__asgi_deploy_rollback_plan": plan("src-1111111111")},
         "web2": {"asgi_name": "shop", "__asgi_deploy_rollback_plan": {"failed": True, "msg": "there is none"}},
         "web3": {"asgi_name": "shop"},
     }
     split = rollback_split_filter.FilterModule().filters()["rollback_split"]
     assert split(list(hostvars), hostvars) == ""
-    hostvars["web2"]["__asgi_deploy_rollback_plan"] = {"release": "src-0000000000"}
+    hostvars["web2"]["__asgi_deploy_rollback_plan"] = plan("src-0000000000")
     assert split(list(hostvars), hostvars) == "shop: web1 to src-1111111111, web2 to src-0000000000"
