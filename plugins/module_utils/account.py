@@ -25,8 +25,9 @@ class TimedOut(Exception):
 def run_as(user: str, argv: list, cwd: str, environment: dict[str, str], timeout: float) -> tuple:
     """Return (status, standard output, standard error) of *argv*, run by *user*; raise TimedOut after *timeout* seconds.
 
-    What it has started and left in its process group is killed when it ends. The environment is the app's, so nothing may run in it before the privileges are gone: no runuser or sudo, which root
-    would start with an LD_PRELOAD of the app's choice.
+    What it has started and left in its process group is killed when it ends. The environment is the app's, so nothing may
+    run in it before the privileges are gone: no runuser or sudo, which root would start with an LD_PRELOAD of the app's
+    choice.
     """
     account = pwd.getpwnam(user)
     # not pipes: these end only when all have let go of them that it has started, which may stay
