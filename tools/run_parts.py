@@ -25,8 +25,12 @@ ROOT = Path(__file__).resolve().parents[1]
 JOBS = int(os.environ.get("JOBS", "2"))
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# what says the most, of what there is: pytest's summary, Ansible's errors, whatever came last
-REASONS = (re.compile(r"(FAILED|ERROR) \S+::"), re.compile(r"(fatal|failed): \[|\[ERROR\]: "), re.compile(r"\S"))
+# what says the most, of what there is: pytest's summary, errors of Ansible and ansible-test, whatever came last
+REASONS = (
+    re.compile(r"(FAILED|ERROR) \S+::"),
+    re.compile(r"(fatal|failed): \[|\[ERROR\]: |ERROR: "),
+    re.compile(r"\S"),
+)
 REASONS_SHOWN = 8
 REASON_WIDTH = 240
 

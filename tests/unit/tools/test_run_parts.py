@@ -15,6 +15,7 @@ ANSIBLE = "TASK [x]\n\x1b[1;31m[ERROR]: Task failed\x1b[0m\nok: [b]\n\x1b[31mfat
         (ANSIBLE + PYTEST, ["FAILED tests/test_a.py::test_b - AssertionError: [ERROR]: no"]),
         ("ERROR tests/test_a.py::test_b - OSError\n", ["ERROR tests/test_a.py::test_b - OSError"]),
         (ANSIBLE, ["[ERROR]: Task failed", "fatal: [a]: FAILED! => {}"]),
+        ("ERROR: a.py:28:161: E501\nmore\n", ["ERROR: a.py:28:161: E501"]),
         ("one\n\ntwo\n", ["one", "two"]),
         ("x" * 1000, ["x" * run_parts.REASON_WIDTH]),
         ("x\n" * 1000, ["x"] * run_parts.REASONS_SHOWN),
