@@ -72,6 +72,10 @@ class App:
         units = f"systemctl show --property=Id,ActiveState,MainPID '{self.name}@*' nginx.service"
         return self.host.check_output(find), self.host.check_output(units)
 
+    def journal(self, options: str = "") -> str:
+        """What is in the machine's journal, all that was said until now."""
+        return self.host.check_output(f"journalctl --sync && journalctl --no-pager --output=cat {options}")
+
     def metrics(self, path: str = "/metrics") -> str:
         """What Prometheus would read on the machine."""
         read = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:9464{path}').read().decode())"

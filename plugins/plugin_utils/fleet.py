@@ -183,15 +183,16 @@ def rollback_split(ways: Mapping[str, Way]) -> str:
 
 def _split_of(app: str, ways: Mapping[str, Way]) -> str:
     its = {host: way for host, way in ways.items() if way.app == app}
-    releases = {without_copy_number(way.to[0]) for way in its.values()}
-    left = {way.leaves for way in its.values() if way.leaves != way.to}
-    if len(releases) == 1 and left.isdisjoint(way.to for way in its.values()):
-        return ""
-    places: dict[str, list[str]] = {}
-    for host, way in its.items():
-        release = without_copy_number(way.to[0])
-        places.setdefault(release if len(releases) > 1 else f"{release} with {way.to[1]}", []).append(host)
-    return f"{app}: " + ", ".join(f"{' and '.join(hosts)} to {place}" for place, hosts in places.items())
+    places = {host: without_copy_number(way.to[0]) for host, way in its.items()}
+    if len(set(places.values())) == 1:
+        left = {way.leaves for way in its.values() if way.leaves != way.to}
+        if left.isdisjoint(way.to for way in its.values()):
+            return ""
+        places = {host: f"{release} with {its[host].to[1]}" for host, release in places.items()}
+    together: dict[str, list[str]] = {}
+    for host, place in places.items():
+        together.setdefault(place, []).append(host)
+    return f"{app}: " + ", ".join(f"{' and '.join(hosts)} to {place}" for place, hosts in together.items())
 
 
 def first_lines(text: str, count: int = 3) -> str:

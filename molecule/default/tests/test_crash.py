@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from probe import ask
 from traffic.playbooks import wait_for
@@ -28,8 +27,7 @@ def test_killing_the_master_refuses_no_connection(hello, capsys):
     for client in clients:
         client.start()
     try:
-        while len(statuses) < CLIENTS:  # all of them are there
-            time.sleep(0.1)
+        wait_for(lambda: len(statuses) >= CLIENTS, "all clients to be there")
         hello.host.check_output("kill -KILL %s", before)
         wait_for(lambda: hello.property_of(service, "MainPID") not in (before, "0"), "another master")
         asked_before = len(statuses)

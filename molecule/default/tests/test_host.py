@@ -49,9 +49,7 @@ def test_another_app_cannot_read_the_environment(hello):
 
 
 def test_a_secret_is_in_no_journal(hello):
-    assert "not-for-other-eyes" not in hello.host.check_output(
-        "journalctl --sync && journalctl --no-pager --output=cat"
-    )
+    assert "not-for-other-eyes" not in hello.journal()
 
 
 def test_the_release_cannot_be_written_by_the_app(app):
@@ -76,9 +74,7 @@ def test_the_service_is_sandboxed(app):
 def test_what_the_app_logs_is_json(hello):
     answer = hello.ask("/echo", method="POST", body=b"[1]", headers={"Content-Type": "application/json"})
     assert answer.json() == [1]
-    unit = hello.service(hello.live)
-    read = f"journalctl --sync && journalctl --no-pager --output=cat _SYSTEMD_UNIT={unit}"
-    lines = hello.host.check_output(read).splitlines()
+    lines = hello.journal(f"_SYSTEMD_UNIT={hello.service(hello.live)}").splitlines()
     records = [json.loads(line) for line in lines]
     [id] = [
         record.get("request_id")

@@ -76,7 +76,5 @@ def test_a_journal_of_its_own(titiler):
     unit = titiler.service(titiler.live)
     own = titiler.host.check_output(f"journalctl --namespace=tiles-log --unit={unit} --output=cat --no-pager")
     assert "Application startup complete" in own
-    assert "Application startup complete" not in titiler.host.check_output(
-        f"journalctl --unit={unit} --output=cat --no-pager"
-    )
+    assert "Application startup complete" not in titiler.journal(f"--unit={unit}")
     assert titiler.property_of(unit, "LogRateLimitBurst") == "5000"

@@ -90,7 +90,7 @@ def test_a_deploy_shows_no_secret(one_hello, playbook, command_lines):
     record = command_lines()
     assert "gunicorn.conf.py" in record
     assert secret not in record
-    assert secret not in one_hello.host.check_output("journalctl --sync && journalctl --no-pager --output=cat")
+    assert secret not in one_hello.journal()
 
 
 def test_a_change_of_configuration_and_back(hello, playbook):
