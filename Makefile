@@ -1,39 +1,54 @@
-# Everything that a developer does here. Each target installs what it needs into .venv (Python 3.11 to 3.13) and, where
-# it starts machines, makes sure that a Docker engine answers. Works with GNU make 3.81, so with the one of macOS.
+# The targets for developers. Each target installs its requirements into .venv (Python 3.11 to 3.13). Targets that start machines
+# also start a Docker engine if none answers. GNU make 3.81, the version of macOS, is sufficient.
 
 BIN := .venv/bin
 TARBALL := asgi-deploy-$(shell sed -n 's/^version: //p' galaxy.yml).tar.gz
 comma := ,
-SHELL_SCRIPTS := .ci/run tools/*.sh tests/hosts/systemd-init
+SHELL_SCRIPTS := .ci/run tools/*.sh bench/*.sh tests/hosts/systemd-init
 SCENARIOS := $(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml)))
 MOLECULE := molecule --base-config molecule/config.yml
-# count what is lost within milliseconds
+# scenarios that count lost requests within milliseconds, so nothing else may run beside them
 ALONE := fleet servers traffic
-# `make molecule SCENARIO=default` for one of them
+# the tests of a scenario to run: all of them, quick (those not marked long) or smoke (those marked smoke)
+TESTS ?= all
+MARKED_all :=
+MARKED_quick := not long
+MARKED_smoke := smoke
+# without the steps check and idempotence
+SMOKE = if step destroy && step create && step prepare && step converge && step verify; then step destroy; \
+	  else step cleanup; step destroy; false; fi
+# one argument of run_parts.py for each scenario in $(1), with the tests $(2)
+parts = $(foreach scenario,$(1),'molecule SCENARIO=$(scenario) TESTS=$(2)')
+# all scenarios by default; `make molecule SCENARIO=default TESTS=quick` runs one of them
 SCENARIO ?= $(SCENARIOS)
 
-# naming a shell makes old versions look commands up in the PATH below, not in their own
+# without an explicit shell, old versions of make would search for commands in their own PATH, not in the PATH below
 SHELL := /bin/bash
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit sanity worker molecule bench bench-tune bench-metrics build lock clean scenarios venv engine images
+.PHONY: help demo demo-down check test test-all lint unit sanity worker molecule docs bench bench-tune bench-metrics build sbom lock clean scenarios venv engine images
 
 help: ## Show this
 	@echo 'make TARGET, where TARGET is one of:'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
-demo: venv ## Deploy the example app to a disposable machine here and show it (DEMO_HTTP_PORT, DEMO_HTTPS_PORT, DEMO_NAME, DEMO_IMAGE)
+demo: venv ## Deploy the example app to a disposable machine on this computer (DEMO_HTTP_PORT, DEMO_HTTPS_PORT, DEMO_NAME, DEMO_IMAGE)
 	@$(BIN)/python tools/demo.py up
 
-demo-down: venv ## Remove that machine
+demo-down: venv ## Remove the machine of the demo
 	@$(BIN)/python tools/demo.py down
 
-test: export PYTEST_ADDOPTS := -m 'not long'
-test: images ## Run lint, unit, sanity, worker and the Molecule scenarios, without the tests marked long (JOBS=2 at once)
-	@tools/run_parts.py $(patsubst %,'molecule SCENARIO=%',$(filter-out $(ALONE),$(SCENARIOS))) 'lint sanity' unit \
-	  -- worker $(patsubst %,'molecule SCENARIO=%',$(ALONE))
+check: ## Run lint and the unit tests
+	@JOBS=2 tools/run_parts.py lint unit
+
+test: images ## Run check, sanity, worker, the scenarios default and traffic, and the smoke tests of the others (JOBS=2 of them at once)
+	@tools/run_parts.py $(call parts,default,quick) $(call parts,$(filter-out default $(ALONE),$(SCENARIOS)),smoke) 'lint sanity' unit \
+	  -- worker $(call parts,traffic,quick) $(call parts,$(filter-out traffic,$(ALONE)),smoke)
+
+test-all: images ## Run all tests, including those marked long
+	@tools/run_parts.py $(call parts,$(filter-out $(ALONE),$(SCENARIOS)),all) 'lint sanity' unit -- worker $(call parts,$(ALONE),all)
 
 lint: venv $(TARBALL) ## Check style, documentation, changelog, scripts and the package
 	ansible-lint
@@ -41,52 +56,67 @@ lint: venv $(TARBALL) ## Check style, documentation, changelog, scripts and the 
 	ruff check --quiet
 	ruff format --check --quiet
 	shellcheck $(SHELL_SCRIPTS)
-	tools/role_readmes.py --check
+	tools/reference.py --check
+	tools/error_codes.py --check
+	tools/links.py
 	antsibull-changelog lint
 	antsibull-docs lint-collection-docs --plugin-docs .
 	mkdir -p .cache/importer && cd .cache/importer && python -m galaxy_importer.main $(CURDIR)/$(TARBALL)
 
 unit: venv ## Test the Python code
-	pytest $(PYTEST_ARGS)
+	pytest --numprocesses auto $(PYTEST_ARGS)
 
-worker: venv ## Test the drain worker as real processes, with the oldest and the newest versions it supports
+worker: venv ## Test the drain worker as real processes, with the oldest and the newest supported versions
 	pytest tests/worker $(PYTEST_ARGS)
 
 sanity: venv $(TARBALL) ## Run ansible-test sanity over the built collection
 	tools/sanity.sh $(TARBALL)
 
-molecule: images ## Test on Debian 12 and 13 machines (SCENARIO=name for one scenario)
+molecule: export PYTEST_ADDOPTS := $(PYTEST_ADDOPTS) $(if $(MARKED_$(TESTS)),-m '$(MARKED_$(TESTS))')
+molecule: images ## Test on Debian 12, 13 and 14 machines (SCENARIO=name for one scenario, TESTS=quick or smoke for fewer tests)
 	@for scenario in $(SCENARIO); do \
 	  echo "==> molecule test: $$scenario"; \
-	  MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.cache/molecule/$$scenario \
-	    $(MOLECULE) test --no-command-borders --scenario-name $$scenario || exit 1; \
+	  export MOLECULE_EPHEMERAL_DIRECTORY=$(CURDIR)/.cache/molecule/$$scenario; \
+	  step() { $(MOLECULE) $$1 --no-command-borders --scenario-name $$scenario; }; \
+	  $(if $(filter smoke,$(TESTS)),$(SMOKE),step test) || exit 1; \
 	done
 
 bench: export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/.cache/molecule/traffic
 bench: export ANSIBLE_CONFIG := $(MOLECULE_EPHEMERAL_DIRECTORY)/ansible.cfg
-bench: venv engine ## Count 1,000,000 requests in 200 disturbances, write docs/benchmarks; resumes (BENCH_ARGS='--minutes 90')
-	@tests/hosts/image.py 13 ready
+bench: venv engine ## Count lost requests in 200 disturbances, write docs/benchmarks; continues an interrupted run (BENCH_ARGS='--minutes 90')
+	@for release in 13 14; do tests/hosts/image.py $$release ready || exit 1; done
 	@for step in destroy create prepare converge; do \
 	  env -u ANSIBLE_CONFIG $(MOLECULE) $$step --no-command-borders --scenario-name traffic || exit 1; \
 	done
-	PYTHONPATH=tests python -m traffic.bench $(BENCH_ARGS)
+	PYTHONPATH=tests python -m bench.traffic $(BENCH_ARGS)
 	@env -u ANSIBLE_CONFIG $(MOLECULE) destroy --no-command-borders --scenario-name traffic
 
-bench-metrics: venv ## Say what asgi_server_metrics costs, in turns with and without (BENCH_ARGS='--rounds 30')
-	@$(BIN)/python tools/bench_metrics.py $(BENCH_ARGS)
+bench-metrics: venv ## Measure the cost of asgi_server_metrics (BENCH_ARGS='--rounds 30')
+	@$(BIN)/python bench/metrics.py $(BENCH_ARGS)
 
-bench-tune: venv engine ## Compare what tune.yml recommends with what is measured by hand, write docs/benchmarks/tuning.md (BENCH_ARGS)
+bench-tune: venv engine ## Compare the recommendations of tune.yml with manual measurements, write docs/benchmarks/tuning.md (BENCH_ARGS)
 	@tests/hosts/image.py 13
 	@for playbook in tests/hosts/create.yml tests/hosts/prepare.yml playbooks/site.yml; do \
-	  ansible-playbook -i tests/tune/inventory $$playbook || exit 1; \
+	  ansible-playbook -i bench/tune/inventory $$playbook || exit 1; \
 	done
-	tests/tune/acceptance.py $(BENCH_ARGS)
-	@ansible-playbook -i tests/tune/inventory tests/hosts/destroy.yml
+	bench/tune/compare.py $(BENCH_ARGS)
+	@ansible-playbook -i bench/tune/inventory tests/hosts/destroy.yml
+
+docs: venv ## Build the documentation as a site in .cache/docs/html
+	rm -rf .cache/docs && mkdir -p .cache/docs && cp -R docs .cache/docs/source && mkdir -m 700 .cache/docs/source/reference/collection
+	antsibull-docs collection --use-current --squash-hierarchy --fail-on-error \
+	  --dest-dir .cache/docs/source/reference/collection asgi.deploy
+	sphinx-build --fail-on-warning --keep-going --quiet .cache/docs/source .cache/docs/html
+	@cp .cache/docs/html/README.html .cache/docs/html/index.html
+	@echo '.cache/docs/html/index.html'
 
 build: venv $(TARBALL) ## Build the collection's tarball
 	@echo "$(TARBALL)"
 
-# always made anew: what it is made of is the whole checkout
+sbom: venv $(TARBALL) ## Build the tarball and its software bill of materials
+	@tools/tarball_sbom.py $(TARBALL)
+
+# always rebuilt, because it depends on the whole checkout
 .PHONY: $(TARBALL)
 $(TARBALL): venv
 	@ansible-galaxy collection build --force >/dev/null
@@ -94,13 +124,14 @@ $(TARBALL): venv
 scenarios:
 	@printf '["%s"]\n' '$(subst $(eval) ,"$(comma)",$(SCENARIOS))'
 
-lock: venv ## Resolve requirements-dev.in into requirements-dev.txt, for every supported Python
+lock: venv ## Resolve requirements-dev.in into requirements-dev.txt, for every supported Python; write the hashes of uv
 	uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command 'make lock' \
 	  --output-file requirements-dev.txt requirements-dev.in
+	tools/uv_wheels.py
 
-clean: ## Remove what the targets above left here, the test images included
-	rm -rf .venv .cache .ansible .pytest_cache .ruff_cache .hypothesis tests/output asgi-deploy-*.tar.gz
-	-@docker image rm asgi-judge asgi-{target,ready,base}:1{2,3} >/dev/null 2>&1
+clean: ## Remove the files and test images that the other targets create
+	rm -rf .venv .cache .ansible .pytest_cache .ruff_cache .hypothesis tests/output asgi-deploy-*.tar.gz asgi-deploy-*.cdx.json
+	-@docker image rm asgi-judge asgi-{target,ready,base}:1{2,3,4} >/dev/null 2>&1
 
 venv:
 	@tools/venv.sh
@@ -110,3 +141,4 @@ engine:
 
 images: venv engine
 	@for release in 12 13; do tests/hosts/image.py $$release target && tests/hosts/image.py $$release ready || exit 1; done
+	@$(if $(filter traffic,$(SCENARIO)),tests/hosts/image.py 14 ready)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Deploy the example app to a disposable machine on this computer, show that it answers, and say how to go on.
+"""Deploy the example app to a disposable container on this computer, show its answers, and print the next steps.
 
-`make demo` and `make demo-down` run this; the environment variables below are the knobs.
+`make demo` and `make demo-down` run this. The environment variables below configure it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PORTS = {
 
 def main() -> None:
     os.chdir(ROOT)
-    # also where a checkout that others may write to makes ansible skip the file
+    # Ansible ignores ansible.cfg in a world-writable checkout, unless this variable is set.
     os.environ["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
     match sys.argv[1:]:
         case ["up"]:
@@ -43,35 +43,35 @@ def up() -> None:
     check_ports()
     run("tests/hosts/image.py", "12", "--tag", IMAGE)
 
-    say(f"the machine: container {NAME}")
+    say(f"create the container {NAME}")
     playbook("tests/hosts/create.yml", "tests/hosts/prepare.yml")
 
     say("ansible-playbook -i inventories/demo playbooks/site.yml")
     playbook("playbooks/site.yml")
 
-    say("what it serves")
+    say("send requests")
     https_port = int(PORTS["DEMO_HTTPS_PORT"])
     answer = ask("localhost", https_port)
     print(f"HTTPS      https://localhost:{https_port}/      {answer.status}  {answer.text}")
     if answer.status != 200:
-        sys.exit("That should have been 200.")
+        sys.exit(f"The status is {answer.status} instead of 200.")
     echo = websocket_echo("localhost", https_port, "/ws", "hello, socket")
     print(f"WebSocket  wss://localhost:{https_port}/ws      sent 'hello, socket', received '{echo}'")
     if echo != "hello, socket":
-        sys.exit("That should have been an echo.")
+        sys.exit("The answer is not an echo of the message.")
 
     say("ansible-playbook -i inventories/demo playbooks/status.yml")
     playbook("playbooks/status.yml")
 
-    say(f"done in {time.monotonic() - started:.0f} s. From here:")
+    say(f"done in {time.monotonic() - started:.0f} s. Next steps:")
     print(
         f"""
-  open it              https://localhost:{https_port}/static/hello.html (self-signed: the browser will warn)
-  change it            edit examples/hello/main.py, then `make demo` again: a new release, no request lost
-  look inside          docker exec -it {NAME} bash
-  deploy your own      copy inventories/example, then
+  open the page        https://localhost:{https_port}/static/hello.html (the browser warns about the self-signed certificate)
+  change the app       edit examples/hello/main.py and run `make demo` again, which deploys a new release without a lost request
+  open a shell         docker exec -it {NAME} bash
+  deploy your app      copy inventories/example, then run
                        .venv/bin/ansible-playbook -i inventories/mine playbooks/site.yml
-  remove it            make demo-down
+  remove the demo      make demo-down
 """
     )
 
@@ -80,29 +80,29 @@ def down() -> None:
     try:
         run("docker", "rm", "--force", "--volumes", NAME, quiet=True)
     except FileNotFoundError:
-        print("no Docker here")
-    print(f"container {NAME} is gone")
+        print("docker is not installed")
+    print(f"container {NAME} is removed")
 
 
 def check_ports() -> None:
-    """End with a sentence if something other than the demo itself listens on one of its ports."""
-    mine = subprocess.run(["docker", "port", NAME], capture_output=True, text=True, check=False).stdout
+    """Exit with a message if a program other than the demo listens on one of its ports."""
+    own = subprocess.run(["docker", "port", NAME], capture_output=True, text=True, check=False).stdout
     for variable, port in PORTS.items():
         if not port.isdecimal() or not 1 <= int(port) <= 65535:
-            sys.exit(f"{variable}={port} is not a port: give a number from 1 to 65535.")
+            sys.exit(f"{variable}={port} is not a port; set it to a number from 1 to 65535.")
         with socket.socket() as attempt:
-            # as the engine binds: what has just been closed is free
+            # Like Docker, count a port that was just closed as free.
             attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 attempt.bind(("127.0.0.1", int(port)))
             except OSError as exc:
-                if f"127.0.0.1:{port}\n" not in mine:
+                if f"127.0.0.1:{port}\n" not in own:
                     free = int(port) + 1000
                     sys.exit(
-                        f"Port {port} cannot be used here ({exc.strerror}). Choose another: make demo {variable}={free}"
+                        f"Port {port} is not available ({exc.strerror}). Choose another one: make demo {variable}={free}"
                     )
     if len(set(PORTS.values())) < len(PORTS):
-        sys.exit("DEMO_HTTP_PORT and DEMO_HTTPS_PORT are the same: give two different ports.")
+        sys.exit("DEMO_HTTP_PORT and DEMO_HTTPS_PORT are the same; set two different ports.")
 
 
 def playbook(*paths: str) -> None:
@@ -110,7 +110,7 @@ def playbook(*paths: str) -> None:
 
 
 def run(*command: str, quiet: bool = False) -> None:
-    """Run *command*; end with its status if it fails, as it has said why."""
+    """Run *command*. Exit with its status if it fails."""
     status = subprocess.run(command, stdout=subprocess.DEVNULL if quiet else None, check=False).returncode
     if status != 0:
         sys.exit(status)

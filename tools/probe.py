@@ -1,6 +1,6 @@
-"""Ask a deployed site over HTTPS and WebSocket, by server name, on any port of this machine.
+"""HTTPS and WebSocket client of the demo and the tests, which sends requests for any server name to any port.
 
-For the demo and for the tests. Certificates are verified where a CA is given: most machines that these ask sign their own.
+It verifies certificates only if a CA is given, because most test machines have self-signed certificates.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def ask(
     timeout: float = 15,
     host: str = "127.0.0.1",
 ) -> Answer:
-    """Send one request on a connection of its own and return the answer. The path goes out exactly as it is given."""
+    """Send one request on a new connection, without normalising the path, and return the answer."""
     connection = http.client.HTTPConnection(name, timeout=timeout)
     connection.sock = open_socket(name, port, tls=tls, ca=ca, first=first, timeout=timeout, host=host)
     try:
@@ -55,10 +55,10 @@ def ask(
 
 
 def websocket_echo(name: str, port: int, path: str, text: str, *, ca: Path | None = None, timeout: float = 15) -> str:
-    """Send *text* over a WebSocket and return what comes back.
+    """Send *text* over a WebSocket, and return the answer.
 
-    In one thread: where one reads from an SSLSocket while another writes, as the package's own threads do, one connection
-    in some two hundred is lost on a busy machine (seen with Python 3.11 and TLS 1.3, and not with 1.2).
+    The function uses asyncio, because the threads of the package's synchronous client read and write an SSLSocket at the same time. On a
+    busy machine, this broke about one of two hundred connections (with Python 3.11 and TLS 1.3, not with TLS 1.2).
     """
 
     async def echo() -> str:
@@ -82,7 +82,7 @@ def open_socket(
     timeout: float = 15,
     host: str = "127.0.0.1",
 ) -> socket.socket:
-    """Connect to *port* of this machine, unless *host* is another, and send *first*; then over TLS, ask for the site *name*."""
+    """Connect to *port* of *host* and send *first*; then start TLS with the server name *name*, unless *tls* is false."""
     plain = socket.create_connection((host, port), timeout)
     plain.sendall(first)
     if not tls:
@@ -91,7 +91,7 @@ def open_socket(
 
 
 def tls_context(ca: Path | None) -> ssl.SSLContext:
-    """Return how to connect, with certificates of *ca* or, without one, any."""
+    """Return a TLS context that verifies certificates with *ca* or, without one, accepts any certificate."""
     context = ssl.create_default_context(cafile=ca)
     if ca is None:
         context.check_hostname = False

@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Run `make` with each of the arguments, some at once and all of them even when one fails, and sum up.
+"""Run `make` with each of the arguments, several of them at once, and print a summary. A failure does not stop the other parts.
 
     tools/run_parts.py 'lint sanity' unit 'molecule SCENARIO=default' -- 'molecule SCENARIO=traffic'
 
-What one prints is shown when it has ended, so that it stands together, and what failed in it once more at the end. JOBS says
-how many may run at once: 2, if not set. Those after `--` have the machine to themselves, one after the other: they count what
-is lost within milliseconds. The last line is for programs that read test results: "<n> passed, <n> failed in <n>s".
+The output of each part is printed when the part ends, and its failures are repeated in the summary. JOBS is the number of parts that run at
+once, by default 2. The parts after `--` run alone, one after the other, because other load would affect their measurements. The last line
+is for programs: "<n> passed, <n> failed in <n>s".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 JOBS = int(os.environ.get("JOBS", "2"))
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-# what says the most, of what there is: pytest's summary, errors of Ansible and ansible-test, whatever came last
+# Patterns of the lines to print, in order of preference: pytest's summary, then errors of Ansible and ansible-test, then any line
 REASONS = (
     re.compile(r"(FAILED|ERROR) \S+::"),
     re.compile(r"(fatal|failed): \[|\[ERROR\]: |ERROR: "),
@@ -36,7 +36,7 @@ REASON_WIDTH = 240
 
 
 class Outcome(NamedTuple):
-    """How one part of the tests went."""
+    """The outcome of a part of the tests."""
 
     part: str
     passed: bool
@@ -47,24 +47,24 @@ class Outcome(NamedTuple):
         return f"{self.part:32} {'passed' if self.passed else 'FAILED'} in {self.seconds} s"
 
     def reasons(self) -> list[str]:
-        """Return the lines that tell why it failed; a log may be cut off to its end."""
+        """Return the lines with the reason of the failure."""
         if self.passed:
             return []
         lines = COLOUR.sub("", self.output).splitlines()
-        found = next(filter(None, ([line for line in lines if kind.match(line)] for kind in REASONS)), [])
-        return [line[:REASON_WIDTH] for line in found[-REASONS_SHOWN:]]
+        matching = next(filter(None, ([line for line in lines if kind.match(line)] for kind in REASONS)), [])
+        return [line[:REASON_WIDTH] for line in matching[-REASONS_SHOWN:]]
 
 
 def run(part: str) -> Outcome:
-    print(f"==> make {part}: begins", flush=True)
+    print(f"==> make {part}: started", flush=True)
     began = time.monotonic()
     process = subprocess.run(
         ["make", "--no-print-directory", *part.split()],
         cwd=ROOT,
-        # make must not think that it is one of its own, sharing its jobs
+        # Without these variables, make does not try to share the jobs of a parent make.
         env={
             **{name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")},
-            "COLUMNS": str(REASON_WIDTH),  # pytest cuts its summary to it
+            "COLUMNS": str(REASON_WIDTH),  # pytest truncates its summary to this width
         },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -77,7 +77,7 @@ def run(part: str) -> Outcome:
 
 
 def run_all(parts: list[str], jobs: int) -> Iterator[Outcome]:
-    """Yield how each of *parts* went, *jobs* of them at once, as they end."""
+    """Run *parts*, *jobs* of them at once, and yield their outcomes as they end."""
     with ThreadPoolExecutor(jobs) as pool:
         for ended in as_completed([pool.submit(run, part) for part in parts]):
             yield ended.result()

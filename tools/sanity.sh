@@ -1,20 +1,23 @@
 #!/bin/sh
-# sanity.sh TARBALL: run `ansible-test sanity` over the collection as it ships, on the Python of .venv.
+# sanity.sh TARBALL: run `ansible-test sanity` over the built collection, with the Python of .venv.
 set -eu
 cd "$(dirname "$0")/.."
 tarball=$1
 python=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-# ansible-test wants a real directory ansible_collections/asgi/deploy and asks git for its files; a repository of its
-# own keeps the checkout's .gitignore out of it
+# ansible-test requires a directory ansible_collections/asgi/deploy and gets its files from git. A separate repository avoids the
+# .gitignore of the checkout.
 collection=$PWD/.cache/sanity/ansible_collections/asgi/deploy
 rm -rf "$collection"
 mkdir -p "$collection"
 tar -xzf "$tarball" -C "$collection"
+# ansible-test reads the Python versions that the modules support from this file, which the tarball does not contain
+mkdir "$collection/tests"
+cp tests/config.yml "$collection/tests/"
 git -C "$collection" init --quiet
 
-# It makes its environments with a pip that it would download from a place of its own. Python's bundled pip does as well,
-# so ansible-core 2.19 finds that under the name it looks for, in a home directory that is only for this.
+# ansible-test would download a specific version of pip for its environments. This script installs Python's bundled pip instead, in a file with the
+# name that ansible-core 2.19 expects, in a separate home directory.
 home=$PWD/.cache/sanity/home
 mkdir -p "$home/.ansible/test/cache"
 cat >"$home/.ansible/test/cache/get_pip_24_2.py" <<'PYTHON'

@@ -1,4 +1,4 @@
-"""A small FastAPI application with one of everything that a deployment must carry: copy what you need.
+"""A small FastAPI app that uses every feature of a deployment: HTTP, WebSocket, server-sent events, static files, logs.
 
 Run it on your own machine with ``uvicorn main:app --reload``.
 """
@@ -21,8 +21,8 @@ log = logging.getLogger("hello")
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Open what every request needs (a database pool, say) before the first one, and close it after the last."""
-    # deployed, the code is /srv/hello/releases/<id>/code
+    """Open shared resources, such as a database pool, before the first request, and close them after the last one."""
+    # on a host, the code is in /srv/hello/releases/<id>/code
     app.state.release = HERE.parent.name if (HERE.parent / "release.json").exists() else "development"
     app.state.greeting = os.environ.get("HELLO_GREETING", "Hello")
     log.info("started release %s", app.state.release)
@@ -40,7 +40,7 @@ async def hello(request: Request) -> dict[str, str]:
 
 @app.get("/health")
 async def health() -> dict[str, str]:
-    """Answer as long as this process can serve. A real app asks its database here, with a short timeout."""
+    """Answer if this process can serve. A real app queries its database here, with a short timeout."""
     return {"status": "ok"}
 
 
@@ -52,7 +52,7 @@ async def echo(body: Annotated[Any, Body()]) -> Any:
 
 @app.get("/whoami")
 async def whoami(request: Request) -> dict[str, str | None]:
-    """Tell what reaches the app through the proxy: a wrong scheme or address here means untrusted proxy headers."""
+    """Return the client address, scheme and host that the app receives. Wrong values mean that proxy headers are not trusted."""
     return {
         "client": request.client.host if request.client else None,
         "scheme": request.url.scheme,
@@ -62,7 +62,7 @@ async def whoami(request: Request) -> dict[str, str | None]:
 
 @app.get("/events")
 async def events(count: int | None = None, interval: float = 1.0) -> StreamingResponse:
-    """Send server-sent events: `count` of them, or without end."""
+    """Send `count` server-sent events, or an endless stream of them."""
 
     async def stream() -> AsyncIterator[str]:
         number = 0
@@ -72,7 +72,7 @@ async def events(count: int | None = None, interval: float = 1.0) -> StreamingRe
             if number != count:
                 await asyncio.sleep(interval)
 
-    # the header tells nginx to pass each event on as it comes
+    # with this header, nginx does not buffer the events
     return StreamingResponse(stream(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
@@ -86,5 +86,5 @@ async def websocket_echo(websocket: WebSocket) -> None:
         pass
 
 
-# nginx serves these files when deployed and the app never sees the request; this line is for `uvicorn --reload`
+# for `uvicorn --reload`; on a host, nginx serves these files
 app.mount("/static", StaticFiles(directory=HERE / "static"))

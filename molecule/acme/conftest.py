@@ -1,34 +1,30 @@
-"""The sites of this scenario as their visitors see them, the ACME server, and what an operator runs."""
+"""The sites of this scenario, and the ACME server."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import probe
 import pytest
+import scenario
 import testinfra
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
+from scenario import Playbook, Visitors
 from testinfra.host import Host
 
 HERE = Path(__file__).parent
-# pairs.py, visitors.py
+# for pairs.py
 sys.path.insert(0, str(HERE))
-INVENTORY = HERE / "inventory"
 DEBIANS = ["debian12", "debian13"]
 PEBBLE = "asgi-acme-pebble"
 
 
 @dataclass(frozen=True)
 class Site:
-    """The site of one app on one machine."""
+    """The site of an app on a machine."""
 
     app: str
     debian: str
@@ -50,15 +46,18 @@ class Site:
         return f"asgi-{self.app}"
 
     def port(self, inside: int) -> int:
-        """The port of this computer that leads to a port of the machine."""
-        published = subprocess.check_output(["docker", "port", self.machine, str(inside)], text=True)
-        return int(published.splitlines()[0].rpartition(":")[2])
+        return scenario.published_port(self.machine, inside)
 
     def ask(self, path: str, *, name: str | None = None, tls: bool = True) -> probe.Answer:
         return probe.ask(name or self.name, self.port(443 if tls else 80), path, tls=tls)
 
+    def visited(self) -> Visitors:
+        """Return clients that each open a connection per request."""
+        port = self.port(443)
+        return Visitors(lambda: probe.ask(self.name, port, "/health").status, count=3)
+
     def certificate(self) -> x509.Certificate:
-        """The certificate that a visitor gets."""
+        """Return the certificate that the site serves."""
         with probe.open_socket(self.name, self.port(443)) as connection:
             return x509.load_der_x509_certificate(connection.getpeercert(binary_form=True))
 
@@ -70,7 +69,7 @@ class Site:
         return set(alternatives.get_values_for_type(x509.DNSName))
 
     def make_due(self, due: bool = True) -> None:
-        """Have certbot renew the certificate the next time it is asked, or when it is time."""
+        """Make the certificate due for renewal at the next run of certbot, or reset this."""
         setting = f"renew_before_expiry = {9999 if due else 30} days"
         renewal = f"/etc/letsencrypt/renewal/{self.lineage}.conf"
         self.host.check_output(f"sed -i 's/^.*renew_before_expiry.*/{setting}/' {renewal}")
@@ -80,7 +79,7 @@ class Site:
 
 
 class Balanced(Site):
-    """The site of an app on one of its balancers."""
+    """The site of an app on a balancer."""
 
     @property
     def name(self) -> str:
@@ -100,13 +99,13 @@ PLAZAS = [Balanced("plaza", debian) for debian in DEBIANS]
 
 @pytest.fixture(params=SHOPS, ids=lambda site: site.name)
 def shop(request: pytest.FixtureRequest) -> Site:
-    """The app with a redirect, on every machine."""
+    """The app with an HTTP redirect, on every machine."""
     return request.param
 
 
 @pytest.fixture(params=TILES, ids=lambda site: site.name)
 def tiles(request: pytest.FixtureRequest) -> Site:
-    """The app without one, on every machine."""
+    """The app without a redirect, on every machine."""
     return request.param
 
 
@@ -118,7 +117,7 @@ def site(request: pytest.FixtureRequest) -> Site:
 
 @pytest.fixture(params=PLAZAS, ids=lambda site: site.machine)
 def plaza(request: pytest.FixtureRequest) -> Balanced:
-    """The app with balancers, on each of these."""
+    """The app with balancers, on each balancer."""
     return request.param
 
 
@@ -138,22 +137,22 @@ class Pebble:
     host = testinfra.get_host(f"docker://{PEBBLE}")
 
     def requests(self) -> int:
-        """How often somebody asked them for something."""
-        return self._said("calling handler")
+        """Return the number of requests that the servers received."""
+        return self._count("calling handler")
 
     def issued(self) -> int:
-        """How many certificates they have given."""
-        return self._said("Issued certificate")
+        """Return the number of issued certificates."""
+        return self._count("Issued certificate")
 
-    def _said(self, words: str) -> int:
+    def _count(self, words: str) -> int:
         journal = "journalctl --sync && journalctl --unit='pebble@*' --output=cat"
         return int(self.host.check_output(f"{journal} | grep -c '{words}'"))
 
     def close(self) -> None:
-        self.host.check_output("systemctl stop door.socket door.service")
+        self.host.check_output("systemctl stop proxy.socket proxy.service")
 
     def open(self) -> None:
-        self.host.check_output("systemctl start door.socket")
+        self.host.check_output("systemctl start proxy.socket")
 
 
 @pytest.fixture
@@ -162,25 +161,5 @@ def pebble() -> Pebble:
 
 
 @pytest.fixture(scope="session")
-def play() -> Callable[..., tuple[int, str]]:
-    """Run a playbook with variables; return its exit status and all it printed."""
-
-    def run(playbook: str, *options: str, inventory: Path = INVENTORY, **variables: Any) -> tuple[int, str]:
-        command = ["ansible-playbook", "-i", inventory, *options, playbook, "-e", json.dumps(variables)]
-        # Molecule forces colour, which would be in the way of who reads what is printed
-        environment = {name: value for name, value in os.environ.items() if name != "ANSIBLE_FORCE_COLOR"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        return done.returncode, done.stdout + done.stderr
-
-    return run
-
-
-@pytest.fixture
-def expose(play: Callable[..., tuple[int, str]]) -> Callable[..., tuple[int, str]]:
-    """Run the role asgi_proxy for the shops."""
-
-    def run(*options: str, **variables: Any) -> tuple[int, str]:
-        # of several limits the last one counts
-        return play(str(HERE / "expose.yml"), "--limit=shop", *options, **variables)
-
-    return run
+def playbook() -> Playbook:
+    return Playbook(HERE / "inventory")

@@ -1,4 +1,4 @@
-"""Certificates and keys to give to the role, good and bad."""
+"""Certificates and keys for the tests, valid and invalid."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Pair:
         return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
 
 
-def written(directory: Path, certificate: bytes, key: bytes, mode: int = 0o600) -> dict[str, str]:
-    """Write the two into *directory*; return the role's variables that name them."""
+def write_pair(directory: Path, certificate: bytes, key: bytes, mode: int = 0o600) -> dict[str, str]:
+    """Write certificate and key to *directory*, and return the variables of the role with their paths."""
     directory.mkdir(exist_ok=True)
     paths = {"certificate": directory / "tls.crt", "key": directory / "tls.key"}
     paths["certificate"].write_bytes(certificate)

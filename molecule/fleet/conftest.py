@@ -1,4 +1,4 @@
-"""The fleet, clients that come through its balancers, releases that not every host can run, and who deploys them."""
+"""The fleet, clients of its balancers, and releases that do not start on hosts with a fault."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet.hosts import BROKEN, SHAPE, Fleet, Run, kill
+import scenario
+from fleet.hosts import BROKEN, SHAPE, Fleet, kill
+from scenario import Playbook
 from traffic import session
 from traffic.counting import Events, Figures, Window, count
 from traffic.load import Shape
@@ -31,7 +33,7 @@ def fleet() -> Fleet:
 
 @pytest.fixture(scope="session")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], dict[str, Any]]:
-    """Return the variables that deploy another release, one that does not start where Host.fault is."""
+    """Return a function that returns the variables of a new release. It does not start on a host with Host.fault."""
     numbers = iter(range(100))
 
     def source() -> dict[str, Any]:
@@ -47,21 +49,23 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], dict[str, 
     return source
 
 
+@pytest.fixture(scope="session")
+def playbook() -> Playbook:
+    return Playbook(SCENARIO / "inventory")
+
+
 @pytest.fixture
-def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a shipped playbook as a user does, with variables; none outlives its test."""
+def start(playbook: Playbook) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Return a function that starts a playbook. The playbook is killed at the end of the test."""
     with ExitStack() as running:
 
-        def begin(name: str, *options: str, **variables: Any) -> subprocess.Popen[str]:
-            inventory = ["-i", str(SCENARIO / "inventory")]
-            command = ["ansible-playbook", *inventory, *options, f"asgi.deploy.{name}", "-e", json.dumps(variables)]
+        def begin(name: str, *options: str, **variables: Any) -> subprocess.Popen[bytes]:
             process = subprocess.Popen(
-                command,
+                playbook.command(name, *options, **variables),
                 start_new_session=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **scenario.ENVIRONMENT},
             )
             running.callback(kill, process)
             return process
@@ -70,40 +74,28 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.fixture
-def playbook(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., Run]:
-    """Run a shipped playbook to its end."""
-
-    def run(name: str, *options: str, **variables: Any) -> Run:
-        process = start(name, *options, **variables)
-        said, _nothing = process.communicate()
-        return Run(process.returncode, said)
-
-    return run
-
-
-@pytest.fixture
 def under_traffic(fleet: Fleet, tmp_path: Path) -> Callable[..., Figures]:
-    """Do something while clients ask through a balancer, the first one unless *site* is another, and return what they saw.
+    """Return a function that runs an action while clients use *site*, by default the first balancer, and returns the figures.
 
-    *unknown* are the hosts that cannot be asked afterwards what they have executed.
+    *unknown* are hosts whose executed requests cannot be read afterwards.
     """
 
     def watch(
         action: Callable[[], Any], site: Site | None = None, shape: Shape = SHAPE, unknown: tuple[str, ...] = ()
     ) -> Figures:
-        fleet.forget_executed()
+        fleet.clear_executed()
         journal = tmp_path / "journal"
         with session.clients(site or fleet.balancers[0].site, shape, journal):
-            # on a busy computer that takes a while
-            wait_for(lambda: fleet.executed().total() >= shape.askers, "the clients")
+            # On a busy computer this takes a while.
+            wait_for(lambda: fleet.executed().total() >= shape.concurrency, "the clients")
             began = time.monotonic()
             action()
             time.sleep(1)
         window = Window("all", began, time.monotonic(), time.monotonic())
         with fileinput.FileInput([journal], encoding="utf-8") as lines:
             events = Events.of(json.loads(line) for line in lines)
-        [found] = count([window], events, fleet.executed(unknown))
-        print(f"\n{found.requests:,} requests: {found.lost} lost {found.faults or ''}, worst {found.worst} ms")
-        return found
+        [figures] = count([window], events, fleet.executed(unknown))
+        print(f"\n{figures.requests:,} requests: {figures.lost} lost {figures.faults or ''}, worst {figures.worst} ms")
+        return figures
 
     return watch

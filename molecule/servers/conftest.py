@@ -1,4 +1,4 @@
-"""The five sites of this scenario, and what their clients lived through: all are disturbed at once, then asked about."""
+"""The five sites of this scenario, and the results of disturbing all of them at once."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ SHAPE = Shape(clients=6, think=0.05, slow=2, slow_seconds=0.5, websockets=0, str
 
 @pytest.fixture(scope="session")
 def operator(tmp_path_factory) -> Operator:
-    """Who runs playbooks for all five."""
+    """Runs playbooks for all sites."""
     return Operator(SITES["djangoasgi"], HERE / "inventory", tmp_path_factory.mktemp("operator"))
 
 
 @pytest.fixture(scope="session")
 def results(operator: Operator, tmp_path_factory) -> dict[str, list[Result]]:
-    """What a reload and a deploy of all cost each of them."""
+    """The results of a reload and a deploy of all sites."""
     actions = []
     for number in range(ROUNDS):
-        release = another_release(tmp_path_factory.mktemp("sources"), number)
+        release = new_release(tmp_path_factory.mktemp("sources"), number)
         actions += [
             ("reload", lambda: operator.play("reload"), False),
             ("deploy", lambda release=release: operator.play("deploy", servers_sources=str(release)), True),
         ]
-    shared = [(name, Together(len(SITES), action), replaces) for name, action, replaces in actions]
+    shared = [(name, SharedAction(len(SITES), action), replaces) for name, action, replaces in actions]
 
     def disturb(site: OurSite) -> list[Result]:
         disturbances = [Disturbance(name, action, replaces=replaces) for name, action, replaces in shared]
         return session.run(site, disturbances, shape=SHAPE, quiet_seconds=1)
 
     with ThreadPoolExecutor(len(SITES)) as pool:
-        found = dict(zip(SITES, pool.map(disturb, SITES.values()), strict=True))
-    for name, its in found.items():
-        print(f"\n{SITES[name].label}\n{table(its)}")
-    return found
+        by_site = dict(zip(SITES, pool.map(disturb, SITES.values()), strict=True))
+    for name, site_results in by_site.items():
+        print(f"\n{SITES[name].label}\n{table(site_results)}")
+    return by_site
 
 
-def another_release(directory: Path, number: int) -> Path:
-    """Return a directory with the sources of all apps, each of which is another release than any before."""
+def new_release(directory: Path, number: int) -> Path:
+    """Return a directory with sources of all apps that differ from those of earlier releases."""
     for source in (HERE / "apps/django", HERE / "apps/flask", HERE.parents[1] / "tests/traffic/app"):
         copy = directory / source.name
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -62,8 +62,8 @@ def another_release(directory: Path, number: int) -> Path:
     return directory
 
 
-class Together:
-    """What several sessions do together: each of them waits until it is done, by one of them."""
+class SharedAction:
+    """An action that one of several sessions runs, while the others wait for its end."""
 
     def __init__(self, sessions: int, action: Callable[[], None]) -> None:
         self._action = action

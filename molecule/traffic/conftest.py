@@ -1,4 +1,4 @@
-"""The sites of this scenario, and what the clients lived through: everything is disturbed once, then asked about."""
+"""The sites of this scenario, and the results of running all disturbances once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from traffic.catalogue import STOCK_SHAPE
 from traffic.playbooks import Operator
 from traffic.report import latency, table
 from traffic.session import Result
-from traffic.sites import MACHINE, OURS, STOCK, OurSite
+from traffic.sites import MACHINE, NEXT, OURS, STOCK, OurSite
 
 RESULTS = Path(os.environ.get("TRAFFIC_RESULTS", Path(__file__).parents[2] / ".cache" / "traffic" / "results.jsonl"))
 
@@ -26,7 +26,7 @@ def site() -> OurSite:
 
 @pytest.fixture(scope="session")
 def results() -> Path:
-    """The file that all results are appended to."""
+    """The file with all results."""
     return RESULTS
 
 
@@ -37,22 +37,32 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Operator:
 
 @pytest.fixture(scope="session")
 def ours(operator: Operator) -> list[Result]:
-    """What each disturbance of our site cost."""
-    found = session.run(OURS, catalogue.of_ours(operator), results=RESULTS)
-    print(f"\n{table(found)}\n{latency(found, catalogue.REPLACING)}\n")
-    if any(result.figures.lost for result in found if result.name in catalogue.LOSSLESS):
-        print(f"what nginx said of it:\n{MACHINE.sh('tail -n 40 /var/log/nginx/traffic.error.log')}\n")
-    return found
+    """The results of all disturbances of our site."""
+    results = session.run(OURS, catalogue.of_ours(operator), results=RESULTS)
+    print(f"\n{table(results)}\n{latency(results, catalogue.REPLACING)}\n")
+    if any(result.figures.lost for result in results if result.name in catalogue.LOSSLESS):
+        print(f"error log of nginx:\n{MACHINE.sh('tail -n 40 /var/log/nginx/traffic.error.log')}\n")
+    return results
+
+
+@pytest.fixture(scope="session")
+def reloads_of_nginx(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+    """The results of reloads of an nginx with keepalive_min_timeout."""
+    operator = Operator(NEXT, Path(__file__).parent / "inventory", tmp_path_factory.mktemp("next"))
+    disturbances = catalogue.of_nginx(operator)
+    results = session.run(NEXT, disturbances, shape=catalogue.IDLE_SHAPE, quiet_seconds=2, results=RESULTS)
+    print(f"\n{table(results)}\n")
+    return results
 
 
 @pytest.fixture(scope="session")
 def stock() -> list[Result]:
-    """What reloading the stock recipe cost: as often as it takes to see it, within bounds."""
-    found: list[Result] = []
+    """The results of reloads of the stock recipe, repeated until it loses a request, within bounds."""
+    results: list[Result] = []
     for _attempt in range(STOCK_SESSIONS):
         disturbances = catalogue.of_stock(STOCK, STOCK_RELOADS)
-        found += session.run(STOCK, disturbances, shape=STOCK_SHAPE, quiet_seconds=2, results=RESULTS)
-        if sum(result.figures.lost for result in found):
+        results += session.run(STOCK, disturbances, shape=STOCK_SHAPE, quiet_seconds=2, results=RESULTS)
+        if sum(result.figures.lost for result in results):
             break
-    print(f"\n{table(found)}\n")
-    return found
+    print(f"\n{table(results)}\n")
+    return results

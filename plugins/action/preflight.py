@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check the variables of the roles on the controller, all of them, before a host is touched."""
+"""Check all variables of the roles and playbooks on the controller, before any host is changed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,45 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
+from ansible.release import __version__ as core_version
+
+# The same version as requires_ansible in meta/runtime.yml, because Ansible itself only warns if its version is older.
+OLDEST_CORE = (2, 19)
+
+
+def refuse_old_core(version):
+    """Raise AnsibleError if the imports below or the plays do not support this *version* of ansible-core."""
+    if tuple(map(int, version.split(".")[:2])) < OLDEST_CORE:
+        oldest = ".".join(map(str, OLDEST_CORE))
+        raise AnsibleError(
+            f"asgi.deploy needs ansible-core {oldest} or newer on the controller, but this is {version}; nothing has been "
+            f"changed -> upgrade it (pip install 'ansible-core>={oldest}'), which requires Python 3.11 or newer"
+        )
+
+
+refuse_old_core(core_version)
+
 from ansible_collections.asgi.deploy.plugins import filter as filters
-from ansible_collections.asgi.deploy.plugins.plugin_utils.checks import (
+from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
+from ansible_collections.asgi.deploy.plugins.plugin_utils._checks import (
     asgi_app,
     asgi_balancer,
     asgi_proxy,
     asgi_server,
     playbooks,
     shared,
+    unknown,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils.options import purpose, typed
-from ansible_collections.asgi.deploy.plugins.plugin_utils.paths import controller_path
-from ansible_collections.asgi.deploy.plugins.plugin_utils.problems import (
+from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.claims import claims
+from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.vrrp import balancer_claims
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.action_failure import ActionFailure
+from ansible_collections.asgi.deploy.plugins.plugin_utils._values.options import purpose, typed
+from ansible_collections.asgi.deploy.plugins.plugin_utils._values.paths import controller_path
+from ansible_collections.asgi.deploy.plugins.plugin_utils._values.problems import (
+    AppDoubt,
     Context,
     Doubt,
     Problem,
@@ -38,21 +62,26 @@ ENTRY_POINTS = ("main", "uninstall")
 COLLECTION = Path(__file__).resolve().parents[2]
 
 
-def _of_roles(file, **options):
-    """Return what *file* of each role says, by role; whoever uses it leaves it as it is."""
+def _load(file, **options):
+    """Return the content of *file* of each role, by role."""
     return {
         role: DataLoader().load_from_file(str(COLLECTION / "roles" / role / file), unsafe=True, **options) or {}
         for role in ROLES
     }
 
 
-# Ansible loads a plugin once and then runs it in a new process for each task of each host: what is read here, none of
-# these has to read again.
-SPECIFICATIONS = _of_roles("meta/argument_specs.yml")
-DEFAULTS = _of_roles("defaults/main.yml", trusted_as_template=True)
+# Ansible forks a process for each task of each host, so files that are read at import are read only once.
+SPECIFICATIONS = _load("meta/argument_specs.yml")
+DEFAULTS = _load("defaults/main.yml", trusted_as_template=True)
+KNOWN = frozenset(
+    name
+    for specification in SPECIFICATIONS.values()
+    for entry_point in specification["argument_specs"].values()
+    for name in entry_point["options"]
+).union(unknown.OTHERS, *playbooks.VARIABLES.values())
 
-# A process that needs one filter of a collection has Ansible load all of them, for each task of each host, if the process
-# that it comes from has not done so.
+# Ansible loads all filters of a collection when a template uses one of them. They are loaded here, before Ansible forks, so that not
+# every process loads them again.
 for _found in pkgutil.iter_modules(filters.__path__):
     importlib.import_module(f"{filters.__name__}.{_found.name}")
 
@@ -75,36 +104,45 @@ class ActionModule(ActionBase):
         )
         entry_point = arguments["entry_point"]
 
+        reaction = self._templar.template(task_vars.get(unknown.SWITCH, unknown.ERROR))
+        misspelled = list(unknown.problems(task_vars, KNOWN, reaction))
         options, problems = {}, []
         wanted = set(arguments["roles"])
-        # every role's options on an app host, whichever is asked about: cross-variable checks need the neighbours' defaults
+        # Checks across roles need the options of all roles of an app host, even if only some roles are checked.
         for role in (*(HOST_ROLES if wanted & set(HOST_ROLES) else ()), *sorted(wanted - set(HOST_ROLES))):
             found, missing, mistyped = self._options(role, entry_point, task_vars)
             options.update(found)
-            # over what a neighbour has of the wrong type another role's templates would stumble
+            # A variable of a wrong type breaks the templates of other roles; a missing variable does not.
             problems += missing + mistyped if role in wanted else mistyped
 
         if arguments["playbook"]:
             problems += self._playbook_problems(arguments["playbook"], task_vars)
         if not problems:
             context = Context(options=options, find=controller_path)
-            # what the roles check is about their main entry points
+            # The checks of a role apply only to its main entry point.
             for checks in (shared, *(CHECKS[role] for role in arguments["roles"] if entry_point == "main")):
                 problems += checks.problems(context)
             problems += playbooks.role_problems(context, arguments["playbook"])
 
-        # a rule that binds two roles is found by both
-        found = list(dict.fromkeys(problems))
+        # If variables of two roles conflict, both roles report the same problem, so remove duplicates.
+        found = list(dict.fromkeys([*misspelled, *problems]))
         host = task_vars.get("inventory_hostname", "this host")
-        if faults := [problem for problem in found if not isinstance(problem, Doubt)]:
-            raise AnsibleActionFail(describe(host, faults))
+        if errors := [problem for problem in found if not isinstance(problem, Doubt)]:
+            raise ActionFailure(describe(host, errors))
         result.update(changed=False)
+        if entry_point == "main" and wanted & {"asgi_server", "asgi_proxy"}:
+            result["claims"] = claims(options, sorted(wanted))
+        elif entry_point == "main" and "asgi_balancer" in wanted:
+            result["claims"] = balancer_claims(options)
         if found:
-            result["warnings"] = [describe_doubt(host, doubt) for doubt in found]
+            app = options.get("asgi_name", host)
+            result["warnings"] = [
+                printable(describe_doubt(app if isinstance(doubt, AppDoubt) else host, doubt)) for doubt in found
+            ]
         return result
 
     def _playbook_problems(self, playbook, task_vars):
-        """Return the objections to the variables of a *playbook* of the collection."""
+        """Return the problems of the variables of *playbook*."""
         names = playbooks.VARIABLES[playbook]
         values, problems = {}, []
         for name in names:
@@ -112,20 +150,15 @@ class ActionModule(ActionBase):
                 if name in task_vars:
                     values[name] = self._templar.template(task_vars[name])
             except AnsibleError as exc:
-                problems.append(Problem(name, f"cannot be templated: {exc}", "mend the template"))
+                problems.append(Problem("template-failed", name, f"cannot be templated: {exc}"))
         host = task_vars["ansible_play_hosts_all"][0]
-        compared = playbooks.OF_THE_PLAY | (
-            playbooks.OF_EACH_HOST if host != task_vars["inventory_hostname"] else set()
-        )
+        compared = playbooks.PER_PLAY | (playbooks.PER_HOST if host != task_vars["inventory_hostname"] else set())
         first = task_vars["hostvars"][host]
-        its = {name: first[name] for name in compared & set(names) if name in first}
-        return problems or playbooks.problems(Context(options=values, find=controller_path), playbook, its)
+        of_first = {name: first[name] for name in compared & set(names) if name in first}
+        return problems or playbooks.problems(Context(options=values, find=controller_path), playbook, of_first)
 
     def _options(self, role, entry_point, task_vars):
-        """Return the templated and typed options of an entry point of *role*.
-
-        Then the objections to those that are not there, and to those that are not what its specification wants.
-        """
+        """Return the valid options of an entry point of *role*, the problems of missing options, and the problems of invalid options."""
         spec = SPECIFICATIONS[role]["argument_specs"][entry_point]["options"]
 
         given = {**DEFAULTS[role], **task_vars}
@@ -134,11 +167,11 @@ class ActionModule(ActionBase):
         for name, option in spec.items():
             if name not in given:
                 if option.get("required"):
-                    problems.append(Problem(name, "is not set", purpose(option)))
+                    problems.append(Problem("required-missing", name, "is not set", purpose(option)))
                 continue
             try:
                 values[name] = templar.template(given[name])
             except AnsibleError as exc:
-                problems.append(Problem(name, f"cannot be templated: {exc}", purpose(option)))
+                problems.append(Problem("template-failed", name, f"cannot be templated: {exc}"))
         good, mistyped = typed(spec, values)
         return good, problems, mistyped

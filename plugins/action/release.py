@@ -1,44 +1,40 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Give the module release its source, and its wheels: resolved once in a run, sent to the hosts that lack them.
-
-A small source is sent to all of them.
-"""
+"""Resolve the source and the wheels of a release once per run, and send each host the files that it is missing for the build."""
 
 from __future__ import annotations
 
 import base64
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from ansible import constants as C
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.asgi.deploy.plugins.module_utils.environment import check_environment
-from ansible_collections.asgi.deploy.plugins.module_utils.release import (
-    ARGUMENTS,
-    release_id,
-    without_credentials,
-)
-from ansible_collections.asgi.deploy.plugins.plugin_utils.paths import controller_path
-from ansible_collections.asgi.deploy.plugins.plugin_utils.source import (
-    SourceError,
-    check_installer,
-    normalise,
-    resolve,
-)
-from ansible_collections.asgi.deploy.plugins.plugin_utils.wheelhouse import (
-    Settings,
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release import release_id, without_credentials
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import ARGUMENTS, Missing, MissingWheels
+from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pin import uv_hashes
+from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import check_environment
+from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.action_failure import ActionFailure
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.audit import audit
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.origins import Origins
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import check_installer, normalise, resolve
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheelhouse import (
     pack_wheels,
     provide_wheels,
     resolve_wheels,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils.wheels import Target, missing
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import Target, not_stored
+from ansible_collections.asgi.deploy.plugins.plugin_utils._server.sandbox import sandbox_of
+from ansible_collections.asgi.deploy.plugins.plugin_utils._values.paths import controller_path
 
 MODULE = "asgi.deploy.release"
 
-# Of a source's archive: what is as small as the module itself goes with the question, which would cost more asked twice.
+# An archive that is not larger than the module itself is sent with each call, because a second call would take longer.
 SMALL_BYTES = 64 << 10
 
 
@@ -50,18 +46,19 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         _validation, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        arguments = _given(arguments) | {"source": _given(arguments["source"])}
+        arguments = _without_none(arguments) | {"source": _without_none(arguments["source"])}
 
         try:
             source = normalise(arguments["source"], controller_path)
-            resolved = resolve(source, arguments["exclude"], C.DEFAULT_LOCAL_TMP)
+            resolved = resolve(source, arguments["exclude"], C.DEFAULT_LOCAL_TMP, arguments["insecure_transports"])
             check_installer(resolved, arguments["installer"])
+            _origins(arguments).check(resolved)
             settings = resolution = None
             if arguments["wheelhouse"]:
                 settings, arguments = _split(arguments)
                 resolution = resolve_wheels(resolved, settings, C.DEFAULT_LOCAL_TMP)
         except SourceError as exc:
-            raise AnsibleActionFail(str(exc)) from exc
+            raise ActionFailure(str(exc)) from exc
 
         release = {
             "id": release_id(
@@ -83,38 +80,57 @@ class ActionModule(ActionBase):
             "dependencies": resolved.dependencies,
         }
 
-        # most runs find the release in place: ask first, and send what is large afterwards
-        arguments.update(_sent_along(resolved.archive))
-        answer = self._ask({**arguments, "resolved": release}, task_vars)
-        archive_wanted = answer.pop("archive_wanted", False)
-        wheels_wanted = answer.pop("wheels_wanted", None)
-        if archive_wanted:
-            release["archive"] = self._send(resolved.archive, "source.tar.gz")
-        if wheels_wanted:
-            release.update(self._wheels(resolved, settings, resolution, wheels_wanted))
-        if archive_wanted or wheels_wanted:
-            answer = self._ask({**arguments, "resolved": release}, task_vars)
-        result.update(answer)
+        arguments["sandbox"] = sandbox_of(self._templar, task_vars or {})
+        # With "packages", the module builds nothing and needs no archive.
+        if "packages" not in arguments:
+            arguments.update(_small_archive(resolved.archive))
+        missing = _missing(arguments.pop("missing", None))
+        response = None
+        if not missing.files:
+            # In most runs the release exists already, so query the host before sending large files.
+            response = self._call({**arguments, "resolved": release}, task_vars)
+            missing = _missing(response.get("missing"))
+        if missing.files and "packages" not in arguments:
+            if missing.archive and "archive" not in arguments:
+                release["archive"] = self._send(resolved.archive, "source.tar.gz")
+            if missing.wheels:
+                release.update(self._wheels(resolved, settings, resolution, missing.wheels))
+            response = self._call({**arguments, "resolved": release}, task_vars)
+        result.update(response)
+        if "installed" in response:
+            self._audit(result, arguments)
         return result
 
-    def _wheels(self, resolved, settings, resolution, wanted):
-        """Return which wheels the host is to install, with the path there of an archive of those that it lacks."""
+    def _audit(self, result, arguments):
+        """Add the audit of the installed packages to *result*, unless the release does not exist yet, as in check mode."""
+        installed = result.pop("installed")
+        if not installed and self._task.check_mode:
+            return
+        found = audit(installed, arguments["audit_url"], C.DEFAULT_LOCAL_TMP)
+        result["audit"] = asdict(found)
+        report = [f"{arguments['name']}: {text}" for text in found.report(result["release"], arguments["audit_ignore"])]
+        if report and arguments["audit_strict"]:
+            raise ActionFailure("\n".join(report))
+        result["warnings"] = [*result.get("warnings", []), *report]
+
+    def _wheels(self, resolved, settings, resolution, missing: MissingWheels):
+        """Return the wheels to install, and the path on the host of an archive with the wheels that the host does not have yet."""
         try:
-            target = Target(**wanted["target"])
-            wheels = provide_wheels(resolved, settings, resolution, target, wanted["uv"], C.DEFAULT_LOCAL_TMP)
+            target = Target(**missing.target)
+            wheels = provide_wheels(resolved, settings, resolution, target, missing.uv, C.DEFAULT_LOCAL_TMP)
         except SourceError as exc:
-            raise AnsibleActionFail(str(exc)) from exc
-        lacking = missing(wheels, wanted["stored"])
-        if not lacking:
+            raise ActionFailure(str(exc)) from exc
+        to_send = not_stored(wheels, missing.stored)
+        if not to_send:
             return {"wheels": wheels}
-        archive = pack_wheels(lacking, C.DEFAULT_LOCAL_TMP)
+        archive = pack_wheels(to_send, C.DEFAULT_LOCAL_TMP)
         return {"wheels": wheels, "wheels_archive": self._send(archive, "wheels.tar")}
 
-    def _ask(self, arguments, task_vars):
-        return self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
+    def _call(self, arguments, task_vars):
+        return printable(self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars))
 
     def _send(self, archive, name):
-        """Return the path on the host that *archive* of the controller has been copied to."""
+        """Copy *archive* to the host and return its path there."""
         if not self._connection._shell.tmpdir:
             self._make_tmp_path()
         remote = self._connection._shell.join_path(self._connection._shell.tmpdir, name)
@@ -123,17 +139,28 @@ class ActionModule(ActionBase):
         return remote
 
 
-def _sent_along(archive):
-    """Return what the module gets of the *archive* on the controller at once: its content if that is small."""
+def _missing(result):
+    return Missing.from_result(result) if result else Missing()
+
+
+def _small_archive(archive):
+    """Return the content of *archive* as an argument of the module, if there is an archive and it is small."""
     if not archive or Path(archive).stat().st_size > SMALL_BYTES:
         return {}
     return {"archive": base64.b64encode(Path(archive).read_bytes()).decode()}
 
 
 def _split(arguments):
-    """Return what wheels are fetched with on the controller, and the arguments without what the hosts need not know."""
+    """Return the settings of the wheelhouse, and the arguments for the hosts, which contain no credentials of the index."""
     if not arguments.get("uv_version"):
-        raise SourceError("uv_version", "is not set", "name the version of uv that the requirements are resolved with")
+        raise SourceError(
+            "required-missing", "uv_version", "is not set", "set the version of uv that resolves the requirements"
+        )
+    try:
+        uv_hashes(arguments["uv_version"], arguments["uv_hashes"])
+    except ValueError as exc:
+        fault, remedy = exc.args
+        raise SourceError("uv-hashes-missing", *fault.split(" ", 1), remedy) from exc
     settings = Settings(
         python=arguments["python"],
         requirements=arguments["requirements"],
@@ -142,11 +169,21 @@ def _split(arguments):
         index_url=arguments.get("index_url"),
         ca_bundle=arguments["ca_bundle"],
         build_environment=check_environment(json.loads(arguments.get("build_environment") or "{}")),
+        uv_hashes=arguments["uv_hashes"],
     )
-    left = {key: value for key, value in arguments.items() if key not in ("index_url", "build_environment")}
-    left["requirements"] = [without_credentials(requirement) for requirement in left["requirements"]]
-    return settings, left
+    remaining = {key: value for key, value in arguments.items() if key not in ("index_url", "build_environment")}
+    remaining["requirements"] = [without_credentials(requirement) for requirement in remaining["requirements"]]
+    return settings, remaining
 
 
-def _given(arguments):
+def _origins(arguments):
+    return Origins(
+        requirements={f"asgi_app_{name}": arguments[name] for name in ("requirements", "server_requirements")},
+        index_url=arguments.get("index_url"),
+        build_environment=check_environment(json.loads(arguments.get("build_environment") or "{}")),
+        insecure=arguments["insecure_transports"],
+    )
+
+
+def _without_none(arguments):
     return {key: value for key, value in arguments.items() if value is not None}

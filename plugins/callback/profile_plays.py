@@ -1,24 +1,25 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each play of a run took."""
+"""Print the duration of each play of a run."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: profile_plays
 type: aggregate
-short_description: What each play of a run took
-version_added: 0.2.0
+short_description: Print the duration of each play and its slowest tasks
+version_added: 1.0.0
 description:
-  - Prints at the end of each playbook, for each of its plays, the number of its tasks, its seconds and its slowest tasks.
-  - A task takes from its beginning to that of the next one, on all hosts of the play together; with the strategy C(free) these
-    overlap, and the figures say little. A task that is skipped on all hosts counts, as the controller went through it.
+  - At the end of each playbook, prints the number of tasks, the duration in seconds and the slowest tasks of each play.
+  - A task counts from its start to the start of the next task, for all hosts of the play together. With the strategy C(free), tasks of
+    different hosts overlap, and the durations mean little. A task that is skipped on all hosts counts too, because the controller
+    processes it.
 requirements:
   - C(callbacks_enabled = asgi.deploy.profile_plays) in C(ansible.cfg)
 options:
   slowest:
-    description: How many tasks of each play are named, the slowest first.
+    description: How many of the slowest tasks of each play are printed.
     type: int
     default: 3
     env:
@@ -33,7 +34,8 @@ author:
 import time
 
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.asgi.deploy.plugins.plugin_utils.plays import Play, Step, report
+from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
+from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.plays import Play, Step, report
 
 
 class CallbackModule(CallbackBase):
@@ -44,7 +46,7 @@ class CallbackModule(CallbackBase):
 
     def __init__(self, display=None, options=None):
         super().__init__(display=display, options=options)
-        # each with what it is called and when it began
+        # _play: name, start and steps of the current play; _task: name and start of the current task
         self._plays = []
         self._play = self._task = None
 
@@ -53,7 +55,7 @@ class CallbackModule(CallbackBase):
         self._play = (play.get_name(), time.monotonic(), [])
 
     def v2_playbook_on_vars_prompt(self, *_arguments, **_options):
-        # of the play that comes; what its user takes to answer is none of the one before
+        # the prompt belongs to the next play, so the time that the user takes does not count for the previous play
         self._end_play()
 
     def v2_playbook_on_task_start(self, task, is_conditional):
@@ -67,8 +69,8 @@ class CallbackModule(CallbackBase):
         self._end_play()
         self._display.banner("PLAYS")
         for line in report(self._plays, self.get_option("slowest")):
-            self._display.display(line)
-        # ansible-playbook may run another one
+            self._display.display(printable(line))
+        # ansible-playbook may run another playbook afterwards
         self._plays = []
 
     def _end_task(self):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How an app is asked for its health: PROBE_OPTIONS of module_utils.probe, for the modules that boot one."""
+"""The options of the health check (PROBE_OPTIONS of module_utils._app.probe), for modules that boot an app."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   probe:
-    description: The question that decides whether the release is healthy.
+    description: Health check of the release.
     type: dict
     required: true
     suboptions:
       path:
-        description: Path to ask for.
+        description: Path to request.
         type: str
         required: true
       host:
@@ -23,20 +23,20 @@ options:
         type: str
         required: true
       statuses:
-        description: HTTP statuses that mean healthy.
+        description: HTTP statuses of a healthy app.
         type: list
         elements: int
         required: true
       successes:
-        description: How many healthy answers in a row are wanted.
+        description: Number of consecutive successful checks.
         type: int
         required: true
       timeout:
-        description: Seconds that one question may take.
+        description: Timeout of one check in seconds.
         type: float
         required: true
       deadline:
-        description: Seconds after which the release is given up.
+        description: Seconds after which the activation fails.
         type: float
         required: true
 """

@@ -1,32 +1,19 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thin door to :func:`plugin_utils.balancer.peers`."""
+"""Filter plugin for :func:`plugin_utils._fleet.balancer.peers`."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: balancer_peers
-short_description: The addresses of the balancers of an app
-version_added: 0.2.0
+short_description: Addresses of the load balancers of an app
+version_added: 1.0.0
 description:
-  - Picks the balancers of an app from a list of hosts of the inventory, and tells where they reach each other, in the order
-    of that list and each address once.
+  - Selects the load balancers of an app from a list of inventory hosts, and returns the distinct addresses under which they reach
+    each other, in the order of the list.
 positional: _input, hostvars, name
-options:
-  _input:
-    description: Names of hosts of the inventory.
-    type: list
-    elements: str
-    required: true
-  hostvars:
-    description: The variables of all hosts, C(hostvars).
-    type: dict
-    required: true
-  name:
-    description: Name of the app (C(asgi_name)).
-    type: str
-    required: true
+extends_documentation_fragment: asgi.deploy.app_hosts
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """
@@ -39,12 +26,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(asgi_balancer_address) of each, else C(ansible_host), else the name in the inventory.
+  description: C(asgi_balancer_address) of each load balancer; by default C(ansible_host), or else the inventory name.
   type: list
   elements: str
 """
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils.balancer import peers
+from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.balancer import peers
 
 
 class FilterModule:

@@ -1,15 +1,15 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thin door to :mod:`plugin_utils.fleet`."""
+"""Filter plugin for :mod:`plugin_utils._fleet.batches`."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: batches
-short_description: Hosts in batches, as asgi_deploy_batches says
-version_added: 0.1.0
-description: Divides a list of hosts as Ansible's C(serial) does, for a play that goes on when a batch has failed.
+short_description: Divide hosts into batches
+version_added: 1.0.0
+description: Divides a list of hosts like Ansible's C(serial), for a play that continues after a failed batch.
 positional: _input, sizes
 options:
   _input:
@@ -19,8 +19,8 @@ options:
     required: true
   sizes:
     description:
-      - Sizes of the batches, each a number of hosts or a share of all of them, such as V(25%).
-      - The last one counts for all hosts that are left.
+      - Sizes of the batches, each a number of hosts or a percentage of all hosts, such as V(25%).
+      - The last size is repeated until no host is left.
     type: raw
     required: true
 author:
@@ -28,7 +28,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Show who is in which batch
+- name: Show the batches
   ansible.builtin.debug:
     msg: "{{ ansible_play_hosts_all | asgi.deploy.batches([1, '25%', '100%']) }}"
 """
@@ -41,7 +41,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.asgi.deploy.plugins.plugin_utils.fleet import batches
+from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.batches import batches
 
 
 def batches_filter(hosts, sizes):

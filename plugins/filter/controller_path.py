@@ -1,21 +1,22 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thin door to :func:`plugin_utils.paths.controller_path`."""
+"""Filter plugin for :func:`plugin_utils._values.paths.controller_path`."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: controller_path
-short_description: A user's path on the controller as an absolute one
-version_added: 0.1.0
+short_description: Absolute path of a file on the controller
+version_added: 1.0.0
 description:
-  - A relative path starts at the directory that C(ansible-playbook) was started in, and C(~) is expanded.
-  - Ansible itself starts at the playbook, which is inside this collection for C(asgi.deploy.site).
+  - Returns the absolute path. A relative path starts at the directory in which C(ansible-playbook) was started, and C(~) is expanded.
+  - Ansible itself would search for a relative path next to the playbook. A playbook such as C(asgi.deploy.site) is inside this
+    collection.
 positional: _input
 options:
   _input:
-    description: The path as the user wrote it. It need not exist.
+    description: The path. It need not exist.
     type: str
     required: true
 author:
@@ -23,7 +24,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Copy a certificate that is beside the inventory
+- name: Copy a certificate from a directory next to the inventory
   ansible.builtin.copy:
     src: "{{ 'certificates/hello.pem' | asgi.deploy.controller_path }}"
     dest: /etc/ssl/hello.pem
@@ -37,12 +38,12 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.asgi.deploy.plugins.plugin_utils.paths import controller_path
+from ansible_collections.asgi.deploy.plugins.plugin_utils._values.paths import controller_path
 
 
 def controller_path_filter(path):
     if not isinstance(path, str):
-        raise AnsibleFilterError(f"controller_path: {path!r} is no path")
+        raise AnsibleFilterError(f"controller_path: {path!r} is not a path")
     return str(controller_path(path))
 
 

@@ -1,22 +1,22 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thin door to :func:`plugin_utils.nginx.quote`."""
+"""Filter plugin for :func:`plugin_utils._render.nginx.quote`."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: nginx_quote
-short_description: A text as a literal of nginx's configuration
-version_added: 0.1.0
+short_description: Quote a string for nginx's configuration
+version_added: 1.0.0
 description:
-  - Quotes a text so that nginx takes it as one word, and every character for itself.
-  - Fails for a text with V($), because nginx would put a variable there and has no way to write the character itself,
-    and for one with control characters such as line ends.
+  - Quotes a string so that nginx reads it literally as one word.
+  - Fails for a string with V($), which nginx cannot escape and would expand as a variable, and for one with control characters such
+    as line breaks.
 positional: _input
 options:
   _input:
-    description: The text.
+    description: The string.
     type: str
     required: true
 author:
@@ -24,28 +24,21 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Show a header as nginx reads it
+- name: Print a directive
   ansible.builtin.debug:
     msg: "add_header X-Note {{ 'a; b' | asgi.deploy.nginx_quote }};"  # add_header X-Note "a; b";
 """
 
 RETURN = r"""
 _value:
-  description: The text in double quotes.
+  description: The string in double quotes.
   type: str
 """
 
-from ansible.errors import AnsibleFilterError
-from ansible_collections.asgi.deploy.plugins.plugin_utils.nginx import quote
-
-
-def nginx_quote(text):
-    try:
-        return quote(text)
-    except ValueError as exc:
-        raise AnsibleFilterError(f"nginx_quote: {exc}") from exc
+from ansible_collections.asgi.deploy.plugins.plugin_utils._render.nginx import quote
+from ansible_collections.asgi.deploy.plugins.plugin_utils._values.filters import as_filter
 
 
 class FilterModule:
     def filters(self):
-        return {"nginx_quote": nginx_quote}
+        return as_filter("nginx_quote", quote)

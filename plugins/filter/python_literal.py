@@ -1,17 +1,17 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A value as the Python source that evaluates to it."""
+"""Render a value as Python source."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: python_literal
-short_description: A value as a Python literal
-version_added: 0.1.0
+short_description: Render a value as a Python literal
+version_added: 1.0.0
 description:
-  - Renders a value as Python source, quoted correctly, for templates of Python files such as gunicorn.conf.py.
-  - Fails for values that have no literal, for instance an undefined variable.
+  - Renders a value as correctly quoted Python source, for templates of Python files such as gunicorn.conf.py.
+  - Fails for a value without a literal, for instance an undefined variable.
 options:
   _input:
     description: A string, number, boolean, null, list or dictionary of these.
@@ -22,14 +22,14 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Show a literal
+- name: Print a literal
   ansible.builtin.debug:
     msg: "wsgi_app = {{ \"it's\" | asgi.deploy.python_literal }}"  # wsgi_app = "it's"
 """
 
 RETURN = r"""
 _value:
-  description: Python source of the value.
+  description: The Python source.
   type: str
 """
 
@@ -40,7 +40,7 @@ from ansible.errors import AnsibleFilterError
 
 
 def plain(value):
-    """Return *value* without Ansible's own subclasses of the builtin types, whose repr may differ."""
+    """Return *value* with Ansible's subclasses of builtin types, whose repr may differ, converted to these types."""
     if value is None or isinstance(value, bool):
         return value
     for kind in (str, int, float):

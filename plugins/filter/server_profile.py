@@ -1,17 +1,17 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thin door to :func:`plugin_utils.servers.server_profile`."""
+"""Filter for :func:`plugin_utils._server.servers.server_profile`."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: server_profile
-short_description: What follows from the choice of a server
-version_added: 0.2.0
+short_description: Properties of a server
+version_added: 1.0.0
 description:
-  - Returns what the roles do differently for each value of C(asgi_server_type).
-  - Fails for a server that there is not.
+  - Returns the properties of a value of C(asgi_server_type) that the roles use.
+  - Fails for an unknown server.
 options:
   _input:
     description: Name of the server.
@@ -26,53 +26,52 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Say what an app with threads needs
+- name: Print the requirements of the server gthread
   ansible.builtin.debug:
     msg: "{{ ('gthread' | asgi.deploy.server_profile).requirements }}"  # ['gunicorn>=26,<28']
 """
 
 RETURN = r"""
 _value:
-  description: The server.
+  description: The properties of the server.
   type: dict
   contains:
     interface:
-      description: What the application has to be, V(asgi) or V(wsgi).
+      description: Interface of the application, V(asgi) or V(wsgi).
       type: str
     plan:
-      description: Kind of its workers for P(asgi.deploy.worker_plan#filter).
+      description: Kind of the workers for P(asgi.deploy.worker_plan#filter).
       type: str
     program:
-      description: Name of its file in the slot's configuration.
+      description: File name, in the slot's configuration, of the server's configuration or program.
       type: str
     worker_class:
-      description: gunicorn's class of workers; null for a server without gunicorn.
+      description: Worker class of gunicorn; null for a server without gunicorn.
       type: str
     modules:
-      description: Names of the files of the collection that go into the slot's configuration beside it.
+      description: Names of the collection's other files in the slot's configuration.
       type: list
       elements: str
     requirements:
-      description: Requirements that a release gets for it by default.
+      description: Default requirements of the server in a release.
       type: list
       elements: str
     needed:
-      description: Names of the packages without which it does not start.
+      description: Names of the packages that the server needs to start.
       type: list
       elements: str
+    head_size:
+      description: Largest request line or header that the server accepts, in bytes.
+      type: int
+    head_fields:
+      description: Largest number of headers that the server accepts in a request.
+      type: int
 """
 
-from ansible.errors import AnsibleFilterError
-from ansible_collections.asgi.deploy.plugins.plugin_utils.servers import server_profile
-
-
-def server_profile_filter(name):
-    try:
-        return server_profile(name)
-    except ValueError as exc:
-        raise AnsibleFilterError(f"server_profile: {exc}") from exc
+from ansible_collections.asgi.deploy.plugins.plugin_utils._server.servers import server_profile
+from ansible_collections.asgi.deploy.plugins.plugin_utils._values.filters import as_filter
 
 
 class FilterModule:
     def filters(self):
-        return {"server_profile": server_profile_filter}
+        return as_filter("server_profile", server_profile)

@@ -1,18 +1,18 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thin door to :func:`plugin_utils.site_plan.site_plan`."""
+"""Filter plugin for :func:`plugin_utils._render.site_plan.site_plan`."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: site_plan
-short_description: The locations of a site as nginx is to have them
-version_added: 0.2.0
+short_description: Plan the locations of a site for nginx
+version_added: 1.0.0
 description:
-  - Turns C(asgi_proxy_locations) into the locations of a site in the order in which nginx has to try them, each with
-    what it takes from the locations around it, and names the zones in which its limits count.
-positional: _input, static, health_url
+  - Returns the locations of C(asgi_proxy_locations) in the order in which nginx must try them, each with the settings that it
+    inherits from enclosing locations, and the zones of its limits.
+positional: _input, static, health_url, snippet, trusted, variable
 options:
   _input:
     description: The locations, as in C(asgi_proxy_locations).
@@ -20,19 +20,31 @@ options:
     elements: dict
     required: true
   static:
-    description: The directories that nginx serves itself, as in C(asgi_proxy_static).
+    description: Directories of static files, as in C(asgi_proxy_static).
     type: list
     elements: dict
     default: []
   health_url:
-    description: The path that is answered by the app without limits and without a line in the log.
+    description: Path of the app's health check, to which access rules and limits do not apply, and which nginx does not log.
     type: str
+  snippet:
+    description: Directives in the server block, as in C(asgi_proxy_snippet_server).
+    type: str
+  trusted:
+    description: Headers that trusted proxies may set, as in C(asgi_proxy_trusted_headers).
+    type: list
+    elements: str
+    default: []
+  variable:
+    description: The part of nginx's variable names that identifies the site.
+    type: str
+    default: ''
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """
 
 EXAMPLES = r"""
-- name: Show in which order nginx tries the locations
+- name: Print the locations in nginx's order
   ansible.builtin.debug:
     msg: "{{ (asgi_proxy_locations | asgi.deploy.site_plan).locations | map(attribute='match') }}"
 """
@@ -43,20 +55,36 @@ _value:
   type: dict
   contains:
     locations:
-      description: The locations that go to the app.
+      description: Locations that pass requests to the app.
       type: list
       elements: dict
     static:
-      description: The directories, each with who may ask for it and how often.
+      description: Directories of static files, each with its access settings and limits.
       type: list
       elements: dict
     zones:
-      description: The zones for the limits, each with V(name), V(kind) (V(rate) or V(connections)) and V(limit).
+      description: Zones of the limits, each with V(name), V(kind) (V(rate) or V(connections)) and V(limit).
       type: list
       elements: dict
+    request_headers:
+      description: Request headers that nginx sends to the app, by name. Headers with an empty value are removed from the request.
+      type: dict
+    trusted_headers:
+      description: For each header that trusted proxies may set, nginx's variables with the header of the request (V(source)) and the
+        header that the app receives (V(variable)).
+      type: dict
+    server:
+      description: The site's headers that the snippet replaces in the server block, by directive.
+      type: dict
+    files:
+      description: The headers that the snippet replaces, and the snippet's lines that locations of static files must repeat, by directive.
+      type: dict
+    checks_links:
+      description: Whether the site must set C(disable_symlinks) in the server, because the snippet does not.
+      type: bool
 """
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils.site_plan import site_plan
+from ansible_collections.asgi.deploy.plugins.plugin_utils._render.site_plan import site_plan
 
 
 class FilterModule:

@@ -1,24 +1,25 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thin door to :mod:`plugin_utils.tuning` and :mod:`plugin_utils.tuning_page`."""
+"""Filter plugin for :mod:`plugin_utils._tune.tuning` and :mod:`plugin_utils._tune.tuning_page`."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: tune_report
-short_description: What to set after a measurement, as a table, as variables or as a page
-version_added: 0.1.0
+short_description: Recommend variables after a measurement, as a table, a variables file or an HTML page
+version_added: 1.0.0
 description:
-  - Recommends the fewest workers whose throughput is within 3 % of the best, of those whose 99th percentile is at most one and a
-    half times that of the best, whose requests were all answered, and that are no fewer than O(minimum).
-  - Recommends as C(MemoryMax) twice what so many workers of the size of the largest one took, and as idle connections of nginx no
-    fewer than there were clients.
-  - Fails when requests failed with each number of workers.
+  - Recommends the smallest number of workers, at least O(minimum), with which no requests failed, the throughput is within 3 % of the
+    best, and the 99th percentile of the response time is at most 1.5 times that of the best.
+  - Recommends a C(MemoryMax) of twice the memory that these workers would use if all of them were as large as the largest one, and at
+    least as many idle connections from nginx to the app as there were clients.
+  - Marks the recommendation as uncertain if the rounds of a candidate number of workers differ by more than 20 % of their median.
+  - Fails if requests failed with every number of workers.
 positional: _input, host, app, plan, format
 options:
   _input:
-    description: What M(asgi.deploy.tune) returned.
+    description: Result of M(asgi.deploy.tune).
     type: dict
     required: true
   host:
@@ -30,18 +31,18 @@ options:
     type: str
     required: true
   plan:
-    description: What P(asgi.deploy.worker_plan#filter) returned for the configuration without a recommendation.
+    description: Result of P(asgi.deploy.worker_plan#filter) for the current configuration.
     type: dict
     required: true
   format:
     description:
-      - V(table) for people, V(vars) for a file of variables, V(html) for a page that needs no other file.
+      - V(table) for the terminal, V(vars) for a variables file, V(html) for a self-contained page.
       - V(json) for programs, with C(recommendation) and C(points).
     type: str
     choices: [table, vars, html, json]
     default: table
   minimum:
-    description: Fewest workers that may be recommended.
+    description: Smallest number that may be recommended.
     type: int
     default: 1
 author:
@@ -49,15 +50,16 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Show what to set
+- name: Print the recommendation
   ansible.builtin.debug:
     msg: "{{ measured | asgi.deploy.tune_report(inventory_hostname, asgi_name, plan) }}"
 """
 
 RETURN = r"""
 _value:
-  description: The text.
-  type: str
+  description: The lines of the text.
+  type: list
+  elements: str
 """
 
 import json
@@ -65,8 +67,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.asgi.deploy.plugins.plugin_utils.tuning import points, recommend, snippet, table
-from ansible_collections.asgi.deploy.plugins.plugin_utils.tuning_page import as_page
+from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
+from ansible_collections.asgi.deploy.plugins.plugin_utils._tune.tuning import points, recommend, snippet, table
+from ansible_collections.asgi.deploy.plugins.plugin_utils._tune.tuning_page import as_page
 
 FORMATS = ("table", "vars", "html", "json")
 
@@ -74,11 +77,16 @@ FORMATS = ("table", "vars", "html", "json")
 def tune_report(result, host, app, plan, format="table", minimum=1):
     if format not in FORMATS:
         raise AnsibleFilterError(f"tune_report: format is {format!r}; it must be one of {', '.join(FORMATS)}")
+    result = printable(result)
     measured = points(result["measurements"])
     try:
         found = recommend(measured, result, plan, minimum)
     except ValueError as exc:
         raise AnsibleFilterError(f"tune_report: {exc}") from exc
+    return _text(format, measured, found, result, plan, host, app).split("\n")
+
+
+def _text(format, measured, found, result, plan, host, app):
     if format == "table":
         return f"{host} {app}: {result['plan']}\n\n{table(measured, found)}"
     at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

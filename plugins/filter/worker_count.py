@@ -1,17 +1,17 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thin door to :func:`plugin_utils.workers.worker_plan`: its number alone."""
+"""Filter for the number of workers of :func:`plugin_utils._server.workers.worker_plan`."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: worker_count
-short_description: How many workers to run on a host
-version_added: 0.1.0
+short_description: Number of workers for a host
+version_added: 1.0.0
 description:
-  - Computes the number of gunicorn workers from the facts gathered on the host, never from the controller.
-  - Fails when the facts hold no CPU count.
+  - Derives the number of workers from the facts of the host.
+  - Fails if the facts contain no CPU count.
 positional: _input, workers
 extends_documentation_fragment:
   - asgi.deploy.worker_plan
@@ -40,7 +40,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.asgi.deploy.plugins.plugin_utils.workers import worker_plan
+from ansible_collections.asgi.deploy.plugins.plugin_utils._server.workers import worker_plan
 
 
 def worker_count_filter(facts, workers="auto", **limits):

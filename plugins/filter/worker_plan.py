@@ -1,20 +1,19 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Thin door to :func:`plugin_utils.workers.worker_plan`, with the reasons."""
+"""Filter for :func:`plugin_utils._server.workers.worker_plan`."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: worker_plan
-short_description: How many workers to run on a host, and why
-version_added: 0.1.0
+short_description: Number of workers for a host, and the reason
+version_added: 1.0.0
 description:
-  - Computes the number of gunicorn workers from the facts gathered on the host, never from the controller, and says how
-    it came about.
-  - The same facts give the same plan, and so do facts that differ by what another kernel takes for itself, because a
-    plan is part of the configuration, and another configuration is activated.
-  - Fails when the facts hold no CPU count.
+  - Derives the number of workers from the facts of the host, and returns it with its reason.
+  - The plan is part of a slot's configuration, so a different plan causes an activation. The filter rounds the memory so that a
+    kernel that reserves a few MiB more does not change the plan.
+  - Fails if the facts contain no CPU count.
 positional: _input, workers
 extends_documentation_fragment:
   - asgi.deploy.worker_plan
@@ -27,7 +26,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Say why there are so many workers
+- name: Print the reason for the number of workers
   ansible.builtin.debug:
     msg: "{{ (ansible_facts | asgi.deploy.worker_plan(worker_memory=128)).reason }}"  # 5 = 4 CPUs + 1; memory would allow 30
 """
@@ -41,27 +40,27 @@ _value:
       description: The number of workers.
       type: int
     reason:
-      description: The number and how it came about, in words.
+      description: The number and its derivation as text.
       type: str
     kind:
       description: Kind of the workers.
       type: str
     cpus:
-      description: CPUs that the workers can use at once; 0 if the number was explicit.
+      description: Number of CPUs that the workers can use; 0 if the number was explicit.
       type: int
     by_cpu:
-      description: What the CPUs alone would give.
+      description: Number of workers according to the CPUs.
       type: int
     by_memory:
-      description: What the memory alone would allow; null if it was not considered.
+      description: Number of workers that fit into the memory; null if the memory was not considered.
       type: int
     worker_memory:
-      description: Memory in MiB that was counted for a worker; null if it was not considered.
+      description: Memory of one worker in MiB; null if the memory was not considered.
       type: int
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.asgi.deploy.plugins.plugin_utils.workers import as_dict, worker_plan
+from ansible_collections.asgi.deploy.plugins.plugin_utils._server.workers import as_dict, worker_plan
 
 
 def worker_plan_filter(facts, workers="auto", **limits):

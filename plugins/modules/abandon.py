@@ -2,39 +2,39 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Give up a release that is being activated, because something beside it failed."""
+"""Abandon a release that is being activated."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: abandon
-short_description: Give up a release that is being activated
-version_added: 0.1.0
+short_description: Abandon a release that is being activated
+version_added: 1.0.0
 description:
-  - Stops what M(asgi.deploy.activate) has brought up in a slot, notes it as bad, and makes sure that what was live before
-    serves. If the slot has the traffic already, the earlier release is activated again.
-  - The C(asgi_server) role does so when a hook of the user fails.
+  - Stops the release that M(asgi.deploy.activate) has booted in a slot, marks it as bad in the release log, and makes sure that the
+    previous release serves. If the slot already has the traffic, the previous release is activated again.
+  - The C(asgi_server) role uses this module when a hook fails.
 options:
   name:
     description: Name of the app.
     type: str
     required: true
   slot:
-    description: Slot that holds the release to give up, as M(asgi.deploy.activate) returned it.
+    description: Slot of the release, as returned by M(asgi.deploy.activate).
     type: str
     choices: [blue, green]
     required: true
   reason:
-    description: Why, for the release log.
+    description: Reason for abandoning the release, recorded in the release log.
     type: str
     required: true
   by:
-    description: Who deploys, for the release log.
+    description: Name of the person who deploys, recorded in the release log.
     type: str
     default: ""
 attributes:
   check_mode:
-    description: Does nothing in check mode, where nothing has been activated.
+    description: Changes nothing in check mode, because nothing has been activated.
     support: full
   diff_mode:
     description: There is nothing to compare.
@@ -44,7 +44,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Give up what was booted in the green slot
+- name: Abandon the release in the green slot
   asgi.deploy.abandon:
     name: hello
     slot: green
@@ -53,41 +53,31 @@ EXAMPLES = r"""
 
 RETURN = r"""
 serving:
-  description: What takes the traffic now, in words.
+  description: A sentence about the release that has the traffic now.
   type: str
   returned: success
-  sample: release src-4f0c1d2a9b goes on serving in slot blue
+  sample: release src-4f0c1d2a9b keeps serving in slot blue
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import SLOTS, layout
-from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease
-from ansible_collections.asgi.deploy.plugins.module_utils.slots import ActivationError, App, Locked
-from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
+from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import SLOTS
 
 
 def main():
-    module = AnsibleModule(
+    module = AppModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "slot": {"type": "str", "choices": list(SLOTS), "required": True},
             "reason": {"type": "str", "required": True},
             "by": {"type": "str", "default": ""},
         },
-        supports_check_mode=True,
     )
-    try:
-        app = App(layout(module.params["name"]), Systemd(module.run_command), module.check_mode, module.params["by"])
+    app, failure = module.app, f"the release in slot {module.params['slot']} was not abandoned"
+    with module.reporting_activation(failure), module.reporting(f"{failure}: "):
         if not module.check_mode:
             with app.lock(wait=30, why="abandons a release"):
                 app.abandon(module.params["slot"], module.params["reason"], app.state())
         serving = app.serving()
-    except NoSuchRelease as exc:
-        module.fail_json(msg=f"the release cannot be given up, and goes on serving: {exc}")
-    except (ValueError, Locked) as exc:
-        module.fail_json(msg=str(exc))
-    except (ActivationError, SystemdError) as exc:
-        module.fail_json(msg=f"the release could not be given up: {exc}\n{getattr(exc, 'journal', '')}".rstrip())
     module.exit_json(changed=True, serving=serving)
 
 

@@ -2,92 +2,91 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Have certbot get an app's certificate from an ACME server, and renew it."""
+"""Issue and renew the certificate of an app with certbot."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: acme_certificate
-short_description: Have certbot get an app's certificate from an ACME server, and renew it
-version_added: 0.1.0
+short_description: Issue and renew the certificate of an app with certbot
+version_added: 1.0.0
 description:
-  - Has the distribution's certbot get a certificate by http-01, through a directory that the running nginx serves or on a
-    port that the running HAProxy leads to, and set up its renewal, which the distribution's C(certbot.timer) then does
-    by itself.
-  - Asks the server only if there is no certificate, if names, directory, type of key or the way to renew it have changed, or
-    if the timer has failed to renew it for so long that less than a fifth of its lifetime is left.
-  - A deploy hook puts what certbot got into C(/etc/asgi/<app>/tls/live.pem) by one rename if it can be served, and
-    reloads the web server. It is the same at the first time and at a renewal.
-  - If the server gives no certificate the module fails with certbot's reason; what is served stays what it was, and the
-    next run tries again.
+  - Runs the distribution's certbot to issue a certificate with the challenge http-01, through a directory that the running nginx serves,
+    or on a port to which the running HAProxy forwards. The distribution's C(certbot.timer) then renews the certificate.
+  - Contacts the ACME server only if there is no certificate, if names, directory, key type or the renewal settings have changed, or if
+    the timer has not renewed the certificate and less than a fifth of its lifetime is left.
+  - If the web server accepts the new certificate, a deploy hook writes it to C(/etc/asgi/<app>/tls/live.pem) with one rename and reloads
+    the web server. Renewals use the same hook.
+  - If the ACME server issues no certificate, the module fails with certbot's error. The web server keeps its certificate, and the next
+    run tries again.
 requirements:
-  - certbot and openssl, the programs, on the host
+  - certbot and openssl on the host
 options:
   name:
     description:
-      - The app. certbot's name for the certificate is C(asgi-<app>).
+      - Name of the app. certbot's name for the certificate is C(asgi-<app>).
     type: str
     required: true
   state:
     description:
-      - V(present) has the certificate, its renewal, and the certificate in C(live.pem).
-      - V(retired) ends the renewal. What certbot has is kept, so that V(present) needs no new certificate as long as
-        that one is good.
-      - V(absent) removes what certbot has for this app too, but for the account.
+      - V(present) issues the certificate, configures its renewal and writes C(live.pem).
+      - V(retired) disables renewal, but keeps certbot's files, so that V(present) can use the certificate again while it is valid.
+      - V(absent) also removes certbot's files for this app, except the account.
     type: str
     choices: [present, retired, absent]
     default: present
   names:
     description:
-      - The DNS names of the certificate, no wildcards. All of them lead to this host, or with O(web_server=haproxy) to
-        balancers that lead the ACME server here. Needed to be V(present), as are O(directory) and O(hook).
+      - DNS names of the certificate, without wildcards. All of them must resolve to this host, or with O(web_server=haproxy) to
+        balancers that forward the ACME server's requests to this host.
+      - Required with O(state=present), as are O(directory) and O(hook).
     type: list
     elements: str
     default: []
   directory:
     description:
-      - The URL of the ACME server's directory.
+      - URL of the ACME server's directory.
     type: str
   hook:
     description:
-      - The text of the deploy hook.
+      - Text of the deploy hook.
     type: str
   web_server:
     description:
-      - What serves the certificate.
+      - Web server that serves the certificate.
     type: str
     choices: [nginx, haproxy]
     default: nginx
   http01_port:
     description:
-      - The port on which certbot answers the ACME server itself, on all addresses and only while it asks for a
-        certificate. Needed with O(web_server=haproxy), which leads the ACME server there, and without effect with nginx.
+      - Port on which certbot itself responds to the ACME server while it requests a certificate. certbot listens on all addresses.
+      - Required with O(web_server=haproxy). HAProxy forwards the ACME server's requests to this port. Has no effect with nginx.
     type: int
   key_type:
     description:
-      - The type of the key.
+      - Type of the key.
     type: str
     choices: [ecdsa, rsa]
     default: ecdsa
   mail:
     description:
-      - Where the operator of the server may write to. Used when certbot makes its account there.
+      - Mail address for the operator of the ACME server. Used when certbot creates its account.
     type: str
   ca_bundle:
     description:
-      - The text of a PEM file with authorities to trust, beside those of the system, when certbot talks to the server.
+      - Text of a PEM file with certificate authorities of the ACME server, in addition to those of the system.
     type: str
   eab_kid:
     description:
-      - The identifier of an external account binding. Used when certbot makes its account there.
+      - Key identifier for external account binding. Used when certbot creates its account.
     type: str
   eab_hmac_key:
     description:
-      - The key of that binding, in base64url.
+      - Key of the external account binding in base64url.
     type: str
 attributes:
   check_mode:
-    description: Can run in check mode, without certbot on the host as well. Asks the server nothing.
+    description: Can run in check mode, even if certbot is not installed. Does not contact the ACME server.
     support: full
   diff_mode:
     description: Shows no difference.
@@ -97,14 +96,14 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Have a certificate of Let's Encrypt
+- name: Issue a certificate of Let's Encrypt
   asgi.deploy.acme_certificate:
     name: hello
     names: [hello.example.org]
     directory: https://acme-v02.api.letsencrypt.org/directory
     hook: "{{ lookup('ansible.builtin.file', 'acme_deploy.py', rstrip=false) }}"
 
-- name: Have one on a balancer
+- name: Issue a certificate on a load balancer
   asgi.deploy.acme_certificate:
     name: hello
     names: [hello.example.org]
@@ -113,7 +112,7 @@ EXAMPLES = r"""
     http01_port: 8402
     hook: "{{ lookup('ansible.builtin.file', 'acme_deploy.py', rstrip=false) }}"
 
-- name: Renew it no longer
+- name: Disable renewal
   asgi.deploy.acme_certificate:
     name: hello
     state: retired
@@ -121,16 +120,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 reason:
-  description: Why a certificate was asked for, empty if none was.
+  description: Why a certificate was issued; empty if none was.
   type: str
   returned: success
-  sample: the one that is there is without www.example.org
+  sample: the certificate lacks www.example.org
 deployed:
-  description: Whether the web server got another certificate.
+  description: Whether the web server loaded another certificate.
   type: bool
   returned: success
 written:
-  description: The files of the renewal that were written or removed.
+  description: The files and directories that were written or removed to configure the renewal.
   type: list
   elements: str
   returned: success
@@ -142,23 +141,24 @@ import tempfile
 import time
 from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils import acme as decide
-from ansible_collections.asgi.deploy.plugins.module_utils.files import Locked, locked, read_text, reason_of, write_text
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
-from ansible_collections.asgi.deploy.plugins.module_utils.selfsigned_pem import parse_certificate
+from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
+from ansible_collections.asgi.deploy.plugins.module_utils._host.files import locked, read_text, write_text
+from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils._tls import acme as decide
+from ansible_collections.asgi.deploy.plugins.module_utils._tls.openssl import read_certificate
 
 CERTBOT = Path("/etc/letsencrypt")
-LOCK = "/run/asgi-certbot.lock"  # certbot is one for all apps of a host, and does not wait for itself
+LOCK = "/run/asgi-certbot.lock"  # all apps of a host share certbot, which fails if another instance runs
 BUSY_SECONDS = 300
 
 
-class Refused(Exception):
-    """The module cannot go on; the message says why and what is served."""
+class Refused(Reported):
+    """The certificate cannot be provided; the message contains the reason and the certificate in use."""
 
 
 class Certificate:
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: HostModule) -> None:
         self.module = module
         self.params = module.params
         self.web_server = module.params["web_server"]
@@ -171,14 +171,16 @@ class Certificate:
         self.renewal = Path(renewal["settings"])
         self.certbot = module.get_bin_path("certbot")
         self.openssl = module.get_bin_path("openssl")
-        # where certbot answers the server itself
+        # the port on which certbot itself responds to the ACME server; with nginx, certbot writes files instead
         self.port = module.params["http01_port"] if self.web_server == decide.HAPROXY else None
         self.wanted = decide.Wanted(
             lineage=self.lineage,
             names=tuple(module.params["names"]),
             directory=module.params["directory"],
             key_type=module.params["key_type"],
-            proof=(decide.proved_by_certbot(self.port) if self.port else decide.proved_by_files(self.webroot)),
+            challenge=(
+                decide.challenge_by_certbot(self.port) if self.port else decide.challenge_by_files(self.webroot)
+            ),
             hook=decide.hook_command(self.hook, self.web_server),
         )
 
@@ -186,21 +188,16 @@ class Certificate:
     def present(self) -> bool:
         return self.params["state"] == "present"
 
-    def show(self, path, *what: str) -> str:
-        """Return what openssl says of the first certificate in the file *path*, nothing if there is none."""
-        if not self.openssl or not os.path.exists(path):
-            return ""
-        status, out, _err = self.module.run_command([self.openssl, "x509", "-in", str(path), "-noout", *what])
-        return "" if status else out
+    def read(self, path):
+        """Return the first certificate in the file *path*; None if the file has none or openssl is not installed."""
+        return read_certificate(self.module.run_command, str(path), self.openssl) if self.openssl else None
 
-    def found(self):
-        """Return the certificate that certbot has and can renew, None if there is none."""
-        settings, chain = read_text(str(self.renewal)), self.live / "fullchain.pem"
-        shown = self.show(chain, "-dates", "-ext", "subjectAltName")
-        if settings is None or not shown or not (self.live / "privkey.pem").exists():
+    def issued(self):
+        """Return the certificate that certbot has issued and can renew; None if there is none."""
+        settings, chain = read_text(str(self.renewal)), self.read(self.live / "fullchain.pem")
+        if settings is None or chain is None or not (self.live / "privkey.pem").exists():
             return None
-        starts, expires = decide.parse_dates(shown)
-        return decide.Found(parse_certificate(shown).names, starts, expires, decide.parse_renewal(settings))
+        return decide.Issued(frozenset(chain.names), chain.starts, chain.expires, decide.parse_renewal(settings))
 
     def is_deployed(self) -> bool:
         try:
@@ -210,20 +207,19 @@ class Certificate:
         return read_text(self.live_pem) == "".join(lineage)
 
     def serving(self) -> str:
-        shown = self.show(self.live_pem, "-subject", "-issuer", "-dates")
-        if not shown:
-            return "there is no certificate to serve"
-        found, (_starts, expires) = parse_certificate(shown), decide.parse_dates(shown)
-        kind = "self-signed certificate" if found.subject == found.issuer else f"certificate of {found.issuer}"
-        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires))
-        return f"{decide.WEB_SERVERS[self.web_server]} goes on serving the {kind} that is valid until {until}"
+        live = self.read(self.live_pem)
+        if live is None:
+            return "there is no certificate"
+        kind = "self-signed certificate" if live.selfsigned else f"certificate of {live.issuer}"
+        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(live.expires))
+        return f"{decide.WEB_SERVERS[self.web_server]} still serves the {kind}, valid until {until}"
 
     def authorities(self):
-        """Return the authorities to trust as a text that another can follow, None if there are none."""
+        """Return the additional certificate authorities as PEM; None if there are none."""
         return f"{self.params['ca_bundle'].strip()}\n" if self.params["ca_bundle"] else None
 
-    def set_up(self) -> list:
-        """Write what a renewal needs, or remove it; return the files that are not what they should be."""
+    def configure_renewal(self) -> list:
+        """Write or remove the files of the renewal; return the paths of changed files."""
         ca_bundle = self.authorities() if self.present else None
         renewal = read_text(str(self.renewal))
         wanted = {
@@ -246,10 +242,7 @@ class Certificate:
         return changed
 
     def issue(self) -> bool:
-        """Have certbot get the certificate; return whether the deploy hook did not mind it.
-
-        Raises Refused if the server gives none.
-        """
+        """Issue the certificate; return whether the deploy hook succeeded. Raises Refused if the ACME server issues none."""
         if not self.port:
             os.makedirs(self.webroot, mode=0o755, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.module.tmpdir) as directory:
@@ -263,17 +256,17 @@ class Certificate:
                 write_text(
                     settings, decide.account_settings(self.params["eab_kid"], self.params["eab_hmac_key"]), mode=0o600
                 )
-            status, said = self.run_certbot(decide.arguments(self.wanted, self.params["mail"], settings), environment)
+            status, output = self.run_certbot(decide.arguments(self.wanted, self.params["mail"], settings), environment)
         if status:
             hint = decide.hint(self.port) if self.port else ""
             raise Refused(
-                f"{self.params['directory']} gave no certificate for {', '.join(self.wanted.names)}: "
-                f"{decide.readable(said)}\n{hint}{self.serving()}; the next run tries again"
+                f"{self.params['directory']} issued no certificate for {', '.join(self.wanted.names)}: "
+                f"{decide.error_lines(output)}\n{hint}{self.serving()}; the next run tries again"
             )
-        return decide.HOOK_FAILED not in said
+        return decide.HOOK_FAILED not in output
 
     def run_certbot(self, arguments: list, environment: dict) -> tuple:
-        """Run certbot, once one that the timer has started is done; return its exit status and what it said."""
+        """Run certbot and return its exit status and output. Wait while another instance runs, such as the timer's."""
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             status, out, err = self.module.run_command([self.certbot, *arguments], environ_update=environment)
@@ -282,41 +275,41 @@ class Certificate:
             time.sleep(2)
 
     def deploy(self) -> None:
-        """Run the deploy hook as certbot does."""
+        """Run the deploy hook in the same way as certbot does."""
         status, out, err = self.module.run_command(self.wanted.hook, environ_update={"RENEWED_LINEAGE": str(self.live)})
         if status:
             raise Refused((err or out).strip())
 
     def delete(self) -> list:
-        """Remove what certbot has, and the directory of the challenges; return what was there."""
-        there = [path for path in (str(self.renewal), self.webroot) if os.path.exists(path)]
-        if self.module.check_mode or not there:
-            return there
+        """Remove certbot's files and the directory for challenges; return the paths that existed."""
+        existing = [path for path in (str(self.renewal), self.webroot) if os.path.exists(path)]
+        if self.module.check_mode or not existing:
+            return existing
         if self.renewal.exists():
-            status, said = self.run_certbot(["delete", "--non-interactive", "--cert-name", self.lineage], {})
+            status, output = self.run_certbot(["delete", "--non-interactive", "--cert-name", self.lineage], {})
             if status:
-                raise Refused(f"certbot did not delete {self.lineage}: {decide.readable(said)}")
+                raise Refused(f"certbot did not delete {self.lineage}: {decide.error_lines(output)}")
         shutil.rmtree(self.webroot, ignore_errors=True)
-        return there
+        return existing
 
 
-def run(module: AnsibleModule) -> dict:
+def run(module: HostModule) -> dict:
     certificate = Certificate(module)
     if module.params["state"] == "absent":
-        gone = certificate.delete()
-        written = sorted({*gone, *certificate.set_up()})
+        deleted = certificate.delete()
+        written = sorted({*deleted, *certificate.configure_renewal()})
         return {"changed": bool(written), "reason": "", "deployed": False, "written": written}
 
     reason, deploys = "", False
     if certificate.present:
-        reason = decide.why_issue(certificate.wanted, certificate.found(), time.time())
+        reason = decide.why_issue(certificate.wanted, certificate.issued(), time.time())
         deploys = bool(reason) or not certificate.is_deployed()
         if not module.check_mode and not (certificate.certbot and certificate.openssl):
-            raise Refused("there is no certbot or no openssl on this host: install the packages first")
-    written = certificate.set_up()
+            raise Refused("certbot or openssl is not installed on this host -> install Debian's packages first")
+    written = certificate.configure_renewal()
     if deploys and not module.check_mode:
         hook_passed = certificate.issue() if reason else False
-        # certbot succeeds whatever its hook says: asked again, the hook says it to us
+        # certbot ignores failures of its hook, so run the hook again to report its error
         if not hook_passed or not certificate.is_deployed():
             certificate.deploy()
     return {
@@ -328,7 +321,7 @@ def run(module: AnsibleModule) -> dict:
 
 
 def main():
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "retired", "absent"], "default": "present"},
@@ -347,15 +340,10 @@ def main():
         required_together=[("eab_kid", "eab_hmac_key")],
         supports_check_mode=True,
     )
-    try:
-        with locked(LOCK, "acme_certificate", wait=2 * BUSY_SECONDS):
-            result = run(module)
-    except Locked as exc:
-        module.fail_json(msg=f"another task has been running certbot for {2 * BUSY_SECONDS} s: {exc}")
-    except (Refused, ValueError) as exc:
-        module.fail_json(msg=str(exc))
-    except OSError as exc:
-        module.fail_json(msg=reason_of(exc))
+    wait = 2 * BUSY_SECONDS
+    busy = f"another task has been running certbot for {wait} s: "
+    with module.reporting(), locked(LOCK, "acme_certificate", wait, busy):
+        result = run(module)
     module.exit_json(**result)
 
 

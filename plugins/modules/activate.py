@@ -2,22 +2,22 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the staged release live, with a configuration, by way of the idle slot."""
+"""Activate the staged release with its configuration in the idle slot."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: activate
 short_description: Make a staged release live without losing a request
-version_added: 0.1.0
+version_added: 1.0.0
 description:
-  - Boots the release together with its configuration in the idle one of the two slots of an app, waits until its
-    workers serve, asks its health endpoint over the slot's own socket, and then lets the proxy's traffic go there by
-    renaming one symlink. The slot that was live drains and is stopped.
-  - Until that rename nothing that serves is touched. A release that does not boot or is not healthy is stopped and
-    noted as bad, and the module fails with what it said.
-  - The same release with the same configuration changes nothing, apart from repairing what is amiss, for instance a
-    slot that was stopped by hand or what an interrupted run left behind.
+  - Boots the release with its configuration in the idle slot of the app, waits until its workers serve and its health check
+    succeeds over the slot's own socket, and switches the proxy's traffic to the release by renaming one symlink. The previous
+    slot is drained and stopped.
+  - Does not touch the live slot before that rename. If the release does not boot or is not healthy, the module stops it, marks it
+    as bad in the release log, and fails with the slot's journal in the message.
+  - If the release is already live with the same configuration, the module only repairs the slots, for instance after a slot was
+    stopped by hand or a run was interrupted.
 options:
   name:
     description: Name of the app.
@@ -26,62 +26,53 @@ options:
   release:
     description:
       - Id of the release to activate.
-      - By default the one that the C(asgi_app) role staged last; in check mode that is the one before.
+      - The default is the release that the C(asgi_app) role staged last. In check mode, the role stages nothing, so the default is
+        the release that an earlier run staged.
     type: str
   files:
     description:
-      - Texts of the configuration files by name, with V(gunicorn.conf.py), V(service.conf) (systemd settings of this
-        slot) and V(service.unit) among them.
-      - V(service.unit) is the service of both slots as well, in C(/etc/systemd/system).
+      - Contents of the configuration files by name, including V(gunicorn.conf.py), V(service.conf) (the systemd settings of the
+        slot) and V(service.unit).
+      - V(service.unit) is also installed in C(/etc/systemd/system) as the service of both slots.
     type: dict
     required: true
   socket:
-    description: Text of the socket of both slots, in C(/etc/systemd/system).
+    description: Content of the socket unit of both slots, which is installed in C(/etc/systemd/system).
     type: str
     required: true
-    version_added: 0.2.0
   environment:
-    description: Environment variables of the app, as a dictionary. They are written to a file that only root and the app
-      can read, and never shown.
+    description: Environment variables of the app, as a dictionary. They are stored in a file that only root and the app
+      can read, and never printed.
     type: json
   until:
     description:
-      - How far to go.
-      - V(booted) leaves the release healthy in the idle slot, without traffic; a later V(live) goes on from there.
+      - The last step of the activation.
+      - V(booted) leaves the healthy release in the idle slot, without traffic. A later call with V(live) continues from there.
     type: str
     choices: [booted, live]
     default: live
   verify:
     description:
-      - Where the proxy on this host serves the app. After the rename it is asked there, too; if it is not healthy, the
-        traffic goes back to the slot that had it.
-      - Left out as long as the host has no site for the app.
-    type: dict
-    suboptions:
-      host:
-        description: Server name of the site.
-        type: str
-        required: true
-      port:
-        description: HTTPS port of the site.
-        type: int
-        required: true
+      - Whether to switch the traffic back to the previous slot if the site answered before the switch and does not answer
+        after it. The site is checked through nginx, as by M(asgi.deploy.site_check).
+    type: bool
+    default: true
   lock_timeout:
-    description: Seconds to wait when somebody else changes this app. With V(0), fail at once.
+    description: Seconds to wait while another process changes this app. With V(0), fail at once.
     type: int
     default: 0
   by:
-    description: Who deploys, for the release log and for others who find the app locked.
+    description: Name of the person who deploys, recorded in the release log and the lock.
     type: str
     default: ""
 extends_documentation_fragment:
   - asgi.deploy.probe
 attributes:
   check_mode:
-    description: Reports what would be activated or repaired; touches nothing.
+    description: Reports the activation or repair without changes.
     support: full
   diff_mode:
-    description: Shows the units, the release and the configuration before and after, environment values hidden.
+    description: Shows the units, the release and the configuration before and after. Environment values are hidden.
     support: full
 author:
   - the asgi.deploy authors (@asgi-deploy)
@@ -108,32 +99,36 @@ EXAMPLES = r"""
 
 RETURN = r"""
 release:
-  description: Id of the release that is live now.
+  description: Id of the release in RV(slot).
   type: str
   returned: success
 config:
-  description: Digest of the configuration that is live now.
+  description: Digest of the configuration in RV(slot).
   type: str
   returned: success
 slot:
-  description: The live slot.
+  description: The slot of the activated release, which is the live slot unless O(until=booted).
   type: str
   returned: success
   sample: green
 activated:
-  description: Whether another release or configuration was brought up, or would be in check mode.
+  description: Whether another release or configuration was activated, or would be in check mode.
   type: bool
   returned: success
 socket:
-  description: The socket of the slot that the release runs in.
+  description: Path of the socket of RV(slot).
   type: str
   returned: success
 previous:
-  description: Id of the release that was live before; null if there was none.
+  description: Id of the previously live release; null if there was none.
   type: str
   returned: success
+site:
+  description: Whether the site answers from the live slot, in the format of M(asgi.deploy.site_check).
+  type: dict
+  returned: success
 changes:
-  description: What was done, or would be done in check mode, one sentence each.
+  description: The changes, or in check mode the changes that would be made, one sentence each.
   type: list
   elements: str
   returned: success
@@ -142,63 +137,62 @@ changes:
 import grp
 import json
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
+from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
+from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE, PROBE_FILE, SERVICE_FILE
+from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import PROBE_OPTIONS, Probe
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import Pair
+from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import denied_name_servers, from_drop_in
+from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import BOOTED, LIVE, UNIT_FILE
+from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import (
     app_environment,
     check_environment,
     render_environment,
+    server_warnings,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
-from ansible_collections.asgi.deploy.plugins.module_utils.nginx_site import serves, speaks_proxy_protocol
-from ansible_collections.asgi.deploy.plugins.module_utils.probe import PROBE_OPTIONS, Probe, ask_proxy, wait_healthy
-from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import Pair
-from ansible_collections.asgi.deploy.plugins.module_utils.slots import (
-    BOOTED,
-    ENV_FILE,
-    LIVE,
-    PROBE_FILE,
-    UNIT_FILE,
-    ActivationError,
-    App,
-    Locked,
-)
-from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
+from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import SLOTS
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.site_requests import Site
+
+RESOLV_CONF = "/etc/resolv.conf"
 
 
 def main():
-    module = AnsibleModule(
+    module = AppModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "release": {"type": "str"},
             "files": {"type": "dict", "required": True},
             "socket": {"type": "str", "required": True},
-            # without a default, which would be a secret itself, and masked wherever it occurs
+            # no default, because Ansible would mask the default wherever it occurs in the output
             "environment": {"type": "json", "no_log": True},
             "probe": {"type": "dict", "required": True, "options": PROBE_OPTIONS},
             "until": {"type": "str", "choices": [BOOTED, LIVE], "default": LIVE},
-            "verify": {
-                "type": "dict",
-                "options": {"host": {"type": "str", "required": True}, "port": {"type": "int", "required": True}},
-            },
+            "verify": {"type": "bool", "default": True},
             "lock_timeout": {"type": "int", "default": 0},
             "by": {"type": "str", "default": ""},
         },
-        supports_check_mode=True,
     )
-    try:
-        paths = layout(module.params["name"])
-        environment = app_environment(paths, check_environment(json.loads(module.params["environment"] or "{}")))
-    except ValueError as exc:
-        module.fail_json(msg=str(exc))
+    app, paths = module.app, module.paths
+    with module.reporting():
+        given = check_environment(json.loads(module.params["environment"] or "{}"))
+        environment = app_environment(paths, given)
 
-    app = App(paths, Systemd(module.run_command), dry=module.check_mode, by=module.params["by"])
     units = {"service": module.params["files"].get(UNIT_FILE), "socket": module.params["socket"]}
     if units["service"] is None:
         module.fail_json(msg=f"files: {UNIT_FILE} is missing")
+    settings = module.params["files"].get(SERVICE_FILE) or ""
+    for warning in server_warnings("asgi_env", given):
+        module.warn(warning)
+    denied = denied_name_servers(from_drop_in(settings, SLOTS[0]), read_text(RESOLV_CONF, errors="replace") or "")
+    if denied:
+        module.fail_json(
+            msg=f"asgi_server_cloud_metadata is false, which blocks {' and '.join(denied)}, a name server of this host "
+            f"({RESOLV_CONF}), so the app cannot resolve names -> set it to true, or use systemd-resolved"
+        )
     release = module.params["release"] or app.staged()
     if release is None and module.check_mode:
-        diff = app.install_units(units)
+        with module.reporting():
+            diff = app.install_units(units)
         module.exit_json(changed=True, changes=[*app.changes, "activate the first release"], diff=diff)
     if release is None:
         module.fail_json(msg=f"no release of {paths['name']} has been staged on this host: run the asgi_app role first")
@@ -207,24 +201,21 @@ def main():
     files[ENV_FILE] = render_environment(environment)
     files[PROBE_FILE] = json.dumps(module.params["probe"], sort_keys=True, indent=1) + "\n"
     probe = Probe.from_dict(module.params["probe"])
-    try:
-        with app.lock(module.params["lock_timeout"], why=f"activates {release}"):
-            diff = app.install_units(units)
-            before = app.state()
-            target = Pair(release, app.store_config(files, gid=_gid(paths["group"], module)))
-            diff.append(app.difference(before.live_pair, target, files, environment))
-            slot = app.activate(target, before, probe, module.params["until"], _verification(module, paths, probe))
-    except Locked as exc:
-        module.fail_json(msg=str(exc))
-    except SystemdError as exc:
-        module.fail_json(msg=f"systemd: {exc}")
-    except ActivationError as exc:
-        serving = app.serving()
-        module.fail_json(
-            msg=f"release {release} was not activated: {exc}\n{serving}\n{exc.journal}".rstrip(),
-            release=release,
-            serving=serving,
+    with (
+        module.reporting_activation(f"release {release} was not activated", report_serving=True, release=release),
+        app.lock(module.params["lock_timeout"], why=f"activates {release}"),
+    ):
+        diff = app.install_units(units)
+        before = app.state()
+        target = Pair(release, app.store_config(files, gid=_gid(paths["group"], module)))
+        diff.append(app.difference(before.live_pair, target, files, environment))
+        site = Site(app, module.run_command, probe)
+        slot, answers = site.across(
+            lambda verify: app.activate(target, before, probe, module.params["until"], verify),
+            module.params["verify"],
         )
+    for warning in app.warnings:
+        module.warn(warning)
     module.exit_json(
         changed=bool(app.changes),
         changes=app.changes,
@@ -234,6 +225,7 @@ def main():
         socket=paths["slots"][slot]["socket"],
         activated=app.activates,
         previous=before.live_pair.release if before.live_pair else None,
+        site=site.result(answers),
         diff=diff,
     )
 
@@ -245,26 +237,6 @@ def _gid(group, module):
         if module.check_mode:
             return -1
         module.fail_json(msg=f"there is no group {group!r} on this host: run the asgi_app role first")
-
-
-def _verification(module, paths, probe):
-    """Return what is asked after the flip: the live socket as nginx finds it, then nginx."""
-    site = module.params["verify"]
-
-    def verify():
-        fault = wait_healthy(paths["live_socket"], probe)
-        # as the site is now: what the inventory says of it may come about only when asgi_proxy has its turn
-        content = read_text(paths["nginx_site"]) or ""
-        if not fault and site and serves(content, site["host"], site["port"]):
-            proxy_protocol = speaks_proxy_protocol(content, site["port"])
-            fault = wait_healthy(
-                f"https://{site['host']}:{site['port']}",
-                probe,
-                ask=lambda _url, probe: ask_proxy(site["host"], site["port"], probe, proxy_protocol),
-            )
-        return fault
-
-    return verify
 
 
 if __name__ == "__main__":

@@ -2,35 +2,41 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs on this host: every app, its slot, release, workers and certificate."""
+"""Return the apps on this host: slot, release, workers and certificate of each."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: app_info
-short_description: What runs on a host
-version_added: 0.1.0
-description: Tells of each app on the host which release is live in which slot, since when, with how many workers, what
-  could be rolled back to, and how long its certificate is valid. Reads only.
+short_description: Return information about the apps on a host
+version_added: 1.0.0
+description: Returns for each app the live slot and release, the start time, the number of workers, the target of a rollback,
+  and the validity of the certificate. Changes nothing.
 options:
   name:
     description:
-      - Name of the app to tell of.
-      - By default all apps that this collection has deployed on the host.
+      - Name of the app.
+      - By default, all apps that this collection has deployed on the host.
     type: str
+  sbom:
+    description:
+      - Whether to return the software bill of materials of each live release.
+    type: bool
+    default: false
+    version_added: 1.0.0
 attributes:
   check_mode:
-    description: Reads in any case.
+    description: The module changes nothing.
     support: full
   diff_mode:
-    description: Changes nothing.
+    description: The module changes nothing.
     support: none
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """
 
 EXAMPLES = r"""
-- name: See what runs
+- name: Return all apps
   asgi.deploy.app_info:
   register: found
 """
@@ -46,7 +52,7 @@ apps:
       description: Name of the app.
       type: str
     slot:
-      description: The live slot; null if nothing is live.
+      description: The live slot; null if no release is live.
       type: str
     release:
       description: Id of the live release.
@@ -55,23 +61,36 @@ apps:
       description: Digest of the live configuration.
       type: str
     state:
-      description: What systemd says of the live service, for instance V(active).
+      description: State of the live service in systemd, for instance V(active).
       type: str
     since:
-      description: When the live service was started.
+      description: Start time of the live service.
       type: str
     workers:
       description: Number of worker processes.
       type: int
+    connections:
+      description: Connections of nginx's busiest worker, and their limit.
+      type: dict
+      contains:
+        used:
+          description: Open connections, including those to the apps.
+          type: int
+        limit:
+          description: Value of C(worker_connections).
+          type: int
     plan:
-      description: How many workers the live configuration has, and why; null if nothing is live.
+      description: Number of workers in the live configuration, and the reason; null if no release is live.
       type: str
       sample: 5 = 4 CPUs + 1; memory would allow 30
     previous:
-      description: Id of the release that a rollback would go to; null if there is none.
+      description: Id of the release that a rollback would activate; null if there is none.
+      type: str
+    log_fault:
+      description: The defect of the release log and the remedy; null if the log is readable.
       type: str
     idle_state:
-      description: What systemd says of the other slot's service.
+      description: State of the other slot's service in systemd.
       type: str
     python:
       description: Version of the live release's Python.
@@ -79,6 +98,12 @@ apps:
     packages:
       description: Versions of the packages in the live release's venv.
       type: dict
+    sbom:
+      description:
+        - The software bill of materials of the live release, CycloneDX 1.6 in JSON, from C(sbom.cdx.json) in the directory of the
+          release. Null if no release is live, or if an earlier version of this collection built the release.
+      type: str
+      returned: if O(sbom) is true
     certificate_days:
       description: Days until the site's certificate expires; null if there is no site.
       type: int
@@ -87,59 +112,71 @@ apps:
       type: dict
       contains:
         days:
-          description: Days until it expires.
+          description: Days until the certificate expires.
           type: int
         names:
-          description: The names it is for.
+          description: DNS names of the certificate.
           type: list
           elements: str
         fingerprint:
-          description: SHA-256 of it.
+          description: SHA-256 fingerprint.
           type: str
         shared:
-          description: Whether other hosts could have the same one. One that signs itself is made on each host.
+          description: Whether other hosts may have the same certificate. False for a self-signed certificate, which each host creates.
           type: bool
 """
 
-import glob
 import json
 import time
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils.capacity import live_plan
-from ansible_collections.asgi.deploy.plugins.module_utils.files import read_text
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import is_name, layout, release_paths
-from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import NoSuchRelease, rollback_target
-from ansible_collections.asgi.deploy.plugins.module_utils.site_certificate import certificate_path, read_certificate
-from ansible_collections.asgi.deploy.plugins.module_utils.slots import App, other
-from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-from ansible_collections.asgi.deploy.plugins.module_utils.workers import serving
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import (
+    DamagedLog,
+    NoSuchRelease,
+    rollback_target,
+)
+from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App, other
+from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import serving
+from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import live_plan
+from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text
+from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout, names_with, release_paths
+from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.open_connections import proxy
+from ansible_collections.asgi.deploy.plugins.module_utils._tls.site_certificate import (
+    certificate_path,
+    describe_certificate,
+)
 
 
 def main():
-    module = AnsibleModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
+    module = HostModule(
+        argument_spec={"name": {"type": "str"}, "sbom": {"type": "bool", "default": False}}, supports_check_mode=True
+    )
     names = [module.params["name"]] if module.params["name"] else _names()
-    try:
-        module.exit_json(changed=False, apps=[_describe(module, layout(name)) for name in names])
-    except (ValueError, SystemdError) as exc:
-        module.fail_json(msg=str(exc))
+    with module.reporting():
+        apps = [_describe(module, layout(name)) for name in names]
+    module.exit_json(changed=False, apps=apps)
 
 
 def _names():
-    """Return the apps on this host: those that have slots."""
-    return sorted(name for name in (path.split("/")[2] for path in glob.glob("/srv/*/slots")) if is_name(name))
+    """Return the names of the apps on this host that have a directory of slots."""
+    return names_with("slots")
 
 
 def _describe(module, paths):
     app = App(paths, Systemd(module.run_command), dry=True)
     state = app.state()
-    its = paths["slots"][state.live] if state.live else None
-    service = state.units[its["service_unit"]] if its else None
+    live = paths["slots"][state.live] if state.live else None
+    service = state.units[live["service_unit"]] if live else None
     idle = state.units[paths["slots"][other(state.live)]["service_unit"]]
     pair = state.live_pair
-    certificate = read_certificate(module.run_command, certificate_path(read_text(paths["nginx_site"])), time.time())
-    manifest = json.loads(read_text(release_paths(paths["name"], pair.release)["manifest"]) or "{}") if pair else {}
+    certificate = describe_certificate(
+        module.run_command, certificate_path(read_text(paths["nginx_site"])), time.time()
+    )
+    release = release_paths(paths["name"], pair.release) if pair else None
+    manifest = json.loads(read_text(release["manifest"]) or "{}") if release else {}
     return {
+        **(_bill(module, paths["name"], release) if module.params["sbom"] else {}),
         "name": paths["name"],
         "slot": state.live,
         "release": pair.release if pair else None,
@@ -147,8 +184,9 @@ def _describe(module, paths):
         "state": service.active if service else "not deployed",
         "since": service.since if service else "",
         "workers": len(serving(service)) if service else 0,
+        "connections": _connections(app.systemd),
         "plan": live_plan(paths["name"])["reason"],
-        "previous": _previous(app, pair),
+        **_rollback(app, pair),
         "idle_state": idle.active,
         "python": manifest.get("python"),
         "packages": manifest.get("packages", {}),
@@ -157,11 +195,30 @@ def _describe(module, paths):
     }
 
 
-def _previous(app, pair):
+def _bill(module, name, release):
+    """Return the software bill of materials of the live *release*; null if an earlier version of this collection built the release."""
+    text = read_text(release["sbom"], errors="replace") if release else None
+    if release and text is None:
+        module.warn(
+            f"{name}: release {release['id']} has no software bill of materials, because an earlier version of asgi.deploy built "
+            "it; the next release will have one"
+        )
+    return {"sbom": text}
+
+
+def _connections(systemd):
+    nginx = proxy(systemd.show("nginx.service")["nginx.service"].main_pid)
+    return {"used": nginx["connections"], "limit": nginx["limit"]}
+
+
+def _rollback(app, pair):
+    """Return the release that a rollback would activate, and the defect of the release log, if any."""
     try:
-        return rollback_target(app.log(), pair, app.on_disk).release
+        return {"previous": rollback_target(app.log(), pair, app.on_disk).release, "log_fault": None}
     except NoSuchRelease:
-        return None
+        return {"previous": None, "log_fault": None}
+    except DamagedLog as exc:
+        return {"previous": None, "log_fault": str(exc)}
 
 
 if __name__ == "__main__":

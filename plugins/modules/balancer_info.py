@@ -2,15 +2,15 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which servers an HAProxy has, and how they are."""
+"""Return the servers of HAProxy and their states."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: balancer_info
-short_description: How the servers of an HAProxy are
-version_added: 0.1.0
-description: Asks the runtime API of the HAProxy on the host that it runs on. Reads only.
+short_description: Return the servers of HAProxy and their states
+version_added: 1.0.0
+description: Queries HAProxy's runtime API on the load balancer, which is the host that the module runs on. Changes nothing.
 options:
   socket:
     description: Socket of HAProxy's runtime API.
@@ -18,7 +18,7 @@ options:
     default: /run/haproxy/admin.sock
 attributes:
   check_mode:
-    description: Reads in any case.
+    description: Changes nothing in either mode.
     support: full
   diff_mode:
     description: Changes nothing.
@@ -28,7 +28,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: See which servers take requests
+- name: Query the servers of the load balancer
   asgi.deploy.balancer_info:
   delegate_to: lb1.example.com
   register: found
@@ -48,42 +48,38 @@ backends:
       description: Address of the server.
       type: str
     admin:
-      description: What it was told, V(ready), V(drain) or V(maint).
+      description: Administrative state, V(ready), V(drain) or V(maint).
       type: str
     usable:
-      description: Whether new requests go there.
+      description: Whether the server receives new requests.
       type: bool
     sessions:
-      description: How many requests and upgraded connections are under way.
+      description: Number of active requests and upgraded connections.
       type: int
     status:
-      description: State as HAProxy says it.
+      description: Status of the server as HAProxy reports it.
       type: str
     taken:
-      description: What M(asgi.deploy.balancer_server) has noted when it drained the server; null if it did not.
+      description: The previous state (C(found)) and the person who drained the server (C(by)), as recorded by
+        M(asgi.deploy.balancer_server). Null if that module has not drained the server.
       type: dict
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils.files import reason_of
-from ansible_collections.asgi.deploy.plugins.module_utils.haproxy import Balancer, HaproxyError, Socket, backends
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import BALANCER_SOCKET
+from ansible_collections.asgi.deploy.plugins.module_utils._balancer.haproxy import Balancer, Socket, backends
+from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import BALANCER_SOCKET
 
 
 def main():
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={"socket": {"type": "path", "default": BALANCER_SOCKET}}, supports_check_mode=True
     )
-    ask = Socket(module.params["socket"]).ask
-    try:
+    send = Socket(module.params["socket"]).send
+    with module.reporting():
         found = {
-            backend: {name: _describe(server, Balancer(ask, backend, name)) for name, server in servers.items()}
-            for backend, servers in backends(ask).items()
+            backend: {name: _describe(server, Balancer(send, backend, name)) for name, server in servers.items()}
+            for backend, servers in backends(send).items()
         }
-    except (ValueError, HaproxyError) as exc:
-        module.fail_json(msg=str(exc))
-    except OSError as exc:
-        module.fail_json(msg=reason_of(exc))
     module.exit_json(changed=False, backends=found)
 
 
@@ -94,7 +90,7 @@ def _describe(server, balancer):
         "usable": server.usable,
         "sessions": server.sessions,
         "status": server.status,
-        # a mark of a server that serves says nothing
+        # once the server is in service again, the mark is outdated
         "taken": balancer.mark if server.out else None,
     }
 

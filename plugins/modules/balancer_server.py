@@ -2,75 +2,78 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Take a server out of an HAProxy's traffic, and give it back, without losing a request."""
+"""Drain a server in HAProxy and make it ready again without losing a request."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: balancer_server
-short_description: Drain a server in HAProxy, or give it its traffic back
-version_added: 0.1.0
+short_description: Drain a server in HAProxy, or make it ready again
+version_added: 1.0.0
 description:
-  - Talks to the runtime API of the HAProxy on the host that it runs on, which is a balancer and not the server itself.
-  - With O(state=drained) new requests go to other servers, and those under way end. Then the server is in maintenance, in
-    which not even a client whose cookie names it gets there, and idle connections to it are closed.
-  - With O(state=ready) it gets requests again as soon as the balancer's health check has passed, as often in a row as the
-    configuration wants (C(rise)). In HAProxy itself a server counts as well after maintenance until a check fails.
-  - It gives back what it took, and nothing else. A server that somebody else has put into maintenance, or lets drain, is
-    found so again. What it took is noted below C(/run/asgi-maintain) on the balancer, so that it is known after an
-    interruption, too. What HAProxy is told at run time, it forgets when it is restarted.
-  - It tells HAProxy nothing while M(asgi.deploy.haproxy_site) or a renewed certificate has it reloaded, as that would be lost.
-    A reload by hand does not wait for it; a server that is in maintenance no longer is no success.
+  - Uses the runtime API of the HAProxy on the host that the module runs on, which is the load balancer and not the server itself.
+  - With O(state=drained) HAProxy sends new requests to other servers and waits for the open requests of this server to end. Then
+    the server is set to maintenance, in which it gets no request even from clients with a cookie for it, and its idle connections
+    are closed.
+  - With O(state=ready) the server gets requests again after HAProxy's health check has passed as often in a row as the
+    configuration requires (C(rise)). HAProxy itself considers a server healthy after maintenance until a check fails.
+  - O(state=ready) only reverses what O(state=drained) has changed. A server that was in maintenance or draining before is returned
+    to that state. The module records the previous state below C(/run/asgi-maintain) on the load balancer, so that the record survives
+    an interrupted run. HAProxy itself loses changes of its runtime API when it is restarted.
+  - The module waits while M(asgi.deploy.haproxy_site) or a certificate renewal reloads HAProxy, because changes of the runtime API
+    during a reload are lost. It does not wait for a reload by hand; if the server is no longer in maintenance afterwards, the module
+    fails.
 options:
   backend:
     description: Name of the backend.
     type: str
     required: true
   server:
-    description: Name of the server in it.
+    description: Name of the server in the backend.
     type: str
     required: true
   state:
-    description: What is wanted.
+    description: Desired state of the server.
     type: str
     required: true
     choices: [drained, ready]
   timeout:
     description:
-      - Seconds. With O(state=drained) as long as requests under way may take, with O(state=ready) until the health check has to
-        have passed.
-      - A former process of HAProxy that a reload has left is waited for besides, until it gets no requests any more. That is
+      - Timeout in seconds. With O(state=drained), the module waits for the open requests to end, and with O(state=ready) for the health
+        check to pass.
+      - In addition, the module waits until an old HAProxy process, which a reload has left running, gets no more requests. This takes
         at most 70 seconds after the reload.
     type: int
     default: 60
   lingering:
     description:
-      - What becomes of sessions that have not ended after O(timeout) seconds, such as WebSockets.
-      - V(refuse) lets the server go on serving and fails. V(cut) cuts them. V(leave) leaves them to the server, which gets
-        nothing new all the same; RV(sessions) says how many there are.
+      - How to handle sessions that have not ended after O(timeout) seconds, such as WebSockets.
+      - V(refuse) keeps the server in service and fails. V(cut) closes the sessions. V(leave) keeps the sessions open, although the
+        server gets no new requests; RV(sessions) is their number.
     type: str
     choices: [refuse, cut, leave]
     default: refuse
   min_servers:
-    description: How many other servers of the backend have to take requests, or a server is not drained.
+    description: Number of other servers of the backend that must take requests. If fewer do, the module fails and does not drain the
+      server.
     type: int
     default: 1
   together:
-    description: Names of servers that are drained at the same time, and are not counted for O(min_servers).
+    description: Names of servers that are drained at the same time. They do not count for O(min_servers).
     type: list
     elements: str
     default: []
   by:
-    description: Who does it, for those who find it so.
+    description: Name of the person who drains the server, recorded with the previous state.
     type: str
     default: ""
   socket:
-    description: Socket of HAProxy's runtime API. It must be of C(level admin).
+    description: Socket of HAProxy's runtime API. It must have C(level admin).
     type: path
     default: /run/haproxy/admin.sock
 attributes:
   check_mode:
-    description: Looks, and refuses what it would refuse because of O(min_servers).
+    description: Changes nothing, but fails if too few servers would remain (O(min_servers)).
     support: full
   diff_mode:
     description: Shows the states of the server.
@@ -80,14 +83,14 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Drain the host on the balancer
+- name: Drain the host on the load balancer
   asgi.deploy.balancer_server:
     backend: asgi_shop
     server: "{{ inventory_hostname }}"
     state: drained
   delegate_to: lb1.example.com
 
-- name: Give it its traffic back
+- name: Return the traffic to the host
   asgi.deploy.balancer_server:
     backend: asgi_shop
     server: "{{ inventory_hostname }}"
@@ -97,46 +100,43 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: State of the server before, as HAProxy says it.
+  description: HAProxy's status of the server before the change.
   type: str
   returned: success
   sample: UP
 after:
-  description: State of the server afterwards.
+  description: HAProxy's status of the server after the change.
   type: str
   returned: success
   sample: MAINT
 cut:
-  description: How many sessions were cut.
+  description: Number of closed sessions.
   type: int
   returned: success
 sessions:
-  description: How many sessions the server still has.
+  description: Number of sessions that the server still has.
   type: int
   returned: success
 seconds:
-  description: How long it took.
+  description: Duration in seconds.
   type: float
   returned: success
 """
 
 import time
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils.files import reason_of
-from ansible_collections.asgi.deploy.plugins.module_utils.haproxy import (
+from ansible_collections.asgi.deploy.plugins.module_utils._balancer.haproxy import (
     LINGERING,
     MAINT,
     Balancer,
-    HaproxyError,
-    Refused,
     Socket,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import BALANCER_SOCKET
+from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import BALANCER_SOCKET
 
 
 def main():
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "backend": {"type": "str", "required": True},
             "server": {"type": "str", "required": True},
@@ -152,16 +152,12 @@ def main():
     )
     wanted = module.params
     began = time.monotonic()
-    try:
-        balancer = Balancer(Socket(wanted["socket"]).ask, wanted["backend"], wanted["server"])
-        before = balancer.look()
-        change = _drain if wanted["state"] == "drained" else _give_back
+    with module.reporting():
+        balancer = Balancer(Socket(wanted["socket"]).send, wanted["backend"], wanted["server"])
+        before = balancer.read()
+        change = _drain if wanted["state"] == "drained" else _undrain
         changed, cut = change(balancer, before, wanted, module.check_mode)
-        after = balancer.look()
-    except (ValueError, HaproxyError, Refused) as exc:
-        module.fail_json(msg=str(exc))
-    except OSError as exc:
-        module.fail_json(msg=reason_of(exc))
+        after = balancer.read()
     module.exit_json(
         changed=changed,
         before=before.status,
@@ -173,24 +169,24 @@ def main():
     )
 
 
-def _drain(balancer, before, wanted, dry):
+def _drain(balancer, before, wanted, check_mode):
     balancer.refuse_too_few(wanted["together"], wanted["min_servers"])
-    if dry:
+    if check_mode:
         return before.admin != MAINT, 0
     cut = balancer.take_out(wanted["timeout"], wanted["lingering"], wanted["by"])
     return before.admin != MAINT or cut > 0, cut
 
 
-def _give_back(balancer, before, wanted, dry):
-    if dry:
+def _undrain(balancer, before, wanted, check_mode):
+    if check_mode:
         return before.out and balancer.mark is not None, 0
     return balancer.give_back(wanted["timeout"]) != "", 0
 
 
 def _diff(wanted, before, after, planned):
     name = f"{wanted['backend']}/{wanted['server']}"
-    then = wanted["state"] if planned else after.status
-    return {"before": f"{name}: {before.status}\n", "after": f"{name}: {then}\n"}
+    new = wanted["state"] if planned else after.status
+    return {"before": f"{name}: {before.status}\n", "after": f"{name}: {new}\n"}
 
 
 if __name__ == "__main__":

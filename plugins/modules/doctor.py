@@ -2,86 +2,70 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Observe everything about an app on a host that could be amiss; what it means is told by the action plugin beside it."""
+"""Collect observations about an app on a host; the action plugin of the same name evaluates them on the controller."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: doctor
-short_description: Say what is amiss with an app on a host, and what to do about it
-version_added: 0.1.0
+short_description: Diagnose an app on a host
+version_added: 1.0.0
 description:
-  - Reads units, sockets, files, certificate, disk, clock, queues, workers, release log and locks of an app, asks the app
-    and its site for their health, and has nginx test a private copy of its configuration. Changes nothing.
-  - Does not fail because something is amiss. C(doctor.yml) does.
+  - Examines the units, sockets, files, certificate, disk, clock, queues, workers, release log and locks of an app, probes the health
+    of the app and its site, and tests a private copy of nginx's configuration. Changes nothing.
+  - Does not fail if it finds problems; C(doctor.yml) does.
 options:
   name:
     description: Name of the app.
     type: str
     required: true
-  site:
-    description: Where the proxy on this host serves the app. Left out, the proxy is not asked.
-    type: dict
-    suboptions:
-      host:
-        description: Server name of the site.
-        type: str
-        required: true
-      port:
-        description: HTTPS port of the site.
-        type: int
-        required: true
   expected:
-    description: What the inventory says, for what is to be compared with it. What is left out is not compared.
+    description: Values of the inventory to compare the host with.
     type: dict
     suboptions:
       server_names:
-        description: The names that the certificate has to be for.
+        description: The names that the certificate must cover.
         type: list
         elements: str
       keep_releases:
-        description: How many releases are kept.
+        description: Number of releases to keep.
         type: int
       workers:
-        description: V(auto), or a number of workers that the user has chosen.
+        description: V(auto), or an explicit number of workers.
         type: raw
       plan:
-        description: What P(asgi.deploy.worker_plan#filter) gives for V(auto).
+        description: Result of P(asgi.deploy.worker_plan#filter) for V(auto).
         type: dict
       drift:
-        description: Results of modules that ran in check mode with what the inventory says, by what they are about.
+        description: Results of the roles' modules in check mode, by subject.
         type: dict
 attributes:
   check_mode:
-    description: Reads in any case.
+    description: Changes nothing in either mode.
     support: full
   diff_mode:
     description: Changes nothing.
     support: none
 seealso:
-  - plugin: asgi.deploy.doctor_report
-    plugin_type: filter
+  - module: asgi.deploy.fleet_report
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """
 
 EXAMPLES = r"""
-- name: Examine the app
+- name: Diagnose the app
   asgi.deploy.doctor:
     name: hello
-    site:
-      host: hello.example.org
-      port: 443
   register: found
 
-- name: Show what is amiss
+- name: Print the problems
   ansible.builtin.debug:
     msg: "{{ found.verdicts | rejectattr('verdict', 'eq', 'ok') }}"
 """
 
 RETURN = r"""
 verdicts:
-  description: One entry for each thing that is amiss, and one for each check that found nothing.
+  description: One entry for each problem, and one for each check without problems.
   type: list
   elements: dict
   returned: success
@@ -91,17 +75,20 @@ verdicts:
       type: str
     verdict:
       description:
-        - V(ok), V(warn) for what a person should look at, or V(fail) for what loses requests, now or at the next reboot,
-          deploy or renewal.
+        - V(ok); V(warn) if a person should look at it; or V(fail) if requests are lost, now or with the next reboot, deploy or
+          renewal.
+      type: str
+    code:
+      description: Code of the problem; empty if there is none.
       type: str
     found:
-      description: What is amiss; empty if nothing is.
+      description: The problem, or what the check examined.
       type: str
     remedy:
-      description: What to do about it.
+      description: How to solve the problem; empty if there is none.
       type: str
 observations:
-  description: What the verdicts were made of. The keys may change from version to version.
+  description: The observations on which the verdicts are based. The keys may change from version to version.
   type: dict
   returned: success
 """
@@ -111,41 +98,42 @@ import tempfile
 import time
 from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils import examination as look
-from ansible_collections.asgi.deploy.plugins.module_utils.capacity import capacity, live_plan, measured_memory
-from ansible_collections.asgi.deploy.plugins.module_utils.files import read_link, read_text
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import TRIAL, layout, release_paths
-from ansible_collections.asgi.deploy.plugins.module_utils.nginx_copy import try_copy
-from ansible_collections.asgi.deploy.plugins.module_utils.nginx_site import warnings
-from ansible_collections.asgi.deploy.plugins.module_utils.probe import ask_proxy, wait_healthy
-from ansible_collections.asgi.deploy.plugins.module_utils.site_certificate import certificate_path, read_certificate
-from ansible_collections.asgi.deploy.plugins.module_utils.slots import App
-from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-from ansible_collections.asgi.deploy.plugins.module_utils.workers import serving
+from ansible_collections.asgi.deploy.plugins.module_utils._app import observations as look
+from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
+from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import wait_healthy
+from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import serving
+from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import capacity, live_plan, measured_memory
+from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_link, read_text
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import NGINX_LOGS, TRIAL, release_paths
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy import open_connections
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_copy import try_copy
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_site import warnings
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.site_requests import Site
+from ansible_collections.asgi.deploy.plugins.module_utils._tls.site_certificate import (
+    certificate_path,
+    describe_certificate,
+)
 
 NGINX_LOCK = "/run/asgi-nginx.lock"
 NGINX = Path("/etc/nginx")
-LOGS = Path("/var/log/nginx")
+LOGS = Path(NGINX_LOGS)
 
 PROBE_SECONDS = 5
-# A worker that is being replaced is there twice for a moment.
+# While a worker is being replaced, the number of workers differs from the configured number for a moment.
 SETTLING_SECONDS = 5
 
 
-class Patient:
-    """One app on this host."""
+class Observer:
+    """Observes one app on this host."""
 
-    def __init__(self, module: AnsibleModule, name: str) -> None:
+    def __init__(self, module: AppModule) -> None:
         self.module = module
         self.run = module.run_command
-        self.paths = layout(name)
-        self.systemd = Systemd(module.run_command)
-        self.app = App(self.paths, self.systemd, dry=True)
+        self.paths, self.systemd, self.app = module.paths, module.systemd, module.app
         state = self.app.state()
         self.live, self.pairs = state.live, state.pairs
-        self.its = self.paths["slots"][self.live] if self.live else None
-        self.service = state.units[self.its["service_unit"]] if self.its else None
+        self.slot = self.paths["slots"][self.live] if self.live else None
+        self.service = state.units[self.slot["service_unit"]] if self.slot else None
         self.pair = state.live_pair
         self.site = read_text(self.paths["nginx_site"])
 
@@ -158,7 +146,7 @@ class Patient:
             "on_disk": {slot: bool(pair and self.app.on_disk(pair)) for slot, pair in self.pairs.items()},
             "links": {name: read_link(self.paths[name]) for name in ("live_socket", "staged", "current")},
             "tmpfiles": read_text(self.paths["tmpfiles"]),
-            "log": look.entries(read_text(self.paths["log"])),
+            "log": look.entries(self.paths["log"]),
             "releases": look.releases(self.paths["releases"]),
             "leftovers": look.leftovers(self.paths["configs"]),
             "trial": os.path.lexists(self.paths[TRIAL]["directory"]),
@@ -178,12 +166,13 @@ class Patient:
         )
         found["metrics"] = metrics
         found["units"] = look.units(self.run, [*names, "nginx.service", *timers, *metrics])
+        found["proxy_connections"] = self._proxy_connections(found["units"].get("nginx.service", {}).get("main_pid", 0))
         if self.pair:
             found["running"] = self._running(found["units"])
         return found
 
     def _running(self, units: dict) -> dict:
-        """Return what there is to see of the live slot."""
+        """Return the observations of the live slot."""
         config = self.app.config_files(self.pair)
         release = release_paths(self.paths["name"], self.pair.release)
         certificate = certificate_path(self.site)
@@ -192,18 +181,20 @@ class Patient:
             "gunicorn": gunicorn,
             "settings": look.setting_names(config.get("service.conf")),
             "unit_as_configured": read_text(self.paths["service_template"]) == config.get("service.unit"),
-            "drop_in_as_configured": read_text(self.its["drop_in"]) == config.get("service.conf"),
-            "misread": self.systemd.misread(self.its["service_unit"], self.its["drop_in"]),
+            "drop_in_as_configured": read_text(self.slot["drop_in"]) == config.get("service.conf"),
+            "misread": self.systemd.misread(self.slot["service_unit"], self.slot["drop_in"]),
             "plan": live_plan(self.paths["name"]),
             "workers": self._workers(gunicorn.get("workers")),
+            "connections": self._connections(),
             "queue": self._queue(),
             "somaxconn": int(read_text("/proc/sys/net/core/somaxconn") or 0),
             "tcp": look.tcp_drops(read_text("/proc/net/netstat"), read_text("/proc/net/snmp")),
-            "queue_full": look.queue_full(str(LOGS / f"{self.paths['name']}.error.log")),
-            "health": self._health(units[self.its["service_unit"]]["active"] == "active"),
+            "queue_full": look.queue_full(self.paths["error_log"]),
+            "health": self._health(units[self.slot["service_unit"]]["active"] == "active"),
             "python": look.pythons(release),
             "disk": look.disk(self.paths["home"], release["directory"]),
             "modes": {path: look.mode(path) for path in self._guarded()},
+            "logs": {str(path): look.mode(str(path)) for path in sorted(LOGS.glob(f"{self.paths['name']}.*.log*"))},
             "site": {
                 "keepalive_timeout": look.directive_seconds(self.site, "keepalive_timeout"),
                 "read_timeout": look.directive_seconds(self.site, "proxy_read_timeout"),
@@ -211,14 +202,15 @@ class Patient:
             "certificate": {
                 "path": certificate,
                 "mode": look.mode(certificate) if certificate else None,
-                "read": read_certificate(self.run, certificate, time.time()),
+                "directory": look.mode(os.path.dirname(certificate)) if certificate else None,
+                "read": describe_certificate(self.run, certificate, time.time()),
             },
         }
 
     def _guarded(self) -> list:
-        """Return the paths whose permissions matter, beside the certificate."""
+        """Return the paths with restricted permissions, except the certificate."""
         return [
-            self.its["socket"],
+            self.slot["socket"],
             self.paths["run"],
             self.paths["releases"],
             self.paths["shared"],
@@ -234,42 +226,52 @@ class Patient:
             workers = serving(self.service)
         return {"running": len(workers), "memory_mb": measured_memory(workers)}
 
+    def _proxy_connections(self, main_pid: int) -> dict:
+        logs = [
+            str(LOGS / name) for log in ("error.log", f"{self.paths['name']}.error.log") for name in (log, f"{log}.1")
+        ]
+        return {
+            **open_connections.proxy(main_pid, str(NGINX)),
+            "refused": open_connections.refused(logs, open_connections.booted_at()),
+        }
+
+    def _connections(self) -> dict:
+        units = [slot["service_unit"] for slot in self.paths["slots"].values()]
+        return {
+            **open_connections.process_files(serving(self.service)),
+            "refused": open_connections.app_refused(self.run, units),
+        }
+
     def _queue(self) -> dict | None:
         ss = self.module.get_bin_path("ss", opt_dirs=["/usr/bin", "/usr/sbin", "/sbin"])
         if not ss:
             return None
         _status, out, _err = self.run([ss, "--no-header", "--unix", "--listening", "--numeric"])
-        return look.queue(out, self.its["socket"])
+        return look.queue(out, self.slot["socket"])
 
-    def _health(self, runs: bool) -> dict:
-        """Return what is wrong with the answers of the app and of its site; "" for nothing, None for not asked.
+    def _health(self, active: bool) -> dict:
+        """Return the fault of the app on its socket ("" if it is healthy) and the observations of its site; None for each if not probed.
 
-        A service that does not run is not asked: through its socket, the question would start it.
+        An inactive service is not probed, because a request to its socket would start it.
         """
-        if not runs:
+        if not active:
             return {"socket": None, "site": None}
         try:
             probe = self.app.probe_of(self.pair)._replace(successes=1, deadline=0, timeout=PROBE_SECONDS)
         except (KeyError, TypeError, ValueError):
             return {"socket": None, "site": None}
-        found = {"socket": self.app.hide(wait_healthy(self.paths["live_socket"], probe), self.pair), "site": None}
-        site = self.module.params["site"]
-        if site and self.site is not None:
-            where = f"https://{site['host']}:{site['port']}"
-            answer = wait_healthy(where, probe, ask=lambda _url, probe: ask_proxy(site["host"], site["port"], probe))
-            found["site"] = self.app.hide(answer, self.pair)
-        return found
+        socket = self.app.hide(wait_healthy(self.paths["live_socket"], probe), self.pair)
+        return {"socket": socket, "site": Site(self.app, self.run, probe).observe()}
 
     def _nginx(self) -> dict:
         nginx = self.module.get_bin_path("nginx", opt_dirs=["/usr/sbin"])
         if not nginx or not NGINX.is_dir():
-            return {"there": False}
+            return {"installed": False}
         with tempfile.TemporaryDirectory(dir=self.module.tmpdir) as directory:
-            status, said = try_copy(self.run, nginx, Path(directory), NGINX, LOGS, {})
-        return {"there": True, "accepts": status == 0, "said": said, "warnings": warnings(said)}
+            status, output = try_copy(self.run, nginx, Path(directory), NGINX, LOGS, {})
+        return {"installed": True, "valid": status == 0, "output": output, "warnings": warnings(output)}
 
 
-SITE = {"host": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
 EXPECTED = {
     "server_names": {"type": "list", "elements": "str"},
     "keep_releases": {"type": "int"},
@@ -280,19 +282,17 @@ EXPECTED = {
 
 
 def main():
-    module = AnsibleModule(
+    module = AppModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "site": {"type": "dict", "options": SITE},
-            # stays on the controller, see plugins/action/doctor.py
+            # The action plugin removes this option before it runs the module.
             "expected": {"type": "dict", "options": EXPECTED},
         },
-        supports_check_mode=True,
+        read_only=True,
     )
-    try:
-        module.exit_json(changed=False, observations=Patient(module, module.params["name"]).observe())
-    except (ValueError, SystemdError) as exc:
-        module.fail_json(msg=str(exc))
+    with module.reporting():
+        observations = Observer(module).observe()
+    module.exit_json(changed=False, observations=observations)
 
 
 if __name__ == "__main__":

@@ -2,52 +2,56 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an app may use of this host."""
+"""Return the resources of this host for an app, and the missing prerequisites."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_info
-short_description: What an app may use of a host, and what the host has of what the app needs
-version_added: 0.1.0
+short_description: Return the resources of a host for an app, and the missing prerequisites
+version_added: 1.0.0
 description:
-  - Tells what the filter P(asgi.deploy.worker_plan#filter) takes to say how many workers an app should have. That is the
-    CPU affinity that services inherit, the quotas and limits of control groups of both versions (of a container, of
+  - Returns the input of the filter P(asgi.deploy.worker_plan#filter), which plans the number of workers. The input consists of
+    the CPU affinity that services inherit, the quotas and limits of control groups v1 and v2 (of a container, of
     C(system.slice), of the app's own slice), the memory, and the other apps on the host.
-  - Tells as well, in the same execution, which tasks of a role have something to do, so that the others need not be run.
-    What it calls there is as these tasks would leave it. When in doubt it says that something is missing, and the task
-    decides.
-  - Reads only.
+  - Also returns which packages, units, paths and certificates are missing, so that a role can skip the tasks that would change
+    nothing. An object whose existence the module cannot determine counts as missing, so that the role runs the task.
+  - Changes nothing.
 options:
   name:
-    description: Name of the app. It need not be on the host yet.
+    description: Name of the app, which need not be on the host yet.
     type: str
     required: true
   packages:
-    description: Debian packages. Whatever is not a plain name, but has a version for instance, counts as missing.
+    description: Debian packages. A package with a version, or any specification other than a plain name, counts as missing.
     type: list
     elements: str
     default: []
-    version_added: 0.2.0
+    version_added: 1.0.0
   units:
-    description: Units of systemd, with their suffix.
+    description: Systemd units, with their suffix.
     type: list
     elements: str
     default: []
-    version_added: 0.2.0
+    version_added: 1.0.0
   paths:
-    description: Files, directories and links.
+    description: Files, directories and symlinks.
     type: list
     elements: path
     default: []
-    version_added: 0.2.0
+    version_added: 1.0.0
+  interfaces:
+    description: Whether to report the network interfaces.
+    type: bool
+    default: false
+    version_added: 1.0.0
   certificate:
-    description: The certificate that M(asgi.deploy.selfsigned_pem) would have, with the options of that module.
+    description: A certificate of M(asgi.deploy.selfsigned_pem), with the options of that module.
     type: dict
-    version_added: 0.2.0
+    version_added: 1.0.0
     suboptions:
       path:
-        description: The file.
+        description: Path of the file.
         type: path
         required: true
       names:
@@ -56,19 +60,28 @@ options:
         elements: str
         required: true
       renew_days:
-        description: A certificate that is valid for fewer days than this is to be replaced.
+        description: Replace a certificate that is valid for fewer days than this.
         type: int
         default: 30
       placeholder:
-        description: Whether any certificate that fits its key will do.
+        description: Whether any certificate that matches its key is sufficient.
         type: bool
         default: false
+      directory_mode:
+        description: Mode of the directory of the certificate.
+        type: str
+        version_added: 1.0.0
+  nginx:
+    description: Whether to report the features of nginx.
+    type: bool
+    default: false
+    version_added: 1.0.0
 attributes:
   check_mode:
-    description: Reads in any case.
+    description: The module changes nothing.
     support: full
   diff_mode:
-    description: Changes nothing.
+    description: The module changes nothing.
     support: none
 seealso:
   - plugin: asgi.deploy.worker_plan
@@ -78,22 +91,22 @@ author:
 """
 
 EXAMPLES = r"""
-- name: See what the host has for the app
+- name: Return the resources for the app
   asgi.deploy.host_info:
     name: hello
   register: found
 
-- name: Say how many workers it should have
+- name: Print the planned number of workers
   ansible.builtin.debug:
     msg: "{{ (found.capacity | asgi.deploy.worker_plan(worker_memory=128, app='hello')).reason }}"
 
-- name: See whether it has nginx
+- name: Check whether nginx is installed
   asgi.deploy.host_info:
     name: hello
     packages: [nginx]
   register: found
 
-- name: Install it where it is not
+- name: Install nginx
   ansible.builtin.apt:
     name: nginx
   when: found.missing_packages | length > 0
@@ -101,41 +114,41 @@ EXAMPLES = r"""
 
 RETURN = r"""
 capacity:
-  description: What the app may use. What is not limited or not known is null.
+  description: Resources that the app can use. Unlimited and unknown values are null.
   type: dict
   returned: success
   contains:
     processor_nproc:
-      description: CPUs that services may run on.
+      description: Number of CPUs that services can run on.
       type: int
     memtotal_mb:
       description: Memory of the host in MiB.
       type: int
     cgroup_cpus:
-      description: How many CPUs the control groups of all services or of the app's slice may use at once.
+      description: CPU quota of the control groups of all services or of the app's slice, in CPUs.
       type: float
     cgroup_memory_mb:
-      description: Limit of the control groups of all services, in MiB.
+      description: Memory limit of the control groups of all services, in MiB.
       type: int
     cgroup_app_memory_mb:
-      description: Limit of the slice that has both slots of the app, in MiB.
+      description: Memory limit of the slice with both slots of the app, in MiB.
       type: int
     measured_memory_mb:
-      description: Memory of the largest live worker of the app in MiB, with its share of what the workers have in common.
+      description: Memory of the largest live worker of the app in MiB, including its share of memory that the workers share.
       type: int
     apps:
       description:
-        - The apps that are staged on the host, each with its C(name), the number of C(workers) of the live
-          configuration, the C(worker_memory) in MiB and the C(reason) that it was planned with.
+        - The staged apps on the host, each with its C(name), the number of C(workers) in the live configuration, the
+          C(worker_memory) in MiB and the C(reason) of the plan.
       type: list
       elements: dict
 missing_packages:
-  description: The packages that are not installed, or that were only installed because others need them.
+  description: The packages that are not installed, or that are installed only as dependencies of other packages.
   type: list
   elements: str
   returned: success
 idle_units:
-  description: The units that do not run, or do not start at boot.
+  description: The units that are not running or not enabled.
   type: list
   elements: str
   returned: success
@@ -144,60 +157,80 @@ present_paths:
   type: list
   elements: str
   returned: success
+interfaces:
+  description: Addresses with prefix lengths by network interface.
+  type: dict
+  returned: success
 wanted_certificate:
-  description: Why another certificate is needed; empty if the one that is there will do, or none was asked for.
+  description:
+    - Why M(asgi.deploy.selfsigned_pem) would change the certificate or the access to it. Empty if that module would change nothing, or
+      without O(certificate).
   type: str
   returned: success
   sample: the names have changed
-distribution:
-  description: Name of the distribution, as Ansible's fact has it.
-  type: str
-  returned: success
-  sample: Debian
-distribution_major_version:
-  description: Major version of the distribution, as Ansible's fact has it.
-  type: str
-  returned: success
-  sample: "13"
+nginx:
+  description: The installed nginx, or the version that apt would install.
+  type: dict
+  returned: if O(nginx) is set
+  contains:
+    version:
+      description: Version of nginx; empty if it is unknown, or if the program is a fork that reports its own version.
+      type: str
+      sample: 1.26.3
+    source:
+      description: Source of the version, V(installed), V(candidate) (of apt) or V(distribution).
+      type: str
+      sample: installed
+    http2_directive:
+      description: Whether nginx has the directive C(http2).
+      type: bool
+    http3:
+      description: Whether nginx supports HTTP/3.
+      type: bool
+    keepalive_min_timeout:
+      description: Whether nginx has the directive C(keepalive_min_timeout).
+      type: bool
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.sys_info import get_distribution, get_distribution_version
-from ansible_collections.asgi.deploy.plugins.module_utils.host import what_it_has
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
-from ansible_collections.asgi.deploy.plugins.module_utils.packages import missing
-from ansible_collections.asgi.deploy.plugins.module_utils.selfsigned_pem import WANTED, why_wanted
-from ansible_collections.asgi.deploy.plugins.module_utils.slots import App
-from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
+from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
+from ansible_collections.asgi.deploy.plugins.module_utils._app.host_facts import host_facts
+from ansible_collections.asgi.deploy.plugins.module_utils._balancer.vrrp import interfaces
+from ansible_collections.asgi.deploy.plugins.module_utils._host.packages import missing
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_version import host_nginx
+from ansible_collections.asgi.deploy.plugins.module_utils._tls.selfsigned_pem import WANTED, why_exposed, why_wanted
 
 
 def main():
-    module = AnsibleModule(
+    module = AppModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "packages": {"type": "list", "elements": "str", "default": []},
             "units": {"type": "list", "elements": "str", "default": []},
             "paths": {"type": "list", "elements": "path", "default": []},
+            "interfaces": {"type": "bool", "default": False},
             "certificate": {"type": "dict", "options": WANTED},
+            "nginx": {"type": "bool", "default": False},
         },
-        supports_check_mode=True,
+        read_only=True,
     )
     wanted = module.params["units"]
-    systemd = Systemd(module.run_command)
-    try:
-        found = what_it_has(App(layout(module.params["name"]), systemd, dry=True), module.params["paths"])
-        units = systemd.show(*wanted) if wanted else {}
-    except (ValueError, SystemdError) as exc:
-        module.fail_json(msg=str(exc))
+    with module.reporting():
+        found = host_facts(module.app, module.params["paths"])
+        units = module.systemd.show(*wanted) if wanted else {}
     module.exit_json(
         changed=False,
         **found,
         missing_packages=missing(module.params["packages"]),
         idle_units=[unit for unit in wanted if unit not in units or not (units[unit].running and units[unit].enabled)],
+        interfaces=interfaces(module.run_command) if module.params["interfaces"] else {},
         wanted_certificate=_wanted_certificate(module),
-        distribution=get_distribution(),
-        distribution_major_version=(get_distribution_version() or "").partition(".")[0],
+        **({"nginx": _nginx(module)} if module.params["nginx"] else {}),
     )
+
+
+def _nginx(module):
+    nginx = module.get_bin_path("nginx", opt_dirs=["/usr/sbin"])
+    return host_nginx(module.run_command, nginx, module.get_bin_path("apt-cache"))
 
 
 def _wanted_certificate(module):
@@ -205,8 +238,9 @@ def _wanted_certificate(module):
     if not certificate:
         return ""
     if not openssl:
-        return "there is no openssl to look at it"
-    return why_wanted(module.run_command, openssl, **certificate)
+        return "openssl is not installed"
+    directory_mode = certificate.pop("directory_mode")
+    return why_wanted(module.run_command, openssl, **certificate) or why_exposed(certificate["path"], directory_mode)
 
 
 if __name__ == "__main__":

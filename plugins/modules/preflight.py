@@ -2,40 +2,42 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation only: the work is done by the action plugin of the same name, on the controller."""
+"""Documentation only: the action plugin of the same name does the work, on the controller."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: preflight
-short_description: Check the variables of the roles before a host is touched
-version_added: 0.1.0
+short_description: Check the variables before any host is changed
+version_added: 1.0.0
 description:
-  - Types the variables of the roles by their argument specifications and defaults, and checks what a specification cannot
-    say, for instance that a certificate fits its key, that a git reference exists, or that two timeouts are in order.
+  - Checks the variables of the roles against their argument specifications. Also checks what a specification cannot express, for
+    instance that a key belongs to its certificate, that a git reference exists, or that one timeout is longer than another.
   - Runs on the controller only and does not connect to the host.
-  - Fails with all faults at once; each names the variable, its value (unless it is secret) and what would be right.
-  - Warns of what looks like a fault, where the inventory cannot say whether it is one.
+  - Fails with all problems at once. Each message contains the variable, its value (unless it is secret), the remedy and a stable code.
+  - Prints a warning for a possible problem that the inventory alone cannot confirm.
+  - Fails for a variable that starts with C(asgi_) but is unknown to this collection, and suggests the closest known name. With
+    C(asgi_unknown_variables=warn) it prints a warning instead.
 options:
   roles:
-    description: Roles whose variables are checked. What they are checked against may belong to the other roles.
+    description: Roles whose variables are checked. The checks may also use variables of other roles.
     type: list
     elements: str
     choices: [asgi_app, asgi_server, asgi_proxy, asgi_balancer]
     default: [asgi_app, asgi_server, asgi_proxy]
   entry_point:
     description:
-      - Which of the roles' argument specifications, V(main) or V(uninstall).
+      - Entry point of the roles, V(main) or V(uninstall).
     type: str
     choices: [main, uninstall]
     default: main
   playbook:
-    description: Playbook of this collection whose own variables, such as C(asgi_deploy_batches), are checked, too.
+    description: Playbook of this collection whose own variables, such as C(asgi_deploy_batches), are checked too.
     type: str
-    choices: [deploy, reload, rollback, maintain, status, doctor, tune]
+    choices: [deploy, reload, rollback, rolling_maintenance, maintenance_page, status, doctor, tune]
 attributes:
   check_mode:
-    description: Checks in any case.
+    description: Runs the same checks in check mode.
     support: full
   diff_mode:
     description: Changes nothing.
@@ -48,7 +50,7 @@ EXAMPLES = r"""
 - name: Check the variables of all roles
   asgi.deploy.preflight:
 
-- name: Check what removing the app takes
+- name: Check the variables for removing an app
   asgi.deploy.preflight:
     entry_point: uninstall
 
@@ -57,4 +59,38 @@ EXAMPLES = r"""
     roles: [asgi_server]
 """
 
-RETURN = r""" # """
+RETURN = r"""
+claims:
+  description: The names, ports and settings that the app needs exclusively on its host, for the module M(asgi.deploy.release).
+  returned: for the main entry points of asgi_server, asgi_proxy and asgi_balancer
+  type: dict
+  contains:
+    app:
+      description: Name of the app.
+      type: str
+    names:
+      description: The server names by port.
+      type: dict
+    listeners:
+      description: The listening sockets, each with the C(variable) that configures it, the C(address) and the C(port).
+      type: list
+      elements: dict
+    metrics:
+      description: The address that serves the metrics, if one is configured.
+      type: str
+    metrics_group:
+      description: The group that may open the unix socket of the metrics, if one is configured.
+      type: str
+    agreed:
+      description: The settings that must be the same for all sites of a port, by port.
+      type: dict
+    http3:
+      description: Whether the HTTPS port is also used over UDP.
+      type: bool
+    change_port:
+      description: Whether these settings may change although other sites use the port.
+      type: bool
+    vrrp:
+      description: C(virtual_ip), C(router_id), C(address) and C(peers) of a balancer with a virtual address.
+      type: dict
+"""

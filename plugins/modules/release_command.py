@@ -2,49 +2,56 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run a command of a release as the app's account, with the app's environment."""
+"""Run a command of a release as the app's account, in the app's environment and sandbox."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_command
-short_description: Run a command of a release as the app's account, with the app's environment
-version_added: 0.2.0
+short_description: Run a command of a release as the app's account
+version_added: 1.0.0
 description:
-  - For hooks, such as one that migrates a database. The command runs in the directory of the release's code, with the programs
-    of its virtual environment first in C(PATH), and with what the app itself has in its environment, but for C(ASGI_SLOT).
-  - The values of O(environment) are in no command line and in no log, as those of Ansible's keyword C(environment) are.
-  - What it has started and left in its process group is ended with it. It is not in the sandbox of the app's unit.
+  - Use this module in hooks, for instance for a database migration. The command runs in the directory of the release's code. The
+    programs of the virtual environment come first in C(PATH). The environment is that of the app, without C(ASGI_SLOT).
+  - Unlike with Ansible's keyword C(environment), the values of O(environment) do not appear on a command line or in a log.
+  - The command runs in a transient systemd unit, in the sandbox and with the limits of the app's slots, see
+    C(asgi_server_unit_settings). When it ends, systemd kills all its child processes.
+  - The module returns only the first and the last half MiB of each output stream.
 options:
   name:
     description: Name of the app.
     type: str
     required: true
   release:
-    description: Id of the release, in a hook C(asgi_release.id).
+    description: Id of the release, C(asgi_release.id) in a hook.
     type: str
     required: true
   argv:
-    description: The command and its arguments, without a shell. Anybody on the host can read them.
+    description: The command and its arguments, without a shell. Every account of the host can read them.
     type: list
     elements: str
     required: true
   environment:
     description:
-      - The app's environment variables, as the text of a JSON dictionary, so that Ansible takes the whole for the secret, and
-        not each value, which it would hide wherever it occurs.
+      - The app's environment variables, as a dictionary in JSON. With a dictionary of YAML, Ansible would mask each value, such as
+        C(1), in the whole output.
     type: json
   timeout:
-    description: Seconds that the command may take.
+    description: Maximum run time in seconds.
     type: int
     default: 3600
+  sandbox:
+    description: The variables of the role C(asgi_server) that configure the app's sandbox. The action plugin sets this option; tasks
+      must not set it.
+    type: dict
+    version_added: 1.0.0
 attributes:
   check_mode:
     description: Can run in check mode.
     support: partial
-    details: The command is skipped, as nobody knows what it would do.
+    details: The command is not run.
   diff_mode:
-    description: There is nothing to compare.
+    description: Returns no differences.
     support: none
 author:
   - the asgi.deploy authors (@asgi-deploy)
@@ -56,7 +63,7 @@ EXAMPLES = r"""
     name: "{{ asgi_name }}"
     release: "{{ asgi_release.id }}"
     argv: [alembic, upgrade, head]
-    # nothing at all if there is none: {} would be taken for a secret, and hidden in what the command says
+    # Omitted if empty, because Ansible would mask "{}" in the output.
     environment: "{{ asgi_env | to_json if asgi_env else omit }}"
 """
 
@@ -64,69 +71,77 @@ RETURN = r"""
 rc:
   description: Exit status of the command.
   type: int
-  returned: when it has ended
+  returned: if the command ended
 stdout:
-  description: What it said on standard output, without the values of O(environment) that have six characters or more.
+  description: Standard output. Values of O(environment) with six characters or more are masked.
   type: str
-  returned: when it has run, also when it was killed
+  returned: if the command was started, even if it was killed
 stderr:
-  description: The same of standard error.
+  description: Standard error, masked in the same way.
   type: str
-  returned: when it has run, also when it was killed
+  returned: if the command was started, even if it was killed
 """
 
 import json
+import os
+import pwd
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils.account import TimedOut, run_as
-from ansible_collections.asgi.deploy.plugins.module_utils.environment import (
+from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import properties, transient
+from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import (
     check_environment,
     hide,
     release_environment,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils.files import reason_of
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout, release_paths
-from ansible_collections.asgi.deploy.plugins.module_utils.release import last_lines
+from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
+from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout, release_paths
+from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit
 
 
 def main():
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "release": {"type": "str", "required": True},
             "argv": {"type": "list", "elements": "str", "required": True},
-            # without a default, which would be a secret itself, and masked wherever it occurs
+            # Without a default, because Ansible would mask it in the whole output.
             "environment": {"type": "json", "no_log": True},
             "timeout": {"type": "int", "default": 3600},
+            "sandbox": {"type": "dict"},
         },
         supports_check_mode=True,
     )
     argv, timeout = module.params["argv"], module.params["timeout"]
     if not argv:
-        module.fail_json(msg="argv is empty: give a command")
+        module.fail_json(msg="argv is empty: set a command")
     if module.check_mode:
         module.exit_json(skipped=True, msg="not run in check mode")
-    try:
+    with module.reporting():
         paths = layout(module.params["name"])
         release = release_paths(paths["name"], module.params["release"])
         secrets = check_environment(json.loads(module.params["environment"] or "{}"))
         environment = release_environment(paths, release["venv"], secrets)
-        status, out, err = run_as(paths["user"], argv, release["code"], environment, timeout)
-    except ValueError as exc:
-        module.fail_json(msg=str(exc))
+        sandbox = transient(properties(paths["name"], module.params["sandbox"] or {}))
+    try:
+        pwd.getpwnam(paths["user"])
     except KeyError:
         module.fail_json(msg=f"there is no account {paths['user']!r} on this host: run the asgi_app role first")
+    # The name contains the process id, because several hooks may run concurrently.
+    unit = TransientUnit(f"asgi-command-{paths['name']}-{os.getpid()}", paths["user"], sandbox)
+    try:
+        with module.reporting(f"{argv[0]} cannot be run in {release['code']}: "):
+            status, out, err = unit.run(argv, release["code"], environment, timeout)
     except TimedOut as exc:
-        what, answer = f"did not end within {timeout} s, and was killed", {"stdout": exc.out, "stderr": exc.err}
-    except OSError as exc:
-        module.fail_json(msg=f"{argv[0]} cannot be run in {release['code']}: {reason_of(exc)}")
+        fault, result = f"did not end within {timeout} s, and was killed", {"stdout": exc.out, "stderr": exc.err}
     else:
-        what, answer = f"ended with status {status}" if status else "", {"rc": status, "stdout": out, "stderr": err}
-    answer.update({name: hide(answer[name], secrets) for name in ("stdout", "stderr")})
-    if what:
-        said = last_lines(answer["stderr"] or answer["stdout"]) or "it said nothing"
-        module.fail_json(msg=f"{argv[0]} {what}: {said}", **answer)
-    module.exit_json(changed=True, **answer)
+        fault, result = f"ended with status {status}" if status else "", {"rc": status, "stdout": out, "stderr": err}
+    result.update({name: hide(result[name], secrets) for name in ("stdout", "stderr")})
+    if fault:
+        output = condense((result["stderr"] or result["stdout"]).strip(), first=0, last=15).splitlines()
+        # Start with the cause, which is the last line of a traceback; the traceback follows.
+        cause = output[-1].strip() if output else "no output"
+        module.fail_json(msg="\n".join([f"{argv[0]} {fault}: {cause}", *(output if len(output) > 1 else [])]), **result)
+    module.exit_json(changed=True, **result)
 
 
 if __name__ == "__main__":

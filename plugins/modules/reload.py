@@ -2,21 +2,23 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Replace every worker of the live slot in place, and see that it happened."""
+"""Replace the workers of the live slot in place."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: reload
 short_description: Replace the workers of an app gracefully, in place
-version_added: 0.1.0
+version_added: 1.0.0
 description:
-  - Checks that what is on disk still boots, sends the live slot's gunicorn a HUP through systemd, and waits until every
-    old worker has gone, as many new ones are there, and the app answers on its own socket.
-  - Fails without touching anything when the check does not pass, and fails when the workers were not replaced.
-  - A server that is a single process (C(asgi_server_type=uvicorn)) cannot do so in place. The same release with the same
-    configuration is then brought up in the other slot, which gets the traffic, and which is its own check.
-  - A reload runs the same release with the same configuration; a change of either is activated (M(asgi.deploy.activate)).
+  - Checks that the live release still boots, sends SIGHUP to the live slot's gunicorn through systemd, and waits until all old
+    workers have exited, the same number of new workers runs, and the health check succeeds on the slot's own socket.
+  - Waits for a reload that is already running, for instance from C(systemctl reload). Reloads requested in the meantime are coalesced.
+  - Fails before any change if the check fails, and fails if the workers were not replaced.
+  - A server with a single process (C(asgi_server_type=uvicorn)) cannot be reloaded in place. The module then boots the same
+    release with the same configuration in the other slot and switches the traffic to it. It does the same if the socket of the
+    live slot accepts no connections, for instance because its file was removed.
+  - A reload keeps the release and the configuration. To change them, use M(asgi.deploy.activate).
 options:
   name:
     description: Name of the app.
@@ -25,19 +27,19 @@ options:
   timeout:
     description:
       - Seconds to wait for the old workers.
-      - By default as long as the live configuration gives the new ones to boot and the old ones to drain.
-      - Without meaning where the other slot takes over, which waits as long as an activation does.
+      - The default is the sum of the boot timeout and the drain timeout of the live configuration.
+      - Has no effect if the other slot takes over, because then the timeouts of an activation apply.
     type: int
   by:
-    description: Who reloads, for the release log and for others who find the app locked.
+    description: Name of the person who reloads the app, recorded in the release log and the lock.
     type: str
     default: ""
 attributes:
   check_mode:
-    description: Runs the check, sends no signal.
+    description: Runs the check but sends no signal.
     support: full
   diff_mode:
-    description: There is nothing to compare; a reload changes no file.
+    description: A reload changes no file.
     support: none
 author:
   - the asgi.deploy authors (@asgi-deploy)
@@ -55,13 +57,17 @@ release:
   type: str
   returned: success
 slot:
-  description: The slot that is live now.
+  description: The live slot.
   type: str
   returned: success
 workers:
   description: Process ids of the new workers.
   type: list
   elements: int
+  returned: success
+site:
+  description: Whether the site answers from the live slot, in the format of M(asgi.deploy.site_check).
+  type: dict
   returned: success
 replaced:
   description: Process ids of the workers that were replaced.
@@ -73,45 +79,34 @@ replaced:
 import os
 import time
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils.account import TimedOut, run_as
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout, release_paths
-from ansible_collections.asgi.deploy.plugins.module_utils.probe import wait_healthy
-from ansible_collections.asgi.deploy.plugins.module_utils.slots import ActivationError, App, Locked
-from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
-from ansible_collections.asgi.deploy.plugins.module_utils.workers import serving, wait_replaced
+from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
+from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import SERVICE_FILE
+from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import wait_healthy
+from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import from_drop_in, transient
+from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import reload_number, serving, wait_replaced
+from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import without_withheld
+from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import release_paths
+from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.site_requests import PATIENCE, Site
 
 CHECK_SECONDS = 60
 
 
 def main():
-    module = AnsibleModule(
+    module = AppModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "timeout": {"type": "int"},
             "by": {"type": "str", "default": ""},
         },
-        supports_check_mode=True,
     )
-    try:
-        paths = layout(module.params["name"])
-    except ValueError as exc:
-        module.fail_json(msg=str(exc))
-
-    systemd = Systemd(module.run_command)
-    app = App(paths, systemd, dry=module.check_mode, by=module.params["by"])
-    try:
-        with app.lock():
-            result = _reload(module, app, systemd, paths)
-    except Locked as exc:
-        module.fail_json(msg=str(exc))
-    except FileNotFoundError as exc:
-        module.fail_json(msg=f"{paths['name']} has never been deployed on this host: {exc}")
-    except ActivationError as exc:
-        said = f"{exc}\n{exc.journal}".rstrip()
-        module.fail_json(msg=f"{paths['name']} was not reloaded, and goes on serving: {said}")
-    except SystemdError as exc:
-        module.fail_json(msg=f"systemd: {exc}")
+    app, paths = module.app, module.paths
+    module.require_deployed()
+    with module.reporting_activation(f"{paths['name']} was not reloaded and keeps serving"), app.lock():
+        result = _reload(module, app, module.systemd, paths)
+    for warning in app.warnings:
+        module.warn(warning)
     module.exit_json(changed=True, **result)
 
 
@@ -119,46 +114,67 @@ def _reload(module, app, systemd, paths):
     state = app.state()
     if state.live is None:
         module.fail_json(msg=f"{paths['name']} is not live on this host: deploy it first")
-    its = paths["slots"][state.live]
-    service = state.units[its["service_unit"]]
+    live = paths["slots"][state.live]
+    service = state.units[live["service_unit"]]
     if not service.running or not service.main_pid:
-        module.fail_json(msg=f"{its['service_unit']} is {service.active}: start it, or run site.yml, which does")
+        module.fail_json(msg=f"{live['service_unit']} is {service.active}: start it, or run site.yml, which does")
 
     old = serving(service)
-    if not service.can_reload:
-        slot = app.activate(state.live_pair, state, app.probe_of(state.live_pair), anew=True)
+    probe = app.probe_of(state.live_pair)
+    site = Site(app, module.run_command, probe)
+    # Switch to the other slot. SIGHUP cannot reload a single process, and does not restore a removed socket file.
+    if not service.can_reload or app.runs_unreachable(state):
+        slot, answers = site.across(
+            lambda verify: app.activate(state.live_pair, state, probe, verify=verify, restart=True)
+        )
         workers = [] if module.check_mode else sorted(serving(app.state().units[paths["slots"][slot]["service_unit"]]))
-        return {"release": state.live_pair.release, "slot": slot, "replaced": sorted(old), "workers": workers}
+        return {
+            "release": state.live_pair.release,
+            "slot": slot,
+            "replaced": sorted(old),
+            "workers": workers,
+            "site": site.result(answers),
+        }
 
-    _check(module, app, paths, its, state.live_pair)
+    _check(module, app, paths, live, state.live_pair)
     result = {"release": state.live_pair.release, "slot": state.live, "replaced": sorted(old), "workers": []}
     if module.check_mode:
-        return result
+        return {**result, "site": site.result(site.wait(PATIENCE))}
 
     began = time.time()
-    systemd.reload(its["service_unit"])
+    systemd.reload(live["service_unit"])
     timeout = module.params["timeout"] or app.reload_seconds(state.live_pair)
-    fault = wait_replaced(old, lambda: serving(service), timeout)
-    fault = fault or wait_healthy(its["socket"], app.probe_of(state.live_pair))
+    before = reload_number(service.status)
+
+    def has_begun():
+        return before is None or reload_number(systemd.show(service.name)[service.name].status) != before
+
+    fault = wait_replaced(old, lambda: serving(service), timeout, has_begun)
+    fault = fault or wait_healthy(live["socket"], probe)
     if fault:
-        said = app.hide(f"{fault}\n{systemd.journal(its['service_unit'], began)}", state.live_pair)
-        module.fail_json(msg=f"{its['service_unit']} was not reloaded: {said}".rstrip())
-    return {**result, "workers": sorted(serving(service))}
+        details = app.hide(f"{fault}\n{systemd.journal(live['service_unit'], began)}", state.live_pair)
+        module.fail_json(msg=f"{live['service_unit']} was not reloaded: {details}".rstrip())
+    return {**result, "workers": sorted(serving(service)), "site": site.result(site.wait(PATIENCE))}
 
 
-def _check(module, app, paths, its, pair):
-    """Fail unless gunicorn can read its configuration and import the app, as the app's user, in its environment."""
+def _check(module, app, paths, live, pair):
+    """Fail unless gunicorn can read its configuration and import the app, as the app's user, in the app's environment and sandbox."""
     release = release_paths(paths["name"], pair.release)
     config = os.path.join(paths["configs"], pair.config, "gunicorn.conf.py")
     command = [release["python"], "-m", "gunicorn", "--check-config", "--config", config]
-    environment = {**app.environment(pair), "ASGI_SLOT": its["name"]}
+    environment = {**without_withheld(app.environment(pair)), "ASGI_SLOT": live["name"]}
+    # Use the settings of the live slot, because the inventory may have changed since its activation.
+    settings = app.config_files(pair).get(SERVICE_FILE) or ""
+    unit = TransientUnit(f"asgi-reload-{paths['name']}", paths["user"], transient(from_drop_in(settings, live["name"])))
     try:
-        status, _out, said = run_as(paths["user"], command, release["code"], environment, CHECK_SECONDS)
+        status, _out, output = unit.run(command, release["code"], environment, CHECK_SECONDS)
     except TimedOut:
-        status, said = 1, f"its import took more than {CHECK_SECONDS} s"
+        status, output = 1, f"its import took more than {CHECK_SECONDS} s"
     if status:
-        tail = app.hide("\n".join(said.strip().splitlines()[-15:]), pair)
-        module.fail_json(msg=f"{its['service_unit']} was not reloaded: what is on disk would not boot\n{tail}")
+        output = app.hide(condense(output.strip(), first=0, last=15), pair)
+        module.fail_json(
+            msg=f"{live['service_unit']} was not reloaded: the configuration on disk does not boot\n{output}"
+        )
 
 
 if __name__ == "__main__":

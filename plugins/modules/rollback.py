@@ -2,20 +2,21 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Go back to a release that was live before, with the configuration it ran with."""
+"""Activate an earlier release with its configuration."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rollback
-short_description: Go back to an earlier release and its configuration
-version_added: 0.1.0
+short_description: Activate an earlier release and its configuration
+version_added: 1.0.0
 description:
-  - Finds in the release log what was live before, and activates it as M(asgi.deploy.activate) does, configuration
-    included. Nothing is built.
-  - Never goes to a release whose last activation failed, unless O(allow_bad) says so.
-  - Where the named release is live already, or without a name a rollback was the last thing that happened, nothing changes;
-    so a run over many hosts that stopped half-way can be repeated. To go back further, name the release.
+  - Activates the release that was live before the current one, with its configuration from the release log, in the same way as
+    M(asgi.deploy.activate). Nothing is built.
+  - Switches the traffic back if the site answered before the rollback and does not answer from the earlier release.
+  - Never activates a release whose last activation failed, unless O(allow_bad=true).
+  - Changes nothing if O(release) is already live, or if O(release) is unset and the last activation was a rollback. An interrupted
+    run on many hosts can therefore be repeated. To go back further, set O(release).
 options:
   name:
     description: Name of the app.
@@ -23,25 +24,25 @@ options:
     required: true
   release:
     description:
-      - Id of the release to go back to.
-      - By default the one that was live before the present one.
+      - Id of the release to activate.
+      - The default is the release that was live before the current one.
     type: str
   config:
     description:
-      - Digest of the configuration to go back to, of those that O(release) ran with.
-      - By default the one that it ran with last.
+      - Digest of a configuration with which O(release) has run.
+      - The default is the configuration with which the release ran last.
     type: str
   allow_bad:
-    description: Whether a release whose last activation failed may be tried again.
+    description: Whether to allow a release whose last activation failed.
     type: bool
     default: false
   by:
-    description: Who rolls back, for the release log.
+    description: Name of the person who rolls back, recorded in the release log.
     type: str
     default: ""
 attributes:
   check_mode:
-    description: Reports where it would go.
+    description: Reports the release that would be activated.
     support: full
   diff_mode:
     description: Shows the release and the configuration before and after.
@@ -51,11 +52,11 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Go back to what was live before
+- name: Activate the previous release
   asgi.deploy.rollback:
     name: hello
 
-- name: Go back to a named release
+- name: Activate a specific earlier release
   asgi.deploy.rollback:
     name: hello
     release: src-1f6a0c2b9d
@@ -63,11 +64,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 release:
-  description: Id of the release that is live now.
+  description: Id of the live release.
   type: str
   returned: success
 config:
-  description: Digest of its configuration.
+  description: Digest of the live configuration.
   type: str
   returned: success
 slot:
@@ -75,33 +76,31 @@ slot:
   type: str
   returned: success
 previous:
-  description: Id of the release that was live before.
+  description: Id of the previously live release.
   type: str
   returned: success
 previous_config:
-  description: Digest of the configuration that it ran with.
+  description: Digest of the previously live configuration.
   type: str
   returned: success
+site:
+  description: Whether the site answers from the live slot, in the format of M(asgi.deploy.site_check).
+  type: dict
+  returned: success
 changes:
-  description: What was done, or would be done in check mode, one sentence each.
+  description: The changes, or in check mode the changes that would be made, one sentence each.
   type: list
   elements: str
   returned: success
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
-from ansible_collections.asgi.deploy.plugins.module_utils.releaselog import (
-    NoSuchRelease,
-    is_rolled_back,
-    rollback_target,
-)
-from ansible_collections.asgi.deploy.plugins.module_utils.slots import ActivationError, App, Locked
-from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd, SystemdError
+from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import is_rolled_back, rollback_target
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.site_requests import Site
 
 
 def main():
-    module = AnsibleModule(
+    module = AppModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "release": {"type": "str"},
@@ -110,40 +109,26 @@ def main():
             "by": {"type": "str", "default": ""},
         },
         required_by={"config": ["release"]},
-        supports_check_mode=True,
     )
     release, config = module.params["release"], module.params["config"]
-    try:
-        paths = layout(module.params["name"])
-    except ValueError as exc:
-        module.fail_json(msg=str(exc))
-
-    app = App(paths, Systemd(module.run_command), dry=module.check_mode, by=module.params["by"])
-    try:
-        with app.lock():
-            before = app.state()
-            if before.live is None:
-                module.fail_json(msg=f"{paths['name']} is not live on this host: there is nothing to roll back")
-            log = app.log()
-            if is_rolled_back(log, before.live_pair, release, config):
-                target = before.live_pair
-            else:
-                target = rollback_target(
-                    log, before.live_pair, app.on_disk, release, module.params["allow_bad"], config
-                )
-            diff = app.difference(before.live_pair, target, app.config_files(target), app.environment(target))
-            slot = app.activate(target, before, app.probe_of(target), rollback=True)
-    except (Locked, NoSuchRelease) as exc:
-        module.fail_json(msg=str(exc))
-    except FileNotFoundError as exc:
-        module.fail_json(msg=f"{paths['name']} has never been deployed on this host: {exc}")
-    except SystemdError as exc:
-        module.fail_json(msg=f"systemd: {exc}")
-    except ActivationError as exc:
-        serving = app.serving()
-        module.fail_json(
-            msg=f"release {target.release} was not activated: {exc}\n{serving}\n{exc.journal}".rstrip(), serving=serving
-        )
+    app, paths = module.app, module.paths
+    module.require_deployed()
+    with module.reporting(), app.lock():
+        before = app.state()
+        if before.live is None:
+            module.fail_json(msg=f"{paths['name']} is not live on this host: there is nothing to roll back")
+        log = app.log()
+        if is_rolled_back(log, before.live_pair, release, config):
+            target = before.live_pair
+        else:
+            target = rollback_target(log, before.live_pair, app.on_disk, release, module.params["allow_bad"], config)
+        diff = app.difference(before.live_pair, target, app.config_files(target), app.environment(target))
+        probe = app.probe_of(target)
+        site = Site(app, module.run_command, probe)
+        with module.reporting_activation(f"release {target.release} was not activated", report_serving=True):
+            slot, answers = site.across(
+                lambda verify: app.activate(target, before, probe, verify=verify, rollback=True)
+            )
     module.exit_json(
         changed=bool(app.changes),
         changes=app.changes,
@@ -152,6 +137,7 @@ def main():
         slot=slot,
         previous=before.live_pair.release,
         previous_config=before.live_pair.config,
+        site=site.result(answers),
         diff=diff,
     )
 

@@ -2,50 +2,51 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Remove the releases of an app, and its data if that is wanted."""
+"""Remove the releases of an app, and optionally its data."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: unstage
-short_description: Remove the releases of an app, and its data if that is wanted
-version_added: 0.1.0
+short_description: Remove the releases of an app, and optionally its data
+version_added: 1.0.0
 description:
-  - Removes what M(asgi.deploy.release) has put below the home of an app that M(asgi.deploy.deactivate) has stopped, and the
-    home itself if nothing of somebody else's is in it.
-  - Data that stays is closed to everybody but root, because the number of an account that is removed is given to another
-    one. Installing the app again gives it back.
-  - Refuses while somebody changes the app or builds a release of it, and if the account of that name is not the app's.
-  - What interrupts it is made good by running it again. Does nothing for an app that is not on the host.
+  - Removes the files of M(asgi.deploy.release) in the home of an app that M(asgi.deploy.deactivate) has stopped, and the home
+    itself unless it contains other files.
+  - Only root can access data that is kept, because another account may get the uid of the removed account. When the app is
+    installed again, its account gets access again.
+  - Fails while another task changes the app or builds a release of it, and if the account with the app's name does not belong to
+    the app.
+  - Can be run again after an interruption. Does nothing if the app is not on the host.
 options:
   name:
     description: Name of the app.
     type: str
     required: true
   data:
-    description: Whether the app's data, C(/srv/<name>/shared), is removed as well.
+    description: Whether to also remove the app's data, C(/srv/<name>/shared).
     type: bool
     default: false
 attributes:
   check_mode:
-    description: Refuses what it would refuse, and tells what it would remove.
+    description: Returns the paths that would be removed.
     support: full
   diff_mode:
-    description: Shows which files and directories are removed.
+    description: Shows the files and directories to remove.
     support: full
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """
 
 EXAMPLES = r"""
-- name: Remove the releases of an app and leave its data
+- name: Remove the releases of an app and keep its data
   asgi.deploy.unstage:
     name: hello
 """
 
 RETURN = r"""
 present:
-  description: Whether the app was on the host, whole or in part, when the module began.
+  description: Whether the host had the app or parts of it before.
   type: bool
   returned: success
 removed:
@@ -56,19 +57,17 @@ removed:
   sample: [/srv/hello/releases, /srv/hello/staged]
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils.files import reason_of
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
-from ansible_collections.asgi.deploy.plugins.module_utils.removal import (
-    Refused,
-    is_ours,
+from ansible_collections.asgi.deploy.plugins.module_utils._app.removal import (
+    is_present,
     refuse_while_changed,
     unstage,
 )
+from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
 
 
 def main():
-    module = AnsibleModule(
+    module = HostModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "data": {"type": "bool", "default": False},
@@ -76,16 +75,12 @@ def main():
         supports_check_mode=True,
     )
     removed = []
-    try:
+    with module.reporting():
         paths = layout(module.params["name"])
-        present = is_ours(paths)
+        present = is_present(paths)
         if present:
             refuse_while_changed(paths)
             removed = unstage(paths, module.params["data"], dry=module.check_mode)
-    except (ValueError, Refused) as exc:
-        module.fail_json(msg=str(exc))
-    except OSError as exc:
-        module.fail_json(msg=f"{reason_of(exc)}; mend that and run this again")
     diff = {"before": "".join(f"{path}\n" for path in removed), "after": ""}
     module.exit_json(changed=bool(removed), removed=removed, present=present, diff=diff)
 

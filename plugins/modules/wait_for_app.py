@@ -9,11 +9,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: wait_for_app
 short_description: Wait until an app on a host is healthy
-version_added: 0.1.0
+version_added: 1.0.0
 description:
-  - Asks the live release of an app for its health over its own socket, as M(asgi.deploy.activate) did when it went live, until
-    it answers well as often in a row as was wanted then.
-  - Waits for systemd as well, so that it can be asked of a host that is booting.
+  - Repeats the health check of the live release over the live socket until the check succeeds. The options of the health check are
+    those with which M(asgi.deploy.activate) has activated the release.
+  - Can be used while the host is booting.
 options:
   name:
     description: Name of the app.
@@ -25,17 +25,17 @@ options:
     default: 60
 attributes:
   check_mode:
-    description: Asks in any case.
+    description: Waits in check mode too.
     support: full
   diff_mode:
-    description: Changes nothing.
+    description: The module changes nothing.
     support: none
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """
 
 EXAMPLES = r"""
-- name: Wait until the app is back
+- name: Wait until the app is healthy
   asgi.deploy.wait_for_app:
     name: hello
     timeout: 120
@@ -47,35 +47,28 @@ release:
   type: str
   returned: success
 seconds:
-  description: How long it took.
+  description: Duration of the wait.
   type: float
   returned: success
 """
 
 import time
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
-from ansible_collections.asgi.deploy.plugins.module_utils.probe import wait_healthy
-from ansible_collections.asgi.deploy.plugins.module_utils.slots import App
-from ansible_collections.asgi.deploy.plugins.module_utils.systemd import Systemd
+from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
+from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import wait_healthy
 
 
 def main():
-    module = AnsibleModule(
+    module = AppModule(
         argument_spec={"name": {"type": "str", "required": True}, "timeout": {"type": "int", "default": 60}},
-        supports_check_mode=True,
+        read_only=True,
     )
-    began = time.monotonic()
-    try:
-        paths = layout(module.params["name"])
-        app = App(paths, Systemd(module.run_command), dry=True)
+    app, paths, began = module.app, module.paths, time.monotonic()
+    with module.reporting():
         pair = app.live_pair()
         if pair is None:
             module.fail_json(msg=f"{paths['name']} is not live on this host: deploy it first")
         probe = app.probe_of(pair)._replace(deadline=module.params["timeout"])
-    except (ValueError, OSError) as exc:
-        module.fail_json(msg=str(exc))
     fault = wait_healthy(paths["live_socket"], probe)
     if fault:
         module.fail_json(

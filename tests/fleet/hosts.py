@@ -1,4 +1,4 @@
-"""The hosts of the scenario fleet, and what is done to them."""
+"""The hosts and balancers of the scenario fleet."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from traffic.sites import Machine, OurSite, Site
 HOSTS = ["app1", "app2", "app3", "app4"]
 BALANCERS = ["lb1", "lb2"]
 VIRTUAL_IP = "10.213.77.10"
-# enough to notice, and little enough for six machines and a controller on one computer
+# enough load to detect losses, on a computer that also runs six machines and the controller
 SHAPE = Shape(clients=8, think=0.3, slow=2, websockets=0, streams=0)
 
-# What a release of these tests wants of a host: nothing to be seen when it is staged, only when it starts to serve.
-WANTED = Path("/etc/fleet-fault")
+# If this file exists on a host, the releases of these tests do not start there. Staging does not detect this fault.
+FAULT_FILE = Path("/etc/fleet-fault")
 BROKEN = f"""
-    if Path("{WANTED}").exists():
+    if Path("{FAULT_FILE}").exists():
         raise RuntimeError("this host cannot run this release")
 """
 
 
 class Host(NamedTuple):
-    """One app host: its name in the inventory, and its site."""
+    """An app host: its inventory name and its site."""
 
     name: str
     site: OurSite
@@ -52,26 +52,26 @@ class Host(NamedTuple):
 
     @contextmanager
     def fault(self) -> Iterator[None]:
-        """Make this host one that cannot run the releases of these tests."""
-        self.site.machine.sh(f"touch {WANTED}")
+        """Prevent the releases of these tests from starting on this host."""
+        self.site.machine.sh(f"touch {FAULT_FILE}")
         try:
             yield
         finally:
-            self.site.machine.sh(f"rm {WANTED}")
+            self.site.machine.sh(f"rm {FAULT_FILE}")
 
 
 class Balancer(NamedTuple):
-    """One of the machines that stand before the hosts."""
+    """A load balancer: its inventory name and its site."""
 
     name: str
     site: Site
 
     @property
-    def has_the_address(self) -> bool:
+    def holds_address(self) -> bool:
         return VIRTUAL_IP in self.site.machine.sh("ip -brief address show eth0")
 
-    def tell(self, command: str) -> str:
-        """Say *command* to HAProxy's runtime API and return the answer."""
+    def run(self, command: str) -> str:
+        """Send *command* to HAProxy's runtime API, and return the answer."""
         program = (
             "import socket, sys; api = socket.socket(socket.AF_UNIX); api.connect('/run/haproxy/admin.sock'); "
             "api.sendall(sys.argv[1].encode() + b'\\n'); print(b''.join(iter(lambda: api.recv(65536), b'')).decode())"
@@ -79,13 +79,13 @@ class Balancer(NamedTuple):
         return self.site.machine.sh(f"python3 -c {shlex.quote(program)} {shlex.quote(command)}")
 
     def statuses(self, backend: str = "asgi_fleet") -> dict[str, str]:
-        """Return what HAProxy thinks of each server of *backend*, as UP, DOWN or DRAIN."""
-        rows = csv.DictReader(self.tell("show stat").lstrip("# ").splitlines())
+        """Return the status of each server of *backend*, such as UP, DOWN or DRAIN."""
+        rows = csv.DictReader(self.run("show stat").lstrip("# ").splitlines())
         return {row["svname"]: row["status"] for row in rows if row["pxname"] == backend and row["svname"] != "BACKEND"}
 
 
 class SharedSite(Site):
-    """The site at the address that both balancers share."""
+    """The site at the virtual address of the balancers."""
 
     @property
     def address(self) -> Address:
@@ -111,12 +111,12 @@ class Fleet(NamedTuple):
     def shared(self) -> Site:
         return SharedSite("shared", self.balancers[0].site.machine, "fleet.test", "")
 
-    def forget_executed(self) -> None:
+    def clear_executed(self) -> None:
         for host in self.hosts:
-            host.site.forget_executed()
+            host.site.clear_executed()
 
     def executed(self, without: tuple[str, ...] = ()) -> Counter[str]:
-        """Return how often each request was executed, on whichever host."""
+        """Return the number of executions of each request on all hosts."""
         return sum((host.site.executed() for host in self.hosts if host.name not in without), Counter())
 
     @classmethod
@@ -132,15 +132,8 @@ class Fleet(NamedTuple):
         )
 
 
-class Run(NamedTuple):
-    """How a playbook ended."""
-
-    status: int
-    said: str
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """End a controller as a power cut does, its workers too, each of which has a session of its own."""
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a controller and its workers, which have their own sessions, like a power failure."""
     if process.poll() is None:
         for pid in [process.pid, *descendants(process.pid)]:
             with suppress(ProcessLookupError):
@@ -149,16 +142,16 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    found = subprocess.run(["pgrep", "--parent", str(pid)], capture_output=True, text=True, check=False).stdout
-    children = [int(child) for child in found.split()]
+    output = subprocess.run(["pgrep", "--parent", str(pid)], capture_output=True, text=True, check=False).stdout
+    children = [int(child) for child in output.split()]
     return children + [each for child in children for each in descendants(child)]
 
 
-def assert_nothing_lost(found: Figures) -> None:
-    assert (found.lost, found.faults, found.untrue) == (0, {}, 0)
-    assert found.requests > 0
+def assert_nothing_lost(figures: Figures) -> None:
+    assert (figures.lost, figures.faults, figures.inconsistent) == (0, {}, 0)
+    assert figures.requests > 0
 
 
 def wait_until_serving(host: Host) -> None:
-    """Wait until a machine that was started has its app again."""
+    """Wait until the app of a restarted machine is active."""
     wait_for(lambda: host.site.machine.sh(f"systemctl is-active {host.site.service} || true") == "active", host.name)

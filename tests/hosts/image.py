@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Build the images of the test machines, unless images of the same recipe are there already.
+"""Build the image of a test machine, unless an image with the same recipe exists.
 
-asgi-target:<release> is a bare machine, asgi-ready:<release> one that has the distribution's packages. One recipe (the
-Dockerfile beside this file), two bases: Debian's official image where a registry answers, and where none does, the same
-distribution made from the package mirror with mmdebstrap.
+asgi-target:<release> is a bare machine, asgi-ready:<release> also has the packages of the distribution that the roles install. The recipe is
+the Dockerfile in this directory. Its base is Debian's official image or, if no registry is reachable, the same distribution built from
+the package mirror with mmdebstrap.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SUITES = {"12": "bookworm", "13": "trixie"}
+SUITES = {"12": "bookworm", "13": "trixie", "14": "forky"}
+# Names of Debian's images. An unreleased version has no number.
+OFFICIAL = {"14": "forky"}
 STAGES = ("target", "ready")
-# A registry that answers names what it is about to send within this time; the sending itself may take what it takes.
+# Timeout for the first answer of a registry. The download itself has no timeout.
 REGISTRY_SECONDS = 20
 
 
@@ -44,24 +46,24 @@ def main() -> None:
 
 
 def recipe_of(release: str) -> str:
-    """Return what identifies the content of an image: the files it is made of and the release."""
+    """Return a hash that identifies the content of an image: its files and the release."""
     parts = [release.encode(), *((HERE / name).read_bytes() for name in ("Dockerfile", "systemd-init"))]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
 
 def label(tag: str) -> str:
-    """Return the recipe of the image *tag*, or nothing when there is no such image."""
+    """Return the recipe of the image *tag*; empty if the image does not exist."""
     command = ["docker", "image", "inspect", "--format", '{{index .Config.Labels "asgi.recipe"}}', tag]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def base(release: str) -> str:
-    """Return the name of an image of bare Debian, fetched or made when there is none yet."""
-    official, own = f"debian:{release}", f"asgi-base:{release}"
+    """Return the name of an image of bare Debian. Pull or build it if necessary."""
+    official, own = f"debian:{OFFICIAL.get(release, release)}", f"asgi-base:{release}"
     if present(official) or pull(official):
         return official
     if not present(own):
-        say(f"no registry gives {official}: making it from the package mirror")
+        say(f"no registry has {official}: building it from the package mirror")
         bootstrap(SUITES[release], own)
     return own
 
@@ -71,7 +73,7 @@ def present(image: str) -> bool:
 
 
 def pull(image: str) -> bool:
-    """Fetch *image*; return whether a registry had it. One that does not answer costs REGISTRY_SECONDS at most."""
+    """Pull *image*, and return whether this succeeded."""
     with subprocess.Popen(["docker", "pull", image], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         answered = select.select([process.stdout], [], [], REGISTRY_SECONDS)[0]
         if not answered:
@@ -81,22 +83,26 @@ def pull(image: str) -> bool:
 
 
 def bootstrap(suite: str, image: str) -> None:
-    """Make *image* from Debian's package mirror."""
+    """Build *image* from Debian's package mirror."""
     root = [] if os.geteuid() == 0 else ["sudo"]
     if root and not shutil.which("sudo"):
-        sys.exit(f"{image} cannot be made: that takes root or sudo. Or let Docker reach a registry that has Debian.")
+        sys.exit(
+            f"cannot build {image} without root or sudo; alternatively, give Docker access to a registry with Debian"
+        )
     if not shutil.which("mmdebstrap"):
         if not shutil.which("apt-get"):
             sys.exit(
-                f"{image} cannot be made: mmdebstrap is a Debian tool. Let Docker reach a registry that has Debian."
+                f"cannot build {image} without mmdebstrap, a tool of Debian; give Docker access to a registry with Debian"
             )
         say("installing mmdebstrap with apt")
         run([*root, "apt-get", "update"])
         run([*root, "apt-get", "install", "--yes", "--no-install-recommends", "mmdebstrap"])
     with tempfile.TemporaryDirectory() as directory:
-        # a file, and not a pipe into `docker import`: when that fails, mmdebstrap hangs up on its whole process group
+        # Use a file instead of a pipe to `docker import`: if the import fails, mmdebstrap sends SIGHUP to its process group.
         archive = f"{directory}/{suite}.tar"
-        run([*root, "mmdebstrap", "--variant=minbase", suite, archive])
+        # The package lists of an unreleased version may have expired on a mirror. The image keeps this setting.
+        lenient = ['--aptopt=Acquire::Check-Valid-Until "false"'] if suite in OFFICIAL.values() else []
+        run([*root, "mmdebstrap", "--variant=minbase", *lenient, suite, archive])
         docker("import", archive, image)
 
 
@@ -105,7 +111,7 @@ def docker(*arguments: str) -> None:
 
 
 def run(command: list[str]) -> None:
-    """Run *command*; show what it wrote only if it fails."""
+    """Run *command*, and print its output only if it fails."""
     outcome = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if outcome.returncode != 0:
         sys.exit(f"{outcome.stdout}\n{' '.join(command)} failed ({outcome.returncode})")

@@ -1,4 +1,4 @@
-"""The sites of the scenario `servers`: one for each server that an app can be served by, and one framework more."""
+"""The sites of the scenario `servers`: one for each server type, and a further framework."""
 
 from __future__ import annotations
 

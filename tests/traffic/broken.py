@@ -1,4 +1,4 @@
-"""Ways to break a release: each has to be refused with words that tell the reason, while the one before goes on serving."""
+"""Broken releases: the deploy of each must fail with its reason, while the previous release continues to serve."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 HOOK = str(Path(__file__).parent / "failing_hook.yml")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-STILL = "goes on serving"
+STILL = "keeps serving"
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A release that cannot serve, by what is wrong with its code, its *requirements* or the *variables*.
+    """A release that cannot serve because of a *fault* in its code, its *requirements* or its *variables*.
 
-    *words* stand in what the user is told. *served* says whether it had the traffic for a moment.
+    The error message must contain *words*. *served* is true if the release receives traffic for a moment.
     """
 
     name: str
@@ -33,7 +33,9 @@ BROKEN = (
     Broken("does not import", ("RuntimeError: this release does not import",), fault="import"),
     Broken("no such attribute", ("module 'main' has no attribute 'app'",), fault="attribute"),
     Broken(
-        "the migration fails", ("this hook fails", "activated on no host"), variables={"asgi_app_hook_staged": HOOK}
+        "the migration fails",
+        ("this hook fails", "not activated on any host"),
+        variables={"asgi_app_hook_staged": HOOK},
     ),
     Broken(
         "systemd does not know a setting",
@@ -44,7 +46,7 @@ BROKEN = (
     Broken("fails in lifespan", ("this release does not start", STILL), "lifespan"),
     Broken(
         "hangs at boot",
-        ("did not come to serve within asgi_server_boot_timeout", STILL),
+        ("did not start within asgi_server_boot_timeout", STILL),
         "hang",
         variables={"asgi_server_boot_timeout": 4},
     ),

@@ -1,4 +1,4 @@
-"""What the clients wrote down and what the app executed, counted per disturbance. No input, no output: only counting."""
+"""Pure functions that count, for each disturbance, the events of the clients and the requests that the app executed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ STALL_SECONDS = 1.0
 SLICE_SECONDS = 0.25
 LEAST_MILLISECONDS = 0.05
 BUCKET_GROWTH = 1.02
-# windows in which nothing is done: until all clients are there, and then to compare with
+# Windows without a disturbance: until all clients are connected, and then for comparison.
 WARM_UP = "warm-up"
 QUIET = "quiet"
 
 
 @dataclass(frozen=True)
 class Window:
-    """A disturbance: from *began*, through the end of its action at *done*, to *ended*, when its effects are over.
+    """The time of a disturbance: its start *began*, the end of its action *done*, and the end of its effects *ended*.
 
-    *before* and *after* are what served then; empty means that it does not matter. *visited*: something else served
-    for a moment between.
+    *before* and *after* identify the release that served before and after it, or are empty for a site with only one release. *visited* is true if
+    another release served in between.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Window:
     visited: bool = False
 
     def may_serve(self, serving: str, began: float) -> bool:
-        """Whether *serving* may have answered what was asked at *began*: only the new one once the action is done."""
+        """Return whether release *serving* may answer a request sent at *began*: after the action, only the new one may."""
         if not self.after or self.visited:
             return True
         return serving == self.after or (serving == self.before and began <= self.done)
@@ -43,25 +43,25 @@ class Window:
 
 @dataclass(frozen=True)
 class Request:
-    """One request, as its client saw it; *fault* is empty if it was answered well."""
+    """A request as its client observed it; *fault* is empty if the answer was correct."""
 
     id: str
     method: str
     began: float
     ended: float
-    asked: float  # seconds that the app was asked to take
+    delay: float  # seconds for which the request makes the app wait
     fault: str
     serving: str
 
     @property
     def seconds(self) -> float:
-        """How long it took beyond what was asked for."""
-        return self.ended - self.began - self.asked
+        """Return the seconds that the answer took in addition to *delay*."""
+        return self.ended - self.began - self.delay
 
 
 @dataclass
 class Figures:
-    """What a disturbance did to the traffic. Times are in milliseconds."""
+    """The effects of a disturbance on the traffic. Times are in milliseconds."""
 
     requests: int = 0
     lost_get: int = 0
@@ -76,31 +76,31 @@ class Figures:
     p99: float = 0.0
     p999: float = 0.0
     worst: float = 0.0
-    # how many requests took how long, by bucket(); figures of several windows can be pooled with it
+    # Number of requests by the bucket() of their latency; pooled() combines the numbers of several windows.
     latencies: dict[int, int] = field(default_factory=dict)
-    # [slowest answer, lost requests] of each SLICE_SECONDS from the beginning
+    # [slowest answer, lost requests] of each slice of SLICE_SECONDS
     course: list[list[float]] = field(default_factory=list)
-    # WebSockets: how many ended with which code, and echoes of the old release after the new one had answered a request
+    # WebSockets: number by close code, and echoes of the old release after the new one answered a request
     closed: dict[str, int] = field(default_factory=dict)
     echoes_after_flip: int = 0
-    # endless responses: how many ended, of these with their last event cut, and without the mark of an orderly end
+    # event streams: number that ended, with an incomplete last event, and without the final chunk
     streams: int = 0
     streams_cut: int = 0
-    streams_broken_off: int = 0
+    streams_incomplete: int = 0
 
     @property
     def lost(self) -> int:
         return self.lost_get + self.lost_post
 
     @property
-    def untrue(self) -> int:
-        """How many requests came to something else than their client believes."""
+    def inconsistent(self) -> int:
+        """Return the number of requests whose execution does not match the answer that the client received."""
         return self.executed_but_failed + self.answered_but_not_executed + self.duplicates
 
 
 @dataclass
 class Events:
-    """What the clients wrote down, by kind."""
+    """The events of the clients, by kind."""
 
     requests: list[Request] = field(default_factory=list)
     echoes: list[Mapping[str, Any]] = field(default_factory=list)
@@ -109,31 +109,30 @@ class Events:
 
     @classmethod
     def of(cls, lines: Iterable[Mapping[str, Any]]) -> Events:
-        found: dict[str, list] = {"request": [], "echo": [], "websocket": [], "stream": []}
+        events: dict[str, list] = {"request": [], "echo": [], "websocket": [], "stream": []}
         names = [entry.name for entry in fields(Request)]
         for line in lines:
             kind = line["kind"]
-            found[kind].append(Request(**{name: line[name] for name in names}) if kind == "request" else line)
-        return cls(found["request"], found["echo"], found["websocket"], found["stream"])
+            events[kind].append(Request(**{name: line[name] for name in names}) if kind == "request" else line)
+        return cls(events["request"], events["echo"], events["websocket"], events["stream"])
 
 
 def count(windows: Sequence[Window], events: Events, executed: Mapping[str, int]) -> list[Figures]:
     """Return the figures of each window.
 
-    The windows follow one another without a gap. A request belongs to the one in which it ended: if it was cut, that
-    is when its client learned of it.
+    The windows follow each other without a gap. A request belongs to the window in which it ended.
     """
     begins = [window.began for window in windows]
     shares: list[list[Request]] = [[] for _window in windows]
     for request in events.requests:
         shares[max(bisect(begins, request.ended) - 1, 0)].append(request)
 
-    found: list[Figures] = []
+    all_figures: list[Figures] = []
     for window, share in zip(windows, shares, strict=True):
         figures = count_requests(share, executed, window)
         _count_long_lived(figures, window, share, events)
-        found.append(figures)
-    return found
+        all_figures.append(figures)
+    return all_figures
 
 
 def count_requests(requests: Sequence[Request], executed: Mapping[str, int], window: Window) -> Figures:
@@ -162,7 +161,7 @@ def count_requests(requests: Sequence[Request], executed: Mapping[str, int], win
 def _course(requests: Iterable[Request], window: Window) -> list[list[float]]:
     slices = [[0.0, 0] for _number in range(int((window.ended - window.began) / SLICE_SECONDS) + 1)]
     for request in requests:
-        # the last requests of a session may end after its last window
+        # The last requests of a session may end after its last window.
         part = slices[min(max(int((request.ended - window.began) / SLICE_SECONDS), 0), len(slices) - 1)]
         part[0] = max(part[0], round(max(request.seconds, 0) * 1000, 1))
         part[1] += bool(request.fault)
@@ -170,7 +169,7 @@ def _course(requests: Iterable[Request], window: Window) -> list[list[float]]:
 
 
 def _count_long_lived(figures: Figures, window: Window, share: Sequence[Request], events: Events) -> None:
-    """Add what became of the WebSockets and the streams that ended in *window*."""
+    """Add the WebSockets and the event streams that ended in *window*."""
     ended = [socket for socket in events.websockets if window.began <= socket["ended"] <= window.ended]
     figures.closed = dict(Counter(str(socket["code"] or socket["fault"]) for socket in ended))
     flips = [r.ended for r in share if not r.fault and r.serving == window.after != window.before]
@@ -181,7 +180,7 @@ def _count_long_lived(figures: Figures, window: Window, share: Sequence[Request]
     streams = [stream for stream in events.streams if window.began <= stream["ended"] <= window.ended]
     figures.streams = len(streams)
     figures.streams_cut = sum(not stream["whole"] for stream in streams)
-    figures.streams_broken_off = sum(not stream["ended_well"] for stream in streams)
+    figures.streams_incomplete = sum(not stream["ended_well"] for stream in streams)
 
 
 def _milliseconds(requests: Iterable[Request]) -> list[float]:
@@ -189,12 +188,12 @@ def _milliseconds(requests: Iterable[Request]) -> list[float]:
 
 
 def bucket(milliseconds: float) -> int:
-    """Return the number of the bucket that holds a latency; each is BUCKET_GROWTH times as wide as the one before."""
+    """Return the number of the bucket for a latency; each bucket is BUCKET_GROWTH times as wide as the previous one."""
     return max(round(math.log(milliseconds / LEAST_MILLISECONDS, BUCKET_GROWTH)), 0) if milliseconds > 0 else 0
 
 
 def pooled(tallies: Iterable[Mapping[int, int]], share: float) -> float:
-    """Return the latency in milliseconds that *share* of all requests do not exceed, to BUCKET_GROWTH; 0 if there is none."""
+    """Return the latency quantile *share* in milliseconds, within BUCKET_GROWTH; 0 without requests."""
     total: Counter[int] = Counter()
     for tally in tallies:
         total.update(tally)
@@ -207,6 +206,6 @@ def pooled(tallies: Iterable[Mapping[int, int]], share: float) -> float:
 
 
 def quantile(values: Iterable[float], share: float) -> float:
-    """Return the value that *share* of all values do not exceed, 0 if there is none."""
+    """Return the quantile *share* of the values, 0 without values."""
     ordered = sorted(values)
     return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 1) if ordered else 0.0

@@ -1,7 +1,7 @@
-"""Clients that use a site from outside over TLS and write down what became of every request.
+"""Load generator: clients that use a site over TLS and record the outcome of every request.
 
-A program of its own, so that what disturbs the site does not slow its clients: it writes a line of JSON for each event
-and ends on SIGTERM. Nothing is repeated: a request that is not answered well is lost.
+It is a separate program, so that the disturbances do not slow it down. It writes a line of JSON for each event and stops on
+SIGTERM. It never repeats a request, so a request without a correct answer is lost.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 ANSWER_SECONDS = 60
 ECHO_SECONDS = 0.1
-# after a failed connection, so that a closed loop does not multiply an outage
+# pause after a failed connection; without it, the clients would send more requests during an outage
 RETRY_SECONDS = 0.2
-# mean, until what is long-lived connects again: each client after a time of its own, not all in the same instant
+# mean time until a long-lived client reconnects; each waits a random time, so that they do not reconnect at once
 RETURN_SECONDS = 0.5
 START_SECONDS = 1
 BURST_SPREAD = 0.004
@@ -37,35 +37,35 @@ Connect = Callable[[], Awaitable[Streams]]
 
 @dataclass(frozen=True)
 class Shape:
-    """How many clients ask, and how often."""
+    """The number of clients and the rate of their requests."""
 
     clients: int = 16
     think: float = 0.03  # mean seconds from an answer to the next request
-    burst: float = 0.0  # all of them at once every so many seconds, in place of `think`
-    slow: int = 4  # further clients, whose requests take the app `slow_seconds`
+    burst: float = 0.0  # seconds between bursts in which all clients send a request; replaces `think`
+    slow: int = 4  # additional clients, whose requests make the app wait `slow_seconds`
     slow_seconds: float = 0.5
     websockets: int = 3
     streams: int = 8
 
     @property
-    def askers(self) -> int:
-        """Return how many requests can be under way at one time."""
+    def concurrency(self) -> int:
+        """Return the maximum number of requests in flight."""
         return self.clients + self.slow
 
     @property
-    def of_askers(self) -> Shape:
-        """Return this shape without the clients whose connections are long-lived."""
+    def requests_only(self) -> Shape:
+        """Return this shape without the clients with long-lived connections."""
         return replace(self, websockets=0, streams=0)
 
     @property
-    def of_long_lived(self) -> Shape:
-        """Return this shape without the clients that ask again and again."""
+    def long_lived_only(self) -> Shape:
+        """Return this shape with only the clients that have long-lived connections."""
         return replace(self, clients=0, slow=0)
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where the site is: a port, of this computer unless it says otherwise, and the name that it goes by."""
+    """The address of a site: a port of *host*, and the server name."""
 
     port: int
     name: str
@@ -88,7 +88,7 @@ class Address:
 
 @cache
 def tls() -> ssl.SSLContext:
-    """Return how to speak TLS with a machine that signs its own certificate."""
+    """Return a TLS context that accepts self-signed certificates."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -96,12 +96,12 @@ def tls() -> ssl.SSLContext:
 
 
 class Journal:
-    """Writes one line of JSON for each event. Times are of the monotonic clock, which all processes here share."""
+    """Writes one line of JSON for each event. Times are from the monotonic clock, which all processes here share."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
-    def note(self, kind: str, **facts: Any) -> None:
+    def record(self, kind: str, **facts: Any) -> None:
         self._file.write(json.dumps({"kind": kind, **facts}) + "\n")
 
 
@@ -112,7 +112,7 @@ class Response(NamedTuple):
 
     @property
     def last(self) -> bool:
-        """Whether the server has announced that it closes the connection."""
+        """Whether the server announces that it closes the connection."""
         return self.headers.get("connection", "").lower() == "close"
 
 
@@ -129,7 +129,7 @@ async def read_response(reader: asyncio.StreamReader) -> Response:
 
 
 async def read_chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Yield the chunks of a response; the last one is empty if the server ended it, and missing if it broke off."""
+    """Yield the chunks of a response. The last one is empty if the response is complete."""
     while True:
         size = int(await reader.readuntil(b"\r\n"), 16)
         chunk = (await reader.readexactly(size + 2))[:-2]
@@ -138,33 +138,33 @@ async def read_chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
             return
 
 
-class Asker:
-    """One client: a connection that it keeps, on it GET and POST in turn of chance, each with an id of its own."""
+class RequestClient:
+    """A client that sends GET and POST requests in random order on one connection, each with a unique id."""
 
-    def __init__(self, ident: str, host: str, connect: Connect, journal: Journal, seconds: float = 0) -> None:
+    def __init__(self, ident: str, host: str, connect: Connect, journal: Journal, delay: float = 0) -> None:
         self._ident = ident
         self._host = host
         self._connect = connect
         self._journal = journal
-        self._seconds = seconds
-        self._chance = random.Random(ident)
+        self._delay = delay
+        self._random = random.Random(ident)
         self._count = 0
         self._streams: Streams | None = None
 
     async def open(self) -> None:
         self._streams = await self._connect()
 
-    async def ask(self) -> None:
-        """Send one request, once, and note what came of it."""
+    async def send(self) -> None:
+        """Send one request, once, and record its outcome."""
         self._count += 1
-        method, ident = self._chance.choice(("GET", "POST")), f"{self._ident}-{self._count}"
+        method, ident = self._random.choice(("GET", "POST")), f"{self._ident}-{self._count}"
         fault = serving = ""
         began = time.monotonic()
         try:
             response = await asyncio.wait_for(self._exchange(method, ident), ANSWER_SECONDS)
         except (OSError, EOFError, LookupError, ValueError) as exc:
             fault = type(exc).__name__
-            self.hang_up()
+            self.close()
         else:
             answered, _space, serving = response.body.decode(errors="replace").partition(" ")
             if not 200 <= response.status < 300:
@@ -172,9 +172,9 @@ class Asker:
             elif answered != ident:
                 fault, serving = "wrong answer", ""
             if response.last:
-                self.hang_up()
-        facts = {"id": ident, "method": method, "began": began, "ended": time.monotonic(), "asked": self._seconds}
-        self._journal.note("request", **facts, fault=fault, serving=serving)
+                self.close()
+        facts = {"id": ident, "method": method, "began": began, "ended": time.monotonic(), "delay": self._delay}
+        self._journal.record("request", **facts, fault=fault, serving=serving)
         if fault and self._streams is None:
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -183,43 +183,43 @@ class Asker:
             await self.open()
         reader, writer = self._streams
         body = ident if method == "POST" else ""
-        query = f"seconds={self._seconds}" + (f"&id={ident}" if method == "GET" else "")
+        query = f"seconds={self._delay}" + (f"&id={ident}" if method == "GET" else "")
         length = f"Content-Length: {len(body)}\r\n" if body else ""
         writer.write(f"{method} /work?{query} HTTP/1.1\r\nHost: {self._host}\r\n{length}\r\n{body}".encode())
         return await read_response(reader)
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
 
 
-async def keep_asking(asker: Asker, pause: Callable[[], float], stop: asyncio.Event) -> None:
+async def keep_sending(client: RequestClient, pause: Callable[[], float], stop: asyncio.Event) -> None:
     await asyncio.sleep(random.uniform(0, START_SECONDS))  # not all handshakes at once
-    # who finds nobody there notes that with the first request
+    # If this fails, the first request records it.
     with suppress(OSError, EOFError):
-        await asker.open()
+        await client.open()
     while not stop.is_set():
-        await asker.ask()
+        await client.send()
         await asyncio.sleep(pause())
-    asker.hang_up()
+    client.close()
 
 
 async def keep_echoing(number: int, address: Address, journal: Journal) -> None:
-    """Send messages over a WebSocket and note every echo, and how the connection ended; then open another one."""
+    """Send messages over a WebSocket, record every echo and the end of the connection, and reconnect."""
     while True:
         facts: dict[str, Any] = {"socket": number, "opened": None, "code": None, "fault": ""}
         try:
             async with address.websocket("/ws") as peer:
                 facts["opened"] = time.monotonic()
                 async for serving in _echoes(peer):
-                    journal.note("echo", socket=number, at=time.monotonic(), serving=serving)
+                    journal.record("echo", socket=number, at=time.monotonic(), serving=serving)
                     await asyncio.sleep(ECHO_SECONDS)
         except ConnectionClosed as exc:
             facts["code"] = exc.rcvd.code if exc.rcvd else 1006
         except (OSError, EOFError, InvalidHandshake, ValueError) as exc:
             facts["fault"] = type(exc).__name__
-        journal.note("websocket", ended=time.monotonic(), **facts)
+        journal.record("websocket", ended=time.monotonic(), **facts)
         await asyncio.sleep(random.uniform(0, 2 * RETURN_SECONDS))
 
 
@@ -235,14 +235,14 @@ async def _echoes(peer) -> AsyncIterator[str]:
 
 
 async def keep_listening(number: int, address: Address, journal: Journal) -> None:
-    """Read an endless stream of server-sent events and note how it ended; then begin another one."""
+    """Read an endless stream of server-sent events, record its end, and reconnect."""
     while True:
         facts: dict[str, Any] = {"stream": number, "opened": None, "events": 0, "whole": True, "ended_well": False}
         fault = ""
         writer = None
         try:
             reader, writer = await address.open()
-            headers = f"Host: {address.name}\r\nAccept: text/event-stream\r\n"  # as a browser asks
+            headers = f"Host: {address.name}\r\nAccept: text/event-stream\r\n"  # as a browser does
             writer.write(f"GET /events HTTP/1.1\r\n{headers}\r\n".encode())
             status, _headers = await read_head(reader)
             if status != 200:
@@ -259,12 +259,12 @@ async def keep_listening(number: int, address: Address, journal: Journal) -> Non
         finally:
             if writer is not None:
                 writer.close()
-        journal.note("stream", ended=time.monotonic(), fault=fault, **facts)
+        journal.record("stream", ended=time.monotonic(), fault=fault, **facts)
         await asyncio.sleep(random.uniform(0, 2 * RETURN_SECONDS))
 
 
 def pauses(shape: Shape) -> Callable[[], float]:
-    """Return what tells an asker how long to wait until its next request."""
+    """Return a function that gives the seconds until the next request of a client."""
     if not shape.burst:
         return lambda: random.uniform(0, 2 * shape.think)
 
@@ -275,32 +275,34 @@ def pauses(shape: Shape) -> Callable[[], float]:
 
 
 async def run(address: Address, shape: Shape, run_id: str, journal: Journal) -> None:
-    """Use the site until SIGTERM; what is being asked then still gets its answer."""
+    """Use the site until SIGTERM, then wait for the answers to the requests in flight."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    askers = [
-        Asker(f"{run_id}-{number}", address.name, address.open, journal, shape.slow_seconds * (number >= shape.clients))
-        for number in range(shape.askers)
+    senders = [
+        RequestClient(
+            f"{run_id}-{number}", address.name, address.open, journal, shape.slow_seconds * (number >= shape.clients)
+        )
+        for number in range(shape.concurrency)
     ]
-    asking = [asyncio.create_task(keep_asking(asker, pauses(shape), stop)) for asker in askers]
+    sending = [asyncio.create_task(keep_sending(client, pauses(shape), stop)) for client in senders]
     others = [asyncio.create_task(keep_echoing(number, address, journal)) for number in range(shape.websockets)]
     others += [asyncio.create_task(keep_listening(number, address, journal)) for number in range(shape.streams)]
-    await asyncio.gather(stop.wait(), *asking)
+    await asyncio.gather(stop.wait(), *sending)
     for task in others:
         task.cancel()
     outcomes = await asyncio.gather(*others, return_exceptions=True)
-    for outcome in outcomes:  # whatever else one of them died of is a fault of this program
+    for outcome in outcomes:  # any other exception is a bug of this program
         if not isinstance(outcome, asyncio.CancelledError):
             raise outcome
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("port", type=int, help="port that leads to the site")
+    parser.add_argument("port", type=int, help="port of the site")
     parser.add_argument("name", help="server name of the site")
     parser.add_argument("journal", help="file to write the events to")
-    parser.add_argument("--host", default=Address.host, help="whose port that is (default: this computer's)")
-    parser.add_argument("--run-id", default="run", help="what the ids of the requests begin with")
+    parser.add_argument("--host", default=Address.host, help="host of that port (default: this computer)")
+    parser.add_argument("--run-id", default="run", help="prefix of the request ids")
     parser.add_argument(
         "--shape", type=json.loads, default={}, help=f"as JSON; by default {json.dumps(asdict(Shape()))}"
     )

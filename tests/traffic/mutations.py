@@ -1,6 +1,6 @@
-"""Our protections, switched off one at a time: the harness has to notice each, or its zeros prove nothing.
+"""Disable the protections one at a time. The load generator must detect the harm of each, or its zero losses would prove nothing.
 
-All is done by hand on the machine, as preflight refuses what variables could say, and is undone at the end.
+The mutations change the machine directly, because preflight rejects such variables, and revert the change at the end.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from traffic.playbooks import reload_in_place
 from traffic.session import Disturbance
 from traffic.sites import OurSite
 
-# Without long-lived connections, which have nothing to say here and make every drain as long as it may be.
+# Without long-lived connections, which are irrelevant here and would extend every drain to its timeout.
 STEADY = Shape(clients=24, think=0.01, websockets=0, streams=0)
-# Every connection to the app is idle for about a second, which is when a worker with `keepalive = 1` closes it.
+# Every connection to the app is idle for about a second; a worker with `keepalive = 1` closes it at that time.
 BURSTS = Shape(clients=32, burst=1.0, slow=0, websockets=0, streams=0)
 BURST_TIME = 8
 BOOT_SECONDS = 3
@@ -37,9 +37,9 @@ def stalls(figures: Figures) -> int:
 
 @dataclass(frozen=True)
 class Mutation:
-    """A protection, and what shows that it works: *action*, with it and without it, and the figure that tells them apart.
+    """A protection, the *action* that needs it, and *harm*, the figure that differs without it.
 
-    *setting* and *action* are told whether the protection is on.
+    The second argument of *setting* and *action* is true if the protection is on.
     """
 
     protection: str
@@ -54,19 +54,19 @@ class Mutation:
         return [Disturbance(name, partial(self.action, site, on))] * self.times
 
 
-# ---- how each is switched off
+# ---- settings that disable a protection
 
 
 @contextmanager
 def edited(edit: str, site: OurSite, on: bool) -> Iterator[None]:
-    """Let the live slot run with another gunicorn.conf.py, changed by sed."""
+    """Run the live slot with a gunicorn.conf.py that sed changed."""
     if on:
         yield
         return
     file = f"/srv/{site.app}/slots/{site.live}/config/gunicorn.conf.py"
     copy = f"/var/tmp/{site.app}-gunicorn.conf.py"
     restart = f"systemctl restart {site.service}"
-    # what feeds the watchdog may be among what is switched off
+    # The edit may disable the code that notifies the watchdog.
     site.machine.sh("systemctl service-watchdogs no")
     site.machine.sh(f"cp -p {file} {copy}; sed -i '{edit}' {file}; if cmp -s {file} {copy}; then exit 1; fi")
     try:
@@ -78,7 +78,7 @@ def edited(edit: str, site: OurSite, on: bool) -> Iterator[None]:
 
 @contextmanager
 def slow_boot(site: OurSite, on: bool) -> Iterator[None]:
-    """Hold the live release ready in the idle slot, too, where it boots slowly; started there, it is said to be ready."""
+    """Prepare the live release in the idle slot with a slow boot. Without the protection, its unit is ready at once."""
     live, idle, slots = site.live, site.idle, f"/srv/{site.app}/slots"
     for link in ("release", "config"):
         site.machine.sh(f"ln -sfn $(readlink {slots}/{live}/{link}) {slots}/{idle}/{link}")
@@ -96,7 +96,7 @@ def slow_boot(site: OurSite, on: bool) -> Iterator[None]:
             flip(site)
 
 
-# ---- what is done to show it
+# ---- actions
 
 
 def reload_workers(site: OurSite, on: bool) -> None:
@@ -108,13 +108,13 @@ def wait(site: OurSite, on: bool) -> None:
 
 
 def restart(site: OurSite, on: bool) -> None:
-    """Restart the service; without the protection its socket goes with it."""
+    """Restart the service and, without the protection, its socket."""
     socket = "" if on else site.service.replace(".service", ".socket")
     site.machine.sh(f"systemctl restart {socket} {site.service}")
 
 
 def flip(site: OurSite, on: bool = True) -> None:
-    """Activate the idle slot as bare as can be: start it, rename the link, stop the other one."""
+    """Activate the idle slot: start it, rename the link, stop the other one."""
     run, new, old = f"/run/{site.app}", f"{site.app}@{site.idle}", f"{site.app}@{site.live}"
     site.machine.sh(
         f"systemctl start {new}.socket {new}.service;"
@@ -126,7 +126,7 @@ def flip(site: OurSite, on: bool = True) -> None:
 MUTATIONS = [
     Mutation(
         "drain worker",
-        # and without the hooks that belong to it
+        # Remove the hooks of the drain worker too, which work only with that worker.
         partial(
             edited, 's/^worker_class = .*/worker_class = "uvicorn_worker.UvicornWorker"/; /asgi_deploy_master import/d'
         ),

@@ -1,4 +1,4 @@
-"""Who disturbs our site: runs the shipped playbooks as a user would, and does to the machine what befalls one."""
+"""The operator of our site, who runs the shipped playbooks, and the failures of a machine."""
 
 from __future__ import annotations
 
@@ -15,25 +15,29 @@ from pathlib import Path
 from typing import Any
 
 from traffic.broken import Broken
+from traffic.idle import hold
 from traffic.load import tls
 from traffic.sites import OurSite, Site
 
 APP = Path(__file__).parent / "app"
-# what an upgrade of the dependencies brings, other than the newest that are there otherwise
+# The versions of the upgrade; other releases use the newest ones.
 UPGRADED = {"fastapi": "0.163.2", "uvicorn": "0.53.0"}
 
-# what Ansible says of a task that fails, without its own words around it
+# between two reloads of nginx, so that every client has sent a request to the new workers
+NGINX_RELOAD_SECONDS = 0.5
+
+# The message of a failed task in the output of Ansible, without the text around it
 ERROR = re.compile(
     r"^\[ERROR\]: (?:Task failed: )?(?:Module failed: |Action failed: )?(.*?)\n(?:Origin: |\n)",
     re.DOTALL | re.MULTILINE,
 )
-# A controller is another computer, and takes no CPU time from the app. Where Linux shares that out by session first,
-# niceness counts within a session only, and the session has one of its own.
-POLITELY = ["sh", "-c", '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 19 "$@"', "sh"]
+# A real controller is another computer and uses no CPU time of the app's host. With autogroups, Linux applies niceness within a session
+# only, so the session's own niceness is set too.
+LOW_PRIORITY = ["sh", "-c", '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exec nice -n 19 "$@"', "sh"]
 
 
 class Operator:
-    """Holds what the inventory would say by now, and runs playbooks with it."""
+    """Runs playbooks with the current variables of the inventory."""
 
     def __init__(self, site: OurSite, inventory: Path, work: Path) -> None:
         self.site = site
@@ -46,29 +50,32 @@ class Operator:
     # ---- playbooks
 
     def play(self, playbook: str, **changes: Any) -> None:
-        """Run a playbook of the collection with *changes* of the variables, which stay if it succeeds."""
+        """Run a playbook of the collection with *changes* of the variables, and keep them if it succeeds."""
         variables = {**self.variables, **changes}
-        status, said = self.start(playbook, variables)()
+        status, output = self.start(playbook, variables)()
         if status != 0:
-            raise AssertionError(f"{playbook} failed: {said[-2000:]}")
+            raise AssertionError(f"{playbook} failed: {output[-2000:]}")
         if changes:
             self._earlier, self.variables = self.variables, variables
 
-    def play_refused(self, playbook: str, *words: str, **changes: Any) -> str:
-        """Run a playbook that has to fail with these *words*, and return what it says."""
-        status, said = self.start(playbook, {**self.variables, **changes})()
-        missing = [word for word in words if word not in said]
+    def play_failing(self, playbook: str, *words: str, **changes: Any) -> str:
+        """Run a playbook that must fail with these *words* in its output, and return the error message."""
+        status, output = self.start(playbook, {**self.variables, **changes})()
+        missing = [word for word in words if word not in output]
         if status == 0 or missing:
-            raise AssertionError(f"{playbook} ended with {status} and did not say {missing}: {said[-2000:]}")
-        return ERROR.findall(said)[-1]
+            raise AssertionError(f"{playbook} ended with {status}, and its output lacks {missing}: {output[-2000:]}")
+        return ERROR.findall(output)[-1]
 
     def start(self, playbook: str, variables: dict[str, Any]) -> Callable[[], tuple[int, str]]:
-        """Start a playbook; what is returned waits for it and gives its status and what it said."""
+        """Start a playbook, and return a function that waits for it and returns its status and its output."""
         self._count += 1
         settings = self.work / f"variables-{self._count}.json"
         settings.write_text(json.dumps(variables))
         process = subprocess.Popen(
-            [*POLITELY, "ansible-playbook", "-i", self.inventory, f"asgi.deploy.{playbook}", "-e", f"@{settings}"],
+            [
+                *(*LOW_PRIORITY, "ansible-playbook", "-i", self.inventory, "--limit", self.site.host or "all"),
+                *(f"asgi.deploy.{playbook}", "-e", f"@{settings}"),
+            ],
             start_new_session=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -77,20 +84,20 @@ class Operator:
         )
 
         def wait() -> tuple[int, str]:
-            said, _nothing = process.communicate()
-            return process.returncode, said
+            output, _none = process.communicate()
+            return process.returncode, output
 
         return wait
 
     def start_over(self) -> None:
-        """Bring the site to what the inventory says, whatever it was left with."""
+        """Reset the site to the variables of the inventory."""
         self.variables, self._earlier = {}, {}
         self.play("site")
 
     # ---- releases
 
     def source(self, *, requirements: str = "", **variant: Any) -> dict[str, str]:
-        """Return the source of a release that differs from all others by its *variant*, and maybe its *requirements*."""
+        """Return the source of a new release with this *variant* and, optionally, *requirements*."""
         self._count += 1
         directory = self.work / f"source-{self._count}"
         shutil.copytree(APP, directory, ignore=shutil.ignore_patterns("__pycache__"))
@@ -103,7 +110,7 @@ class Operator:
         self.play("deploy", asgi_app_source=self.source(**variant))
 
     def upgrade(self) -> None:
-        """Deploy the same code with another FastAPI and another uvicorn."""
+        """Deploy the same code with other versions of FastAPI and uvicorn."""
         server = ["gunicorn>=23,<28", f"uvicorn=={UPGRADED['uvicorn']}", "uvicorn-worker", "uvloop", "httptools"]
         self.play(
             "deploy",
@@ -114,44 +121,64 @@ class Operator:
         if {name: packages[name] for name in UPGRADED} != UPGRADED:
             raise AssertionError(f"these packages are live: {packages}")
 
+    def deploy_beside_idle(self, number: int, direct: bool = False, **changes: Any) -> str:
+        """Deploy with *number* idle WebSockets open: each is closed with 1012 and reconnects."""
+        address = self.site.direct if direct else self.site.address
+        source = self.source()
+        clients = hold(address, number, lambda: self.play("deploy", asgi_app_source=source, **changes))
+        if clients.failure:
+            raise AssertionError(f"{clients}: {clients.failure}")
+        return str(clients)
+
     def roll_back(self) -> None:
-        """Go back to what was live before, which is what the inventory shall say then, too."""
+        """Activate the previous release, and restore its variables."""
         self.play("rollback")
         self._earlier, self.variables = self.variables, self._earlier
 
-    def deploy_refused(self, broken: Broken) -> str:
-        """Deploy a release that cannot serve, and return what the user is told."""
+    def deploy_broken(self, broken: Broken) -> str:
+        """Deploy a release that cannot serve, and return the error message."""
         source = self.source(fault=broken.fault, requirements=broken.requirements)
-        return self.play_refused("deploy", *broken.words, asgi_app_source=source, **broken.variables)
+        return self.play_failing("deploy", *broken.words, asgi_app_source=source, **broken.variables)
 
     def deploy_twice_at_once(self) -> None:
-        """Deploy two releases at the same time: one of them becomes live, and one is told who is in its way.
+        """Deploy two releases at the same time: one becomes live, and the other fails and names the owner of the lock.
 
-        They boot slowly, so that the second activation begins before the first one ends.
+        They boot slowly, so that the second activation starts before the first one ends.
         """
         wanted = [{**self.variables, "asgi_app_source": self.source(boot=5)} for _number in range(2)]
         waiting = [self.start("deploy", variables) for variables in wanted]
         outcomes = [wait() for wait in waiting]
-        if sorted(bool(status) for status, _said in outcomes) != [False, True]:
-            raise AssertionError(f"not one of two came through: {outcomes}")
-        winner = [status for status, _said in outcomes].index(0)
-        refusal = outcomes[1 - winner][1]
-        if "is being changed by " not in refusal:
-            raise AssertionError(f"the owner of the lock is not named: {refusal[-2000:]}")
+        if sorted(bool(status) for status, _output in outcomes) != [False, True]:
+            raise AssertionError(f"not exactly one of two deploys succeeded: {outcomes}")
+        winner = [status for status, _output in outcomes].index(0)
+        error = outcomes[1 - winner][1]
+        if "is being changed by " not in error:
+            raise AssertionError(f"the owner of the lock is not named: {error[-2000:]}")
         self.variables = wanted[winner]
         live = self.site.machine.sh(f"cat /srv/{self.site.app}/current/code/variant.json")
         if live != (Path(self.variables["asgi_app_source"]["path"]) / "variant.json").read_text():
-            raise AssertionError("the deploy that came through has activated the release of the other one")
+            raise AssertionError("the successful deploy activated the release of the other one")
 
-    # ---- what befalls a machine
+    # ---- failures of a machine
 
     def kill_worker(self) -> None:
         before = self.site.workers()
         self.site.machine.sh(f"kill -KILL {min(before)}")
-        wait_for(lambda: len(self.site.workers() - {min(before)}) == len(before), "another worker")
+        wait_for(lambda: len(self.site.workers() - {min(before)}) == len(before), "a new worker")
 
-    def see_recycled(self, workers: int) -> None:
-        """Wait until so many workers have been replaced by themselves."""
+    def exit_worker(self) -> None:
+        """Make a worker exit with status 3 after its last response, and check that the master replaces it."""
+        master, before = self.site.master(), self.site.workers()
+        leaving = f"{self.site.shared}/exit-with-3"
+        self.site.machine.sh(f"touch {leaving}; kill -TERM {min(before)}")
+        wait_for(lambda: len(self.site.workers() - {min(before)}) == len(before), "a new worker")
+        wait_for(lambda: min(before) not in self.site.workers(), "the exit of the worker")
+        self.site.machine.sh(f"if [ -e {leaving} ]; then exit 1; fi")
+        if self.site.master() != master:
+            raise AssertionError("the whole service was restarted")
+
+    def wait_until_recycled(self, workers: int) -> None:
+        """Wait until this number of workers has been replaced through max_requests."""
         known = self.site.workers()
         fresh: set[int] = set()
 
@@ -161,11 +188,19 @@ class Operator:
 
         wait_for(recycled, f"{workers} recycled workers")
 
+    def reload_nginx(self, times: int) -> None:
+        """Reload nginx *times* times, and wait for its new workers each time."""
+        for _number in range(times):
+            before = self.site.nginx_workers()
+            self.site.machine.sh("systemctl reload nginx.service")
+            wait_for(lambda before=before: self.site.nginx_workers() - before, "the new workers of nginx")
+            time.sleep(NGINX_RELOAD_SECONDS)
+
     def change_certificate(self, names: list[str]) -> None:
         before = fingerprint(self.site)
         self.play("site", asgi_proxy_server_names=names)
         if fingerprint(self.site) == before:
-            raise AssertionError("the certificate is still the same")
+            raise AssertionError("the certificate has not changed")
 
 
 def reload_in_place(site: Site) -> None:
@@ -179,12 +214,12 @@ def wait_for(done: Callable[[], bool], what: str, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not done():
         if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds:.0f} s in vain for {what}")
+            raise AssertionError(f"waited {seconds:.0f} s for {what}")
         time.sleep(0.2)
 
 
 def fingerprint(site: Site) -> str:
-    """Return what identifies the certificate that *site* shows."""
+    """Return the fingerprint of the certificate of *site*."""
     address = site.address
     with (
         socket.create_connection(("127.0.0.1", address.port), 15) as plain,

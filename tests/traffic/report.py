@@ -1,4 +1,4 @@
-"""The results as a table for people."""
+"""Format results as a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from traffic.session import Result
 
 
 def table(results: Sequence[Result]) -> str:
-    """Return one line for each result, the columns aligned."""
+    """Return one line for each result, in aligned columns."""
     rows = [list(COLUMNS), *([str(cell(result)) for cell in COLUMNS.values()] for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     left = {"disturbance", "faults", "WebSockets", "streams"}
@@ -23,17 +23,17 @@ def table(results: Sequence[Result]) -> str:
 
 
 def latency(results: Sequence[Result], names: Sequence[str]) -> str:
-    """Return how the disturbances *names* compare with the quiet times of the same run.
+    """Compare the latency of the disturbances *names* with that of the quiet periods of the same run.
 
-    For people, and no test: 0.1 % of some thousand requests is a handful, which whatever else this computer does decides.
+    No test asserts this comparison: 0.1 % of some thousand requests are only a handful, and depend on the other load of this computer.
     """
     quiet = [result.figures for result in results if result.name == QUIET]
     busy = [result.figures for result in results if result.name in names]
     times = [pooled((figures.latencies for figures in each), 0.999) for each in (quiet, busy)]
     requests = [sum(figures.requests for figures in each) for each in (quiet, busy)]
     return (
-        f"p99.9: {times[0]} ms of {requests[0]:,} requests in the quiet, "
-        f"{times[1]} ms of {requests[1]:,} while a release replaces another: {times[1] / times[0]:.1f} times"
+        f"p99.9: {times[0]} ms of {requests[0]:,} requests in quiet periods, "
+        f"{times[1]} ms of {requests[1]:,} during the replacement of a release: {times[1] / times[0]:.1f} times"
     )
 
 
@@ -45,17 +45,17 @@ def _streams(result: Result) -> str:
     figures = result.figures
     if not figures.streams:
         return ""
-    return f"{figures.streams} ended, {figures.streams_cut} cut, {figures.streams_broken_off} broken off"
+    return f"{figures.streams} ended, {figures.streams_cut} with a cut event, {figures.streams_incomplete} incomplete"
 
 
-# heading -> what stands below it
+# heading -> value
 COLUMNS: dict[str, Callable[[Result], object]] = {
     "disturbance": lambda result: result.name,
     "s": lambda result: result.seconds or "",
     "requests": lambda result: result.figures.requests,
     "lost GET": lambda result: result.figures.lost_get,
     "lost POST": lambda result: result.figures.lost_post,
-    "untrue": lambda result: result.figures.untrue,
+    "inconsistent": lambda result: result.figures.inconsistent,
     "stalls": lambda result: result.figures.stalls,
     "wrong": lambda result: result.figures.wrong_release,
     "p50": lambda result: result.figures.p50,

@@ -1,4 +1,4 @@
-"""Disturb a site while clients use it, and report what each disturbance cost."""
+"""Disturb a site while clients use it, and count the effects of each disturbance."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from traffic.counting import QUIET, WARM_UP, Events, Figures, Window, count
 from traffic.load import Shape
 from traffic.sites import Site
 
-# until all clients are there
+# until all clients are connected
 WARM_UP_SECONDS = 2
-# a client may wait as long for the last answer
+# a client may wait for the last answer until its timeout
 STOP_SECONDS = load.ANSWER_SECONDS + 10
 
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Something that is done to a site under load; what *action* returns, if anything, is what its user was told.
+    """An action on a site under load. *action* returns the message for the user, if any.
 
-    *replaces* says whether something else serves afterwards, *visits* whether something else serves for a moment only.
+    *replaces* is true if another release serves afterwards, *visits* if another release serves only for a moment.
     """
 
     name: str
@@ -42,15 +42,15 @@ class Disturbance:
 
 @dataclass
 class Result:
-    """One line of the results: a disturbance, its figures, and what went wrong with the action itself, if anything."""
+    """The result of a disturbance: its figures, and the *failure* of its action, if any."""
 
     site: str
     name: str
     seconds: float
     figures: Figures
-    askers: int
-    trouble: str = ""
-    said: str = ""
+    concurrency: int
+    failure: str = ""
+    output: str = ""
     before: str = ""
     after: str = ""
     at: float = field(default_factory=time.time)
@@ -61,17 +61,17 @@ class Result:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Result:
         figures = Figures(**values["figures"])
-        # JSON knows texts only as keys
+        # The keys of JSON objects are strings.
         figures.latencies = {int(number): count for number, count in figures.latencies.items()}
         return cls(**{**values, "figures": figures})
 
 
 class Outcome(NamedTuple):
-    """What became of a disturbance, before its requests are counted."""
+    """The outcome of a disturbance, before its requests are counted."""
 
     window: Window
-    trouble: str
-    said: str
+    failure: str
+    output: str
 
     def result(self, site: Site, shape: Shape, figures: Figures) -> Result:
         window = self.window
@@ -80,9 +80,9 @@ class Outcome(NamedTuple):
             name=window.name,
             seconds=round(window.done - window.began, 1),
             figures=figures,
-            askers=shape.askers,
-            trouble=self.trouble,
-            said=self.said,
+            concurrency=shape.concurrency,
+            failure=self.failure,
+            output=self.output,
             before=window.before,
             after=window.after,
         )
@@ -92,66 +92,66 @@ def run(
     site: Site,
     disturbances: Iterable[Disturbance],
     *,
-    shape: Shape = Shape(),  # noqa: B008 - it cannot change
+    shape: Shape = Shape(),  # noqa: B008 - a Shape is immutable
     quiet_seconds: float = 8,
     rest_seconds: float = 1,
     deadline: float = float("inf"),
     results: Path | None = None,
 ) -> list[Result]:
-    """Do the *disturbances* one after the other while clients use *site*; return a result for each.
+    """Run the *disturbances* one after the other while clients use *site*, and return their results.
 
-    It begins with some seconds of warming up, and both begins and ends with *quiet_seconds* to compare with. It rests
-    *rest_seconds* after each disturbance, for the effects that come late. None begins after *deadline* (of the monotonic
-    clock). The results are appended to the file *results*, a line of JSON each.
+    A session starts with a warm-up, and has *quiet_seconds* for comparison before and after the disturbances. The late effects of a
+    disturbance count for *rest_seconds* after it. No disturbance starts after *deadline* (of the monotonic clock). The results are appended
+    to the file *results* as lines of JSON.
     """
-    site.forget_executed()
+    site.clear_executed()
     outcomes: list[Outcome] = []
     quiet = nothing(QUIET, quiet_seconds)
     with tempfile.TemporaryDirectory() as directory:
-        journals = [Path(directory) / kind for kind in ("askers", "long-lived")]
-        # programs of their own: when a drain ends, all that is long-lived connects again at once, and in the same
-        # program those handshakes would be measured as the answers' time
-        with clients(site, shape.of_askers, journals[0]), clients(site, shape.of_long_lived, journals[1]):
+        journals = [Path(directory) / kind for kind in ("requests", "long-lived")]
+        # Separate processes: when a drain ends, all long-lived clients reconnect, and in the same process their handshakes would delay
+        # the other answers.
+        with clients(site, shape.requests_only, journals[0]), clients(site, shape.long_lived_only, journals[1]):
             for disturbance in chain([nothing(WARM_UP, WARM_UP_SECONDS), quiet], disturbances, [quiet]):
                 if time.monotonic() > deadline:
                     break
                 outcome = perform(disturbance, site, rest_seconds)
                 outcomes.append(outcome)
-                say(site, outcome)
+                print_outcome(site, outcome)
         with fileinput.FileInput(journals, encoding="utf-8") as lines:
             events = Events.of(json.loads(line) for line in lines)
 
     figures = count([outcome.window for outcome in outcomes], events, site.executed())
-    found = [outcome.result(site, shape, each) for outcome, each in zip(outcomes, figures, strict=True)]
+    session_results = [outcome.result(site, shape, each) for outcome, each in zip(outcomes, figures, strict=True)]
     if results is not None:
-        append(results, found)
-    return found
+        append(results, session_results)
+    return session_results
 
 
 def nothing(name: str, seconds: float) -> Disturbance:
-    """Return the disturbance that is none."""
+    """Return a disturbance that does nothing for *seconds*."""
     return Disturbance(name, lambda: time.sleep(seconds))
 
 
 def perform(disturbance: Disturbance, site: Site, rest_seconds: float) -> Outcome:
-    """Do it, and return when it was, what its user was told and what did not go as it should."""
-    trouble, said = "", None
+    """Run a disturbance, and return its times, the message for the user and its failure."""
+    failure, output = "", None
     began, before = time.monotonic(), site.serving()
     try:
-        said = disturbance.action()
+        output = disturbance.action()
     except (AssertionError, RuntimeError, OSError, subprocess.SubprocessError) as exc:
-        trouble = f"{type(exc).__name__}: {exc}"
+        failure = f"{type(exc).__name__}: {exc}"
     done, after = time.monotonic(), site.serving()
-    if not trouble and disturbance.replaces != (after != before):
-        trouble = f"{before} served before, {after} serves now"
+    if not failure and disturbance.replaces != (after != before):
+        failure = f"{before} served before, {after} serves now"
     time.sleep(rest_seconds)
     window = Window(disturbance.name, began, done, time.monotonic(), before, after, disturbance.visits)
-    return Outcome(window, trouble, said or "")
+    return Outcome(window, failure, output or "")
 
 
 @contextmanager
 def clients(site: Site, shape: Shape, journal: Path) -> Iterator[None]:
-    """Let clients use *site*; *journal* is complete when this is over."""
+    """Run clients that use *site*. *journal* is complete at exit."""
     address = site.address
     command = [sys.executable, "-m", "traffic.load", str(address.port), address.name, str(journal)]
     options = ["--host", address.host, "--run-id", uuid.uuid4().hex[:6], "--shape", json.dumps(asdict(shape))]
@@ -175,7 +175,7 @@ def read(path: Path) -> list[Result]:
     return [Result.from_dict(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def say(site: Site, outcome: Outcome) -> None:
-    """Tell whoever waits how far it is."""
+def print_outcome(site: Site, outcome: Outcome) -> None:
+    """Print the progress."""
     window = outcome.window
-    print(f"{site.label}: {window.name}, {window.done - window.began:.1f} s {outcome.trouble}".rstrip(), flush=True)
+    print(f"{site.label}: {window.name}, {window.done - window.began:.1f} s {outcome.failure}".rstrip(), flush=True)

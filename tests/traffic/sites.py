@@ -1,4 +1,4 @@
-"""A machine in a container, and the sites on it that are under load: ours and the stock recipe."""
+"""The containers under load and their sites: ours and the stock recipe."""
 
 from __future__ import annotations
 
@@ -6,32 +6,39 @@ import subprocess
 from collections import Counter
 from dataclasses import dataclass
 
+from scenario import published_port
+
 from traffic.load import Address
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A container that is a machine with systemd."""
+    """A container with systemd."""
 
     container: str
 
     def sh(self, script: str) -> str:
-        """Run *script* as root and return what it wrote; raise if any of its commands fails."""
+        """Run *script* as root and return its output. Raise if one of its commands fails."""
         command = ["docker", "exec", self.container, "sh", "-euc", script]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode != 0:
             raise RuntimeError(f"{script!r} on {self.container} ended with {run.returncode}: {run.stderr.strip()}")
         return run.stdout.strip()
 
+    @property
+    def ip(self) -> str:
+        """Return the IP address of the machine, which is reachable only if Docker runs locally on Linux."""
+        template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        return subprocess.check_output(["docker", "inspect", "--format", template, self.container], text=True).strip()
+
     def port(self, inside: int) -> int:
-        """Return the port of this computer that leads to a port of the machine."""
-        published = subprocess.check_output(["docker", "port", self.container, str(inside)], text=True)
-        return int(published.splitlines()[0].rpartition(":")[2])
+        """Return the published port for a port of the machine."""
+        return published_port(self.container, inside)
 
 
 @dataclass(frozen=True)
 class Site:
-    """What is asked: a name on a machine; the app behind it notes in *shared* what it executes."""
+    """A server name on a machine. Its app records the executed requests in the directory *shared*."""
 
     label: str
     machine: Machine
@@ -42,16 +49,21 @@ class Site:
     def address(self) -> Address:
         return Address(self.machine.port(443), self.server_name)
 
+    @property
+    def direct(self) -> Address:
+        """Return the site's address that bypasses Docker's proxy for published ports, which fails with some thousand connections."""
+        return Address(443, self.server_name, self.machine.ip)
+
     def serving(self) -> str:
-        """Return what has to answer now, as the app says it; empty if that cannot change."""
+        """Return the current release as the app reports it; empty for a site whose release cannot change."""
         return ""
 
-    def forget_executed(self) -> None:
-        # emptied and not removed: the app keeps its files open
+    def clear_executed(self) -> None:
+        # Truncate the files instead of removing them, because the app keeps them open.
         self.machine.sh(f"find {self.shared}/executed -type f -exec truncate --size=0 {{}} + 2>/dev/null || true")
 
     def executed(self) -> Counter[str]:
-        """Return how often each request was executed."""
+        """Return the number of executions of each request."""
         return Counter(self.machine.sh(f"cat {self.shared}/executed/* 2>/dev/null || true").split())
 
     def master(self) -> int:
@@ -62,6 +74,11 @@ class Site:
         master = self.master()
         return {int(pid) for pid in self.machine.sh(f"cat /proc/{master}/task/{master}/children").split()}
 
+    def nginx_workers(self) -> set[int]:
+        """Return the process ids of nginx's workers, including those that are shutting down."""
+        script = "master=$(cat /run/nginx.pid); cat /proc/$master/task/$master/children"
+        return {int(pid) for pid in self.machine.sh(script).split()}
+
     @property
     def service(self) -> str:
         raise NotImplementedError
@@ -69,9 +86,10 @@ class Site:
 
 @dataclass(frozen=True)
 class OurSite(Site):
-    """An app that this collection has deployed under the name *app*."""
+    """The app *app* that this collection deployed on the inventory host *host*."""
 
     app: str = ""
+    host: str = ""
 
     @property
     def live(self) -> str:
@@ -94,7 +112,7 @@ class OurSite(Site):
 
 @dataclass(frozen=True)
 class StockSite(Site):
-    """The recipe that tutorials give, one systemd unit."""
+    """The recipe of common tutorials, with one systemd unit."""
 
     unit: str = ""
 
@@ -103,7 +121,16 @@ class StockSite(Site):
         return self.unit
 
 
-# what molecule/traffic sets up
+# The sites of molecule/traffic.
 MACHINE = Machine("asgi-traffic-debian13")
-OURS = OurSite("ours", MACHINE, "traffic.test", "/srv/traffic/shared", app="traffic")
+OURS = OurSite("ours", MACHINE, "traffic.test", "/srv/traffic/shared", app="traffic", host="debian13-traffic")
+# Its nginx keeps idle connections open during a reload.
+NEXT = OurSite(
+    "Debian 14",
+    Machine("asgi-traffic-debian14"),
+    "traffic.test",
+    "/srv/traffic/shared",
+    app="traffic",
+    host="debian14-traffic",
+)
 STOCK = StockSite("stock", MACHINE, "stock.test", "/srv/stock", unit="stock.service")

@@ -1,4 +1,4 @@
-"""Clients of the service's own socket that keep connections as a proxy does, and never ask twice."""
+"""Clients of the service's socket that use keep-alive connections like a proxy, and never repeat a request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Answer:
 
 @dataclass
 class Connection:
-    """One connection to the service, by hand: nothing is hidden and nothing repeated."""
+    """A connection to the service without an HTTP library, which could hide failures or repeat requests."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -59,7 +59,7 @@ class Connection:
         return Answer(int(first.split()[1]), headers, b"")
 
     async def chunks(self, answer: Answer) -> None:
-        """Read a chunked body to its end, be it the last chunk or the end of the connection."""
+        """Read a chunked body until the last chunk or the end of the connection."""
         try:
             while size := int(await self.reader.readuntil(b"\r\n"), 16):
                 answer.body += (await self.reader.readexactly(size + 2))[:-2]
@@ -79,7 +79,7 @@ class Counts:
 
 @contextmanager
 def load(address: str) -> Iterator[Counts]:
-    """Ask all the time, half GET and half POST, from some clients that hurry and some that pause."""
+    """Send GET and POST requests continuously, from clients with short and long pauses."""
     counts = Counts()
     stop = threading.Event()
 
@@ -104,7 +104,7 @@ async def _client(number: int, address: str, counts: Counts, stop: threading.Eve
         method, target = ("GET", "/") if count % 2 else ("POST", "/echo")
         sent = b"" if method == "GET" else f"{number}-{count}".encode()
         try:
-            # a connection that was seen to be closed is not used: that much a proxy can know
+            # Like a proxy, the client does not use a connection that the server has closed.
             if connection is None or connection.reader.at_eof():
                 connection = await Connection.open(address)
             async with asyncio.timeout(ANSWER_SECONDS):

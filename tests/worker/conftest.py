@@ -1,11 +1,11 @@
-"""Every test here runs once in each corner of the matrix, unless it says which."""
+"""Every test runs in each corner of the matrix, unless it selects one."""
 
 from __future__ import annotations
 
 import contextlib
 
 import pytest
-from ansible_collections.asgi.deploy.plugins.plugin_utils.servers import DEFAULT
+from ansible_collections.asgi.deploy.plugins.plugin_utils._server.servers import DEFAULT
 
 from worker.matrix import CORNERS
 from worker.service import Service
@@ -22,7 +22,7 @@ def corner(request):
 
 @pytest.fixture
 def start(corner, tmp_path):
-    """Return what starts a service with gunicorn settings of one's own, and lines of *more*; the test's end stops it."""
+    """Return a function that starts a service with gunicorn *settings* and *more* lines of configuration. The service ends with the test."""
     with contextlib.ExitStack() as stack:
 
         def started(http="auto", ws="auto", stock="", server=DEFAULT, more="", **settings):

@@ -1,4 +1,4 @@
-"""The corners of what the drain worker supports: the oldest and the newest of everything, each in a venv of its own."""
+"""The oldest and the newest versions that the drain worker supports, each in its own virtual environment."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ UV = Path(sys.executable).with_name("uv")
 
 @dataclass(frozen=True)
 class Corner:
-    """*python* is what the corner wants; where the machine lacks it, the interpreter of the tests takes its place."""
+    """A set of versions. If the machine lacks *python*, the corner uses the interpreter of the tests."""
 
     name: str
     python: str
     pins: tuple[str, ...]
     protocols: tuple[tuple[str, str], ...]
-    """The pairs of uvicorn's ``http`` and ``ws`` to try."""
+    """The tested pairs of uvicorn's ``http`` and ``ws``."""
 
     @cached_property
     def base(self) -> str:
-        """The interpreter that the venv is made with."""
+        """Return the interpreter for the virtual environment."""
         pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
         for candidate in (f"python{self.python}", *pyenv.glob(f"versions/{self.python}.*/bin/python")):
-            # what it says of itself: a version manager's stand-in may be there without the interpreter
-            asked = [candidate, "-c", "import sys; print(sys.base_prefix, *sys.version_info[:2])"]
+            # Run the candidate, because a version manager may have a wrapper for a missing interpreter.
+            command = [candidate, "-c", "import sys; print(sys.base_prefix, *sys.version_info[:2])"]
             with contextlib.suppress(OSError, subprocess.CalledProcessError):
-                said = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-                prefix, major, minor = said.split()
+                output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                prefix, major, minor = output.split()
                 if f"{major}.{minor}" == self.python:
                     return f"{prefix}/bin/python{self.python}"
         return sys.executable
 
     def interpreter(self) -> Path:
-        """Return the Python of this corner's venv, made if it is not there."""
+        """Return the Python of the corner's virtual environment, and create the environment if necessary."""
         venv = ROOT / ".cache/worker-matrix" / self.name
         marker = venv / "made-of.json"
         made_of = json.dumps([self.base, *self.pins])

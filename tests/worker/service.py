@@ -1,4 +1,4 @@
-"""A server of ours, started as systemd would start it, and what can be seen of it from outside."""
+"""A server, started as systemd starts it, with methods to control and observe it from outside."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -16,18 +17,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils.servers import DEFAULT, SERVERS
+from ansible_collections.asgi.deploy.plugins.plugin_utils._server.servers import DEFAULT, SERVERS
 
 from worker.matrix import ROOT, Corner
 
 CONFIGS = ROOT / "roles/asgi_server/files/srv/app/configs"
 TEMPLATE = ROOT / "roles/asgi_server/templates/srv/app/configs/gunicorn.conf.py.j2"
 SERVED = Path(__file__).parent / "served"
-PATIENCE = 20
-# shorter than shipped, as some tests wait for it; the drain has the rest of graceful_timeout
+TIMEOUT = 20
+# Shorter than the default, because some tests wait this long. The drain lasts for the rest of graceful_timeout.
 CLOSING_SECONDS = 4
 
-# what systemd does: the socket is descriptor 3, and only the process that is named may take it
+# Socket activation as in systemd: the socket is descriptor 3, for the process with the id LISTEN_PID.
 HAND_OVER = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
@@ -42,7 +43,8 @@ import asgi_deploy_process
 asgi_deploy_process.CLOSING_SECONDS = {closing}
 asgi_deploy_process.LINGER_SECONDS = 1
 import asgi_deploy_master
-asgi_deploy_master.RETRY_SECONDS = 3
+import asgi_deploy_roster
+asgi_deploy_roster.RETRY_SECONDS = 3
 {imports}
 
 class Worker({worker}):
@@ -60,7 +62,7 @@ for name, value in {settings!r}.items():
 """
 
 
-# without gunicorn: the program that the role writes, with the settings of a test
+# The program that the role writes for a server without gunicorn, here with the settings of a test.
 PROGRAM = """
 import sys
 sys.path.append({configs!r})
@@ -70,7 +72,7 @@ asgi_deploy_process.LINGER_SECONDS = 1
 from asgi_deploy_logging import logging_config
 from asgi_deploy_single import serve
 
-# as gunicorn writes it, for those who read it below
+# In gunicorn's format, which the methods below parse.
 logging = logging_config("info", False)
 logging["formatters"]["json"] = {{"format": "[%(process)d] [%(levelname)s] %(message)s"}}
 settings = {{"keepalive": 5, "graceful_timeout": 30, "backlog": 2048, **{settings!r}}}
@@ -79,15 +81,15 @@ serve({app!r}, forwarded_allow_ips="*", logging_config=logging, **settings)
 
 
 def wait_for(what: str, condition: Callable[[], object]) -> None:
-    """Wait until *condition* holds; the patience is only there so that a failure ends."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait until *condition* holds."""
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        assert time.monotonic() < deadline, f"waited {TIMEOUT} s for {what}"
         time.sleep(0.02)
 
 
 def imports_of_ours() -> str:
-    """Return how the shipped configuration gets its hooks."""
+    """Return the line of the role's configuration template that imports the hooks."""
     [line] = re.findall(r"^from asgi_deploy_master import [\w, ]+", TEMPLATE.read_text(), re.MULTILINE)
     return line.strip()
 
@@ -104,7 +106,7 @@ class Service:
         server: str = DEFAULT,
         more: str = "",
     ) -> None:
-        """Run *server*, or in its place a class of gunicorn's workers that is not ours, *stock* (``module.Class``)."""
+        """Write the configuration of *server*, or of *stock* (``module.Class``), a worker class of another project."""
         self.address = str(directory / "app.sock")
         self.gate = directory / "gate"
         self.done = directory / "done"
@@ -115,6 +117,7 @@ class Service:
         app = "stage:app" if profile.interface == "asgi" else "stage_wsgi:app"
         shared = {"configs": str(CONFIGS), "closing": CLOSING_SECONDS, "app": app}
         self._notifications: list[tuple[float, str]] = []
+        self.ignored: list[str] = []
         self._over = threading.Event()
         self._program = directory / profile.program
         self._gunicorn = ["-m", "gunicorn", "--config"] if profile.worker_class else []
@@ -135,7 +138,7 @@ class Service:
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        """Hold the sockets and start the service; at the end it is killed, if nobody has stopped it."""
+        """Open the sockets and start the service. Kill the service at the end if it still runs."""
         self.release("well")
         with (
             socket.socket(socket.AF_UNIX) as self._listener,
@@ -145,6 +148,7 @@ class Service:
             self._listener.listen(2048)
             self._notified.bind(self.address + ".notify")
             self._notified.settimeout(0.2)
+            self._notified.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             listening = threading.Thread(target=self._listen)
             listening.start()
             try:
@@ -154,14 +158,24 @@ class Service:
                 self._over.set()
                 listening.join()
                 if self._process.poll() is None:
-                    workers = self.workers()
                     self._process.kill()
-                    self._process.wait(PATIENCE)
-                    for pid in workers:
+                    self._process.wait(TIMEOUT)
+                # systemd kills the remaining processes of a unit too
+                for pid in self.processes():
+                    with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
 
     def start(self) -> None:
         began = time.monotonic()
+        self._execute()
+        wait_for("READY", lambda: self._heard("READY=1", since=began))
+
+    def fails_to_boot(self) -> int:
+        """Start the service and return its exit status."""
+        self._execute()
+        return self._process.wait(TIMEOUT)
+
+    def _execute(self) -> None:
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(SERVED),
@@ -181,45 +195,47 @@ class Service:
                 stdout=log,
                 stderr=log,
             )
-        wait_for("READY", lambda: self._heard("READY=1", since=began))
 
     def _listen(self) -> None:
-        """Take what is said to systemd, as systemd would at once."""
+        """Receive notifications as they arrive. Like systemd with ``NotifyAccess=main``, accept only those of the main process."""
         while not self._over.is_set():
             with contextlib.suppress(TimeoutError):
-                said = self._notified.recv(1024).decode()
-                # when it came, not when it began to be waited for
-                self._notifications.append((time.monotonic(), said))
+                message, [(_level, _type, sender)], _flags, _address = self._notified.recvmsg(1024, 256)
+                if struct.unpack("3i", sender)[0] == self._process.pid:
+                    # Record the time of arrival, because a test may start to wait later.
+                    self._notifications.append((time.monotonic(), message.decode()))
+                else:
+                    self.ignored.append(message.decode())
 
     def _heard(self, message: str, since: float) -> bool:
-        return any(message in said for at, said in list(self._notifications) if at > since)
+        return any(message in received for at, received in list(self._notifications) if at > since)
 
-    # ---- what is done to it
+    # ---- control
 
     def release(self, boots: str) -> None:
-        """Say how what is on disk boots from now on."""
+        """Set how the release on disk boots from now on."""
         self._release.write_text(boots)
 
     def send(self, sig: int) -> None:
         self._process.send_signal(sig)
 
     def stop(self, sig: int = signal.SIGTERM) -> float:
-        """Stop it and return the seconds that it took."""
+        """Stop the service, and return the duration of the stop in seconds."""
         began = time.monotonic()
         self.send(sig)
-        self._process.wait(PATIENCE)
+        self._process.wait(TIMEOUT)
         return time.monotonic() - began
 
     def reload(self) -> None:
-        """Replace all workers and wait until the old ones have gone."""
+        """Replace all workers, and wait until the old ones have exited."""
         old = self.workers()
         self.send(signal.SIGHUP)
         wait_for("the old workers to go", lambda: not self.workers() & old)
 
-    # ---- what is seen of it
+    # ---- observation
 
-    def feeds_watchdog(self, seconds: float = 3) -> bool:
-        """Return whether systemd hears within that time, from now on, that all is well."""
+    def notifies_watchdog(self, seconds: float = 3) -> bool:
+        """Return whether the service notifies the watchdog within *seconds*."""
         began = time.monotonic()
         while time.monotonic() < began + seconds:
             if self._heard("WATCHDOG=1", since=began):
@@ -231,9 +247,29 @@ class Service:
     def master(self) -> int:
         return self._process.pid
 
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def processes(self) -> set[int]:
+        """Return all processes with the service's environment, regardless of their parents."""
+        found = set()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if f"RELEASE={self._release}\0".encode() in (process / "environ").read_bytes():
+                    found.add(int(process.name))
+        return found
+
     def workers(self) -> set[int]:
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        return {int(pid) for pid in children.read_text().split()}
+        # Other children of the master are adopted orphans, which are in a worker's process group or in their own session.
+        children = Path(f"/proc/{self.master}/task/{self.master}/children").read_text().split()
+        master = os.getpgid(self.master), os.getsid(self.master)
+        found = set()
+        for pid in map(int, children):
+            with contextlib.suppress(ProcessLookupError):
+                if os.getpgid(pid) in (pid, master[0]) and os.getsid(pid) == master[1]:
+                    found.add(pid)
+        return found
 
     def serving(self) -> set[int]:
         """Return the workers that have booted and do not drain."""
@@ -245,14 +281,14 @@ class Service:
     def log(self) -> str:
         return self._log.read_text()
 
-    def said(self, words: str) -> int:
-        """Return how often it said so in its log."""
+    def logged(self, words: str) -> int:
+        """Return the number of occurrences of *words* in the log."""
         return self.log().count(words)
 
     def fewest_serving(self) -> int:
-        """Return the lowest number of workers that served at one time, since so many did for the first time.
+        """Return the lowest number of serving workers since their number first reached its maximum.
 
-        Counted from the order of what the log says, so it holds however slow the machine is.
+        The number follows from the order of the log entries, and does not depend on the speed of the machine.
         """
         booted: set[str] = set()
         drained: set[str] = set()

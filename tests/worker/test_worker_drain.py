@@ -1,10 +1,12 @@
-"""How a worker ends what it has: the announcement, what is under way, what never ends by itself, and a quick stop."""
+"""The drain of a worker: its announcement, requests in flight, endless responses, and a quick stop."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+import socket
+import time
 
 import pytest
 from websockets.asyncio.client import unix_connect
@@ -16,6 +18,9 @@ from worker.service import CLOSING_SECONDS, wait_for
 
 LONG = 60
 EVENTS = {"accept": "text/event-stream"}
+CLOSE_FRAME = b"\x88\x02" + (1012).to_bytes(2, "big")
+# A text frame with a zero mask.
+MESSAGE = b"\x81\x84\0\0\0\0late"
 
 protocols = pytest.mark.parametrize(
     ("corner", "http", "ws"),
@@ -33,15 +38,15 @@ def run(scenario):
 
 
 async def draining(service):
-    """Tell the only worker to go, and wait until it drains and its replacement serves."""
+    """Stop the only worker, and wait for its drain, which begins when its replacement serves."""
     [worker] = service.workers()
     os.kill(worker, signal.SIGTERM)
-    await asyncio.to_thread(wait_for, "the drain", lambda: service.said("This worker drains"))
+    await asyncio.to_thread(wait_for, "the drain", lambda: service.logged("This worker drains"))
 
 
 @protocols
-def test_requests(start, http, ws):
-    """What comes on a kept connection is answered, and so is what was under way; each answer announces the end."""
+def test_draining_worker_answers_all_requests(start, http, ws):
+    """Requests in flight and on keep-alive connections are answered. Each answer announces the end of its connection."""
     service = start(http=http, ws=ws, workers=1, graceful_timeout=LONG)
 
     async def scenario():
@@ -66,16 +71,16 @@ def test_requests(start, http, ws):
     answers, rest = run(scenario())
 
     assert [answer.status for answer in answers] == [200] * 5
-    # a stream whose headers are out cannot announce anything any more
+    # A stream cannot announce the end after its headers are sent.
     assert [answer.closes for answer in answers] == [False, True, True, True, False]
     assert answers[1].body == b"body"
-    assert rest == b"", "it announced the end, and did not close"
-    wait_for("the background task, which has no connection any more", service.done.exists)
+    assert rest == b"", "the connection stays open after the announcement"
+    wait_for("the background task, which has no connection", service.done.exists)
 
 
 @protocols
-def test_what_never_ends(start, http, ws):
-    """It goes on until the drain time is over; then each gets an end that it can tell from an accident."""
+def test_endless_responses_are_closed_at_the_end_of_the_drain(start, http, ws):
+    """Endless responses continue until the drain timeout. Clients can then tell complete responses from incomplete ones."""
     service = start(http=http, ws=ws, workers=1, graceful_timeout=CLOSING_SECONDS + 2)
 
     async def scenario():
@@ -87,33 +92,61 @@ def test_what_never_ends(start, http, ws):
         async with unix_connect(service.address, "ws://test/ws") as old:
             await draining(service)
             asked_again = asyncio.create_task(ask_after_stream(events, streams[0]))
-            # through the connection that was there before: only there does a draining worker get a new one
+            # A draining worker accepts a new WebSocket only on an existing connection.
             kept.writer.transport.pause_reading()
             taken = kept.writer.get_extra_info("socket").dup()
             kept.writer.transport.abort()
             async with unix_connect(sock=taken, uri="ws://test/ws") as new:
-                said = new.response.headers.get_all("Connection")
+                upgrade = new.response.headers.get_all("Connection")
                 for number in range(5):
                     for connection in (old, new):
                         await connection.send(f"{number}")
                         assert await connection.recv() == f"{number}"
                 codes = [await close_code(connection) for connection in (old, new)]
         await download.chunks(streams[1])
-        return said, codes, streams, await asked_again
+        return upgrade, codes, streams, await asked_again
 
-    said, codes, (events, download), again = run(scenario())
+    upgrade, codes, (events, download), again = run(scenario())
 
-    assert [word.lower() for word in said] == ["upgrade"]
+    assert [word.lower() for word in upgrade] == ["upgrade"]
     assert codes == [1012, 1012]
     assert events.complete
     assert events.body.endswith(b"\n\n")
-    assert (again.status, again.closes) == (200, True), "it closed a connection without having announced it"
-    assert not download.complete, "a client would take half a file for a whole one"
-    assert service.said("WORKER TIMEOUT") == 0
+    assert (again.status, again.closes) == (200, True), "the worker closed a connection without an announcement"
+    assert not download.complete, "an incomplete download looks complete"
+    assert service.logged("WORKER TIMEOUT") == 0
+
+
+@protocols
+def test_concurrent_message_does_not_hide_the_close_code(start, http, ws):
+    """If a write to the worker failed, a proxy would close the connection without reading the close frame."""
+    service = start(http=http, ws=ws, workers=1, graceful_timeout=CLOSING_SECONDS + 1)
+
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(LONG)
+        client.connect(service.address)
+        client.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(1)
+        os.kill(*service.workers(), signal.SIGTERM)
+        assert client.recv(1, socket.MSG_PEEK) == CLOSE_FRAME[:1]
+        time.sleep(0.5)  # until the worker has finished its immediate work
+        for _time in range(2):
+            client.sendall(MESSAGE)
+        received = b""
+        while part := client.recv(100):
+            received += part
+
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert received == CLOSE_FRAME
 
 
 async def ask_after_stream(connection, answer):
-    """As a proxy may, for which the connection is an idle one now."""
+    """Send a request on the connection of a completed stream, as a proxy may do."""
     await connection.chunks(answer)
     return await connection.ask("/")
 
@@ -126,8 +159,8 @@ async def close_code(connection):
 
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGQUIT])
-def test_a_quick_stop(start, sig):
-    """Nothing is waited for."""
+def test_quick_stop_does_not_wait_for_streams(start, sig):
+    """SIGINT and SIGQUIT skip the drain."""
     service = start(graceful_timeout=LONG)
 
     async def scenario():
@@ -139,7 +172,7 @@ def test_a_quick_stop(start, sig):
     assert run(scenario()) < LONG / 2
 
 
-def test_a_stop_lets_streams_use_the_drain_time(start):
+def test_stop_lets_streams_use_the_drain_time(start):
     service = start(graceful_timeout=CLOSING_SECONDS + 1)
 
     async def scenario():
@@ -152,13 +185,13 @@ def test_a_stop_lets_streams_use_the_drain_time(start):
         return answer
 
     assert run(scenario()).complete
-    assert service.said("was sent SIGKILL") == 0
+    assert service.logged("was sent SIGKILL") == 0
 
 
-def test_a_worker_without_its_master_goes(start):
+def test_worker_without_its_master_drains(start):
     service = start()
     workers = service.workers()
 
     service.send(signal.SIGKILL)
 
-    wait_for("the drain", lambda: service.said("This worker drains") == len(workers))
+    wait_for("the drain", lambda: service.logged("This worker drains") == len(workers))

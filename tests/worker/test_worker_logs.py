@@ -1,4 +1,4 @@
-"""What a service logs, line by line as the journal gets it, whatever the app does with logging."""
+"""The log of a service does not depend on the app's configuration of logging."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from worker.matrix import NEWEST
 from worker.service import wait_for
 
 LOGGING = """
-from asgi_deploy_logging import attend, logging_config
-attend()
+from asgi_deploy_logging import set_up_logging, logging_config
+set_up_logging()
 logconfig_dict = logging_config(level="info", access_log=False)
 """
 
@@ -23,33 +23,33 @@ IDS = [f"{number:032x}" for number in range(8)]
 
 @pytest.fixture
 def chatty(start):
-    """Start the app that logs, with one worker, as it configures logging."""
+    """Return a function that starts the app with one worker; *configures* selects how the app configures logging."""
     return lambda configures="nothing": start(
         more=LOGGING, workers=1, wsgi_app="chatty:app", raw_env=[f"CONFIGURES={configures}"]
     )
 
 
 def ask(service, *targets, **headers):
-    async def asked():
+    async def send():
         connection = await Connection.open(service.address)
         return [(await connection.ask(target, **headers)).status for target in targets]
 
-    return asyncio.run(asked())
+    return asyncio.run(send())
 
 
 def entries(service):
-    """Every line of the log, each of which has to be JSON."""
+    """Return the entries of the log. Every line must be JSON."""
     return [json.loads(line) for line in service.log().splitlines()]
 
 
-def told(service, message, **fields):
-    """Return the entries that begin with *message* and have these fields."""
+def matching(service, message, **fields):
+    """Return the entries whose message starts with *message*, with these *fields*."""
     return [
         entry for entry in entries(service) if entry["message"].startswith(message) and fields.items() <= entry.items()
     ]
 
 
-def test_each_line_has_the_id_of_its_own_request(chatty):
+def test_each_line_has_the_id_of_its_request(chatty):
     service = chatty()
 
     async def scenario():
@@ -57,33 +57,33 @@ def test_each_line_has_the_id_of_its_own_request(chatty):
         await asyncio.gather(
             *(connection.ask(f"/{id}", **{"X-Request-ID": id}) for connection, id in zip(connections, IDS, strict=True))
         )
-        # the same connection, and nobody says which request this is
+        # a later request on the same connection, without an id
         await connections[0].ask("/nameless")
 
     asyncio.run(scenario())
 
     for id in IDS:
-        assert [entry["request_id"] for entry in told(service, "begins", request_id=id)] == [id]
-        assert told(service, f"begins /{id}", request_id=id)
-        assert told(service, f"ends /{id}", request_id=id), "a thread of the request's"
-    [nameless] = told(service, "begins /nameless")
+        assert [entry["request_id"] for entry in matching(service, "begins", request_id=id)] == [id]
+        assert matching(service, f"begins /{id}", request_id=id)
+        assert matching(service, f"ends /{id}", request_id=id), "the thread of the request has no id"
+    [nameless] = matching(service, "begins /nameless")
     assert "request_id" not in nameless
-    assert told(service, "in detail") == []
+    assert matching(service, "in detail") == []
 
 
-def test_an_id_that_the_proxy_would_not_send_is_none(chatty):
+def test_invalid_request_ids_are_ignored(chatty):
     service = chatty()
     ids = ['12345678", "level": "forged', "short", "x" * 129, "with spaces in it", "ümläute-sind-keine"]
 
     for id in ids:
         assert ask(service, "/", **{"X-Request-ID": id}) == [200]
 
-    begins = told(service, "begins /")
+    begins = matching(service, "begins /")
     assert len(begins) == len(ids)
     assert not [entry for entry in begins if "request_id" in entry]
 
 
-def test_a_websocket_has_an_id_and_its_query_is_not_logged(chatty):
+def test_websocket_has_an_id_and_its_query_is_not_logged(chatty):
     service = chatty()
 
     async def scenario():
@@ -93,47 +93,47 @@ def test_a_websocket_has_an_id_and_its_query_is_not_logged(chatty):
 
     asyncio.run(scenario())
 
-    assert told(service, "a WebSocket", request_id=IDS[7])
-    wait_for("the server's own line", lambda: service.said("[accepted]"))
-    assert not service.said("hush")
+    assert matching(service, "a WebSocket", request_id=IDS[7])
+    wait_for("the line of the server", lambda: service.logged("[accepted]"))
+    assert not service.logged("hush")
 
 
-def test_what_nobody_catches_is_one_line(chatty):
+def test_uncaught_exception_is_one_line(chatty):
     service = chatty()
 
     assert ask(service, "/boom", **{"X-Request-ID": IDS[1]}) == [500]
     assert ask(service, "/thread", "/warn", **{"X-Request-ID": IDS[2]}) == [200, 200]
 
-    wait_for("the thread's exception", lambda: service.said("ZeroDivisionError"))
-    [boom] = told(service, "Exception in ASGI application")
+    wait_for("the thread's exception", lambda: service.logged("ZeroDivisionError"))
+    [boom] = matching(service, "Exception in ASGI application")
     assert boom["exception"].endswith("LookupError: no such thing")
     assert (boom["level"], boom["request_id"]) == ("error", IDS[1])
-    [thread] = told(service, "Uncaught exception in thread")
+    [thread] = matching(service, "Uncaught exception in thread")
     assert thread["exception"].endswith("ZeroDivisionError: division by zero")
     assert [entry["logger"] for entry in entries(service) if "mind the gap" in entry["message"]] == ["py.warnings"]
 
 
-def test_what_fits_in_no_line_is_made_to(chatty):
+def test_oversized_and_invalid_entries_are_fixed(chatty):
     service = chatty()
 
     assert ask(service, "/odd") == [200]
 
-    [apples] = told(service, "%d apples")
+    [apples] = matching(service, "%d apples")
     assert "three" in apples["message"]
     assert "no text" in apples["basket"]
-    [long] = told(service, "xxx")
+    [long] = matching(service, "xxx")
     assert "84000 characters" in long["message"]
     assert max(map(len, service.log().splitlines())) < 48 * 1024
 
 
 @pytest.mark.parametrize("corner", [NEWEST], ids=["newest"], indirect=True)
-def test_a_level_alone_changes_the_level_alone(chatty):
+def test_log_level_of_the_app_changes_only_the_level(chatty):
     service = chatty("level")
 
     ask(service, "/x")
 
-    assert told(service, "in detail", level="debug")
-    assert told(service, "begins /x", level="info")
+    assert matching(service, "in detail", level="debug")
+    assert matching(service, "begins /x", level="info")
 
 
 @pytest.mark.parametrize("corner", [NEWEST], ids=["newest"], indirect=True)
@@ -148,7 +148,7 @@ def test_a_level_alone_changes_the_level_alone(chatty):
         "late dictConfig that disables",
     ],
 )
-def test_what_the_app_configures_counts_for_the_app_and_leaves_the_servers_alone(chatty, configures):
+def test_logging_configuration_of_the_app_does_not_affect_the_server(chatty, configures):
     service = chatty(configures)
 
     ask(service, "/x", "/boom", **{"X-Request-ID": IDS[3]})
@@ -157,7 +157,7 @@ def test_what_the_app_configures_counts_for_the_app_and_leaves_the_servers_alone
     lines = service.log().splitlines()
     for line in (f"mine INFO {IDS[3]} begins /x", f"mine DEBUG {IDS[3]} in detail", f"mine INFO {IDS[3]} ends /x"):
         assert lines.count(line) == 1
-    assert not [line for line in lines if '"chatty"' in line], "nor twice"
+    assert not [line for line in lines if '"chatty"' in line], "the app's lines are duplicated"
     servers = [json.loads(line) for line in lines if line.startswith("{")]
     [boom] = [entry for entry in servers if entry["message"].startswith("Exception in ASGI application")]
     assert boom["exception"].endswith("LookupError: no such thing")

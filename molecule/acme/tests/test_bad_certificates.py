@@ -1,4 +1,4 @@
-"""Certificates that must not be served, all given to machines that serve: each is refused with its reason, and none is."""
+"""Invalid certificates for live sites: each is rejected with its reason, and none is served."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from pairs import Pair, written
+from pairs import Pair, write_pair
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "hello"
 NAMES = ("shop.debian12.test",)
@@ -30,7 +30,7 @@ LATE_CA = Pair(subject="ca", private=CA.private, start=-9, end=-1)
 class Case(NamedTuple):
     certificate: bytes
     key: bytes
-    # the part whose variable is named, and what is said of it
+    # the part of the variable's name, and words of the message
     part: str
     expected: str
     mode: int = 0o600
@@ -73,8 +73,8 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def refusals(shops, play, tmp_path_factory):
-    """What is said of each case, by one run with an inventory name per case; and what it did to the machine."""
+def refusals(shops, playbook, tmp_path_factory):
+    """Return the output of one run with an inventory host per case, and the state of the machine before and after it."""
     shop, directory = shops[0], tmp_path_factory.mktemp("bad")
     common = {
         "ansible_connection": "community.docker.docker",
@@ -86,7 +86,7 @@ def refusals(shops, play, tmp_path_factory):
         "asgi_proxy_tls_provider": "provided",
     }
     hosts = {
-        name: {**common, **written(directory / name, case.certificate, case.key, case.mode)}
+        name: {**common, **write_pair(directory / name, case.certificate, case.key, case.mode)}
         for name, case in CASES.items()
     }
     inventory = directory / "hosts.yml"
@@ -97,20 +97,19 @@ def refusals(shops, play, tmp_path_factory):
         return live, shop.fingerprint(), shop.ask("/health").status
 
     before = state()
-    status, said = play("asgi.deploy.site", inventory=inventory)
-    assert status != 0
-    return said, before, state()
+    output = playbook.fails("site", inventory=inventory)
+    return output, before, state()
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_refused(refusals, name):
-    said, _before, _after = refusals
-    # the host's own objections, line by line
-    found = re.search(
-        rf"variables of {name}; nothing has been changed:(.*?)(?=\n(?:fatal|\[ERROR\]|PLAY|TASK))", said, re.DOTALL
+def test_certificate_is_rejected(refusals, name):
+    output, _before, _after = refusals
+    # the objections to this host, line by line
+    section = re.search(
+        rf"variables of {name}; nothing has been changed:(.*?)(?=\n(?:fatal|\[ERROR\]|PLAY|TASK))", output, re.DOTALL
     )
-    assert found, said
-    objections = [line.strip() for line in found[1].splitlines() if " -> " in line]
+    assert section, output
+    objections = [line.strip() for line in section[1].splitlines() if " -> " in line]
     case = CASES[name]
     assert len(objections) == 1, objections
     assert objections[0].startswith(f"asgi_proxy_tls_{case.part} ")
@@ -118,14 +117,14 @@ def test_refused(refusals, name):
 
 
 def test_no_key_is_printed(refusals):
-    said, _before, _after = refusals
+    output, _before, _after = refusals
     lines = [line for case in CASES.values() for line in case.key.decode().splitlines() if len(line) == 64]
     assert lines
     certificates = b"".join(case.certificate for case in CASES.values() if case.certificate != case.key).decode()
-    assert [line for line in lines if line in said and line not in certificates] == []
+    assert [line for line in lines if line in output and line not in certificates] == []
 
 
-def test_the_old_certificate_goes_on_serving(refusals):
+def test_previous_certificate_is_still_served(refusals):
     _said, before, after = refusals
     assert before == after
     assert after[2] == 200

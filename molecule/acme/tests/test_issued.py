@@ -1,4 +1,4 @@
-"""What the first run has left: each site with its own certificate of the ACME server, and a renewal that is set up."""
+"""The state after the first run: each site has its own certificate of the ACME server, and renewal is enabled."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 
-def test_the_sites_have_certificates_of_the_server(site):
+@pytest.mark.smoke
+def test_sites_have_certificates_of_the_acme_server(site):
     assert "Pebble" in site.issuer()
     assert site.ask("/health").status == 200
 
 
-def test_each_app_has_its_own(shop, tiles):
+@pytest.mark.smoke
+def test_each_app_has_its_own_certificate(shop, tiles):
     assert shop.names() == {shop.name}
     assert tiles.names() == {tiles.name, f"mail.{tiles.debian}.test"}
     assert isinstance(shop.certificate().public_key(), ec.EllipticCurvePublicKey)
     assert isinstance(tiles.certificate().public_key(), rsa.RSAPublicKey)
 
 
+@pytest.mark.smoke
 def test_only_plain_http_answers_the_challenge(site):
     directory = f"/var/lib/asgi/{site.app}/acme/.well-known/acme-challenge"
     site.host.check_output("mkdir -p %s && echo proof >%s/token", directory, directory)
@@ -31,42 +34,43 @@ def test_only_plain_http_answers_the_challenge(site):
     site.host.check_output("rm %s/token", directory)
 
 
-def test_an_extra_name_answers_the_challenge_alone(tiles):
+def test_extra_name_answers_only_challenges(tiles):
     name = f"mail.{tiles.debian}.test"
     assert tiles.ask("/.well-known/acme-challenge/none", name=name, tls=False).status == 404
     with pytest.raises((http.client.HTTPException, OSError)):
         tiles.ask("/", name=name, tls=False)
 
 
-def test_the_redirect_is_as_it_was_asked_for(shop, tiles):
+def test_redirect_follows_its_variable(shop, tiles):
     assert shop.ask("/", tls=False).status == 308
     with pytest.raises((http.client.HTTPException, OSError)):
         tiles.ask("/", tls=False)
 
 
-def test_no_key_can_be_read_by_others(shop):
-    # certbot writes the keys of its accounts as JSON, with the private exponent as "d"
-    found = shop.host.check_output(
+@pytest.mark.smoke
+def test_no_key_is_readable_by_other_accounts(shop):
+    # certbot stores account keys as JSON, with the private exponent in "d".
+    listing = shop.host.check_output(
         """grep -rlE 'PRIVATE KEY-----|"d":' /etc/asgi /etc/letsencrypt /var/lib/asgi /var/log /run /tmp 2>/dev/null """
         "| xargs stat --dereference --format='%a %n'"
     )
-    modes = dict(reversed(line.split(" ", 1)) for line in found.splitlines())
+    modes = dict(reversed(line.split(" ", 1)) for line in listing.splitlines())
     assert {f"/etc/asgi/{app}/tls/live.pem" for app in ("shop", "tiles")} < set(modes)
     assert any("/accounts/" in path for path in modes)
     assert {path: mode for path, mode in modes.items() if mode[-2:] != "00"} == {}
 
 
-def test_the_key_of_the_account_binding_is_nowhere(tiles):
+def test_key_of_the_account_binding_is_not_stored(tiles):
     assert tiles.host.run("grep -rl zWNDZM6eQGHWpSRT /etc /var /run /tmp /root").stdout == ""
     assert "zWNDZM6eQGHWpSRT" not in tiles.host.check_output("journalctl --sync && journalctl --no-pager")
 
 
-def test_the_distributions_timer_renews(shop):
+def test_timer_of_the_distribution_is_enabled(shop):
     assert shop.host.service("certbot.timer").is_running
     assert shop.host.service("certbot.timer").is_enabled
 
 
-def test_certbots_service_is_no_more_exposed_than_the_distributions_own(shop):
+def test_certbot_service_is_at_least_as_sandboxed_as_packaged(shop):
     shop.host.check_output("cp /lib/systemd/system/certbot.service /run/systemd/system/certbot-as-packaged.service")
     shop.host.check_output("systemctl daemon-reload")
     ours, theirs = (
@@ -83,15 +87,15 @@ def test_certbots_service_is_no_more_exposed_than_the_distributions_own(shop):
     assert ours <= theirs
 
 
+@pytest.mark.smoke
 def test_nginx_was_never_stopped(shop):
     log = shop.host.check_output("journalctl --unit=nginx.service --output=cat")
     assert "Stopping" not in log
     assert log.count("Started") == 1
 
 
-def test_a_second_run_asks_the_server_nothing(play, pebble):
+def test_second_run_sends_no_request_to_the_acme_server(playbook, pebble):
     before = pebble.requests()
-    status, said = play("asgi.deploy.site")
-    assert status == 0, said
-    assert re.findall(r"changed=(\d+)", said) == ["0"] * 5, said
+    output = playbook.succeeds("site")
+    assert re.findall(r"changed=(\d+)", output) == ["0"] * 5, output
     assert pebble.requests() == before

@@ -1,43 +1,41 @@
-"""The distribution's timer starts certbot.service: the new certificates are served, and nobody was turned away."""
+"""Renewal through certbot.service, which the timer of the distribution starts."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from visitors import Visitors
 
-
-def test_a_renewal_is_served_and_turns_nobody_away(shop):
-    # two apps, two servers, one run of certbot
+def test_renewed_certificate_is_served_and_no_connection_refused(shop):
+    # Two apps, two ACME servers, one run of certbot.
     sites, host = (shop, replace(shop, app="tiles")), shop.host
     before = {site: site.fingerprint() for site in sites}
     master = host.check_output("systemctl show --value --property=MainPID nginx.service")
     for site in sites:
         site.make_due()
 
-    with Visitors(shop) as visitors:
+    with shop.visited() as visitors:
         host.check_output("systemctl start certbot.service")
 
     journal = host.check_output("journalctl --unit=certbot.service --output=cat")
     assert all(site.fingerprint() != before[site] for site in sites), journal
     assert all("Pebble" in site.issuer() for site in sites)
-    print(f"\n{shop.debian}: {len(visitors.answers)} visits during the renewal, {len(visitors.refused)} refused")
-    assert visitors.refused == []
-    assert set(visitors.answers) == {200}
-    assert len(visitors.answers) > 20
+    print(f"\n{shop.debian}: {len(visitors.statuses)} visits during the renewal, {len(visitors.errors)} refused")
+    assert visitors.errors == []
+    assert set(visitors.statuses) == {200}
+    assert len(visitors.statuses) > 20
     assert host.check_output("systemctl show --value --property=MainPID nginx.service") == master
     for site in sites:
         site.make_due(False)
 
 
-def test_a_renewal_that_is_not_due_changes_nothing(shop, pebble):
+def test_certificate_that_is_not_due_stays(shop, pebble):
     before, requests = shop.fingerprint(), pebble.requests()
     shop.host.check_output("systemctl start certbot.service")
     assert shop.fingerprint() == before
     assert pebble.requests() == requests
 
 
-def test_a_renewal_that_fails_leaves_what_works(shop, pebble):
+def test_failed_renewal_keeps_the_certificate(shop, pebble):
     before = shop.fingerprint()
     shop.make_due()
     pebble.close()
@@ -52,10 +50,9 @@ def test_a_renewal_that_fails_leaves_what_works(shop, pebble):
     shop.host.check_output("systemctl reset-failed certbot.service")
 
 
-def test_the_role_has_nothing_to_add_to_a_renewal(expose, pebble):
-    # nginx has loaded what the hook swapped in, and the role knows it
+def test_role_changes_nothing_after_a_renewal(playbook, pebble):
+    # The role detects that nginx has loaded the new certificate.
     requests = pebble.requests()
-    status, said = expose()
-    assert status == 0, said
-    assert said.count("changed=0") == 2, said
+    output = playbook.succeeds("expose.yml")
+    assert output.count("changed=0") == 2, output
     assert pebble.requests() == requests

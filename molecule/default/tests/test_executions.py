@@ -1,4 +1,4 @@
-"""What a run that finds nothing to do costs a host: each execution of a module is a Python that starts there."""
+"""The number of module executions of a no-op run. Each execution starts a Python interpreter on the host."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from collections import Counter
 EXECUTED = re.compile(r"Using module file \S+/(\w+)\.py")
 
 
-def test_few_modules_are_executed_when_there_is_nothing_to_do(playbook):
-    status, said = playbook("site", "-vvv", "--limit", "debian13-hello")
+def test_no_op_site_executes_few_modules(playbook):
+    output = playbook.succeeds("site", "-vvv", "--limit", "debian13-hello")
 
-    assert status == 0, said
-    assert "changed=0" in said
-    # what is staged, and what the host has; what it has for nginx; what is live, and what nginx serves; its metrics, as it has some
-    once = ("release", "host_info", "activate", "nginx_site", "metrics_endpoint")
-    assert Counter(EXECUTED.findall(said)) == dict.fromkeys(once, 1)
+    assert "changed=0" in output
+    # one execution each: staging, host facts for nginx, activation, the site, the metrics endpoint and the site check
+    once = ("release", "host_info", "activate", "nginx_site", "metrics_endpoint", "site_check")
+    assert Counter(EXECUTED.findall(output)) == dict.fromkeys(once, 1)
+
+
+def test_no_op_deploy_executes_no_module_for_the_site_check(playbook):
+    """The module that changes the app has already checked the site."""
+    output = playbook.succeeds("deploy", "-vvv", "--limit", "debian13-hello")
+
+    assert "changed=0" in output
+    assert Counter(EXECUTED.findall(output)) == dict.fromkeys(("release", "activate", "metrics_endpoint"), 1)
+    assert re.search(r"debian13-hello +answers +https://", output), output

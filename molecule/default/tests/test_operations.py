@@ -1,4 +1,4 @@
-"""What an operator does from day to day, with the shipped playbooks."""
+"""Everyday operations with the shipped playbooks."""
 
 from __future__ import annotations
 
@@ -11,16 +11,6 @@ import pytest
 EXAMPLE = Path(__file__).parents[3] / "examples" / "hello"
 
 
-def limit(app):
-    """Return the options that restrict a playbook to *app*: the inventory's names are <machine>-<app>."""
-    return "--limit", f"{app.machine.removeprefix('asgi-default-')}-{app.name}"
-
-
-def workers(app):
-    master = app.property_of(app.service(app.live), "MainPID")
-    return set(app.host.check_output(f"cat /proc/{master}/task/{master}/children").split())
-
-
 def live(app):
     return (
         app.live,
@@ -29,44 +19,39 @@ def live(app):
     )
 
 
-def test_status_tells_what_runs(app, playbook, tmp_path):
-    status, said = playbook(
-        "status", *limit(app), asgi_status_format="json", asgi_status_file=str(tmp_path / "status.json")
-    )
+def test_status_reports_the_live_release(app, playbook, tmp_path):
+    playbook.succeeds("status", *app.limit, asgi_status_format="json", asgi_status_file=str(tmp_path / "status.json"))
 
-    assert status == 0, said
-    [found] = json.loads((tmp_path / "status.json").read_text())["apps"]
-    assert found["name"] == app.name
-    assert found["slot"] == app.live
-    assert found["state"] == "active"
-    assert found["workers"] == app.variables["asgi_server_workers"]
-    assert found["certificate_days"] > 30
-    assert found["packages"]["gunicorn"]
+    [reported] = json.loads((tmp_path / "status.json").read_text())["apps"]
+    assert reported["name"] == app.name
+    assert reported["slot"] == app.live
+    assert reported["state"] == "active"
+    assert reported["workers"] == app.variables["asgi_server_workers"]
+    assert reported["certificate_days"] > 30
+    assert reported["packages"]["gunicorn"]
 
 
 def test_status_is_readable(hello, playbook):
-    status, said = playbook("status", *limit(hello))
+    output = playbook.succeeds("status", *hello.limit)
 
-    assert status == 0, said
-    assert "certificate" in said
-    assert f"hello  {hello.live}" in said
+    assert "certificate" in output
+    assert f"hello  {hello.live}" in output
 
 
-def test_reload_replaces_every_worker_in_place(hello, playbook):
-    before, slot = workers(hello), hello.live
+def test_reload_replaces_all_workers_in_place(hello, playbook):
+    before, slot = hello.workers, hello.live
 
-    status, said = playbook("reload", *limit(hello))
+    playbook.succeeds("reload", *hello.limit)
 
-    assert status == 0, said
     assert hello.live == slot
-    assert len(workers(hello)) == len(before)
-    assert not workers(hello) & before
+    assert len(hello.workers) == len(before)
+    assert not hello.workers & before
     assert hello.ask("/health").status == 200
 
 
 @pytest.fixture
 def command_lines(one_hello):
-    """Record the command lines of all processes of the machine while the test runs; call it for the record."""
+    """Record the command lines of all processes of the machine during the test. Return a function that returns them."""
     loop = (
         "while sleep 0.02; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; echo; done >/var/tmp/command-lines"
     )
@@ -75,46 +60,42 @@ def command_lines(one_hello):
     one_hello.host.check_output("systemctl stop watch.service")
 
 
-def test_a_deploy_shows_no_secret(one_hello, playbook, command_lines):
+def test_deploy_discloses_no_secret(one_hello, playbook, command_lines):
     secret = "s3cret-of-this-test"
 
-    status, said = playbook(
-        "deploy", *limit(one_hello), "--diff", "-vvv", asgi_env={"HELLO_TOKEN": secret, "STAGE": "live"}
+    output = playbook.succeeds(
+        "deploy", *one_hello.limit, "--diff", "-vvv", asgi_env={"HELLO_TOKEN": secret, "STAGE": "live"}
     )
 
-    assert status == 0, said
-    # the controller's own command line is the only place: this test has typed it
-    assert secret not in said.replace(f'"HELLO_TOKEN": "{secret}"', "")
-    assert "HELLO_TOKEN (hidden, new)" in said
-    assert "flip to" in said, "no word is masked because it is the value of some variable"
+    # It may only occur in the command line of this test on the controller.
+    assert secret not in output.replace(f'"HELLO_TOKEN": "{secret}"', "")
+    assert "HELLO_TOKEN (hidden, new)" in output
+    assert "switch traffic to" in output, "a word was masked because it is the value of a variable"
     record = command_lines()
     assert "gunicorn.conf.py" in record
     assert secret not in record
     assert secret not in one_hello.journal()
 
 
-def test_a_change_of_configuration_and_back(hello, playbook):
+def test_configuration_change_and_rollback(hello, playbook):
     before, message = live(hello), hello.json("/")["message"]
 
-    status, said = playbook("deploy", *limit(hello), asgi_env={"HELLO_GREETING": "Good evening"})
+    playbook.succeeds("deploy", *hello.limit, asgi_env={"HELLO_GREETING": "Good evening"})
 
-    assert status == 0, said
     assert hello.json("/")["message"] == "Good evening from FastAPI"
-    assert live(hello)[0] != before[0], "it goes through the other slot"
+    assert live(hello)[0] != before[0], "the change must use the other slot"
 
-    status, said = playbook("rollback", *limit(hello))
+    playbook.succeeds("rollback", *hello.limit)
 
-    assert status == 0, said
     assert live(hello) == before
     assert hello.json("/")["message"] == message
 
-    status, said = playbook("rollback", *limit(hello))
+    playbook.succeeds("rollback", *hello.limit)
 
-    assert status == 0, said
-    assert live(hello) == before, "a rollback that is repeated does not go further, or forward again"
+    assert live(hello) == before, "a repeated rollback must not change the release"
 
 
-def test_a_change_of_code_and_back_by_name(hello, playbook, tmp_path):
+def test_code_change_and_rollback_by_name(hello, playbook, tmp_path):
     slot, release, _config = live(hello)
     before = hello.counted("/whoami")
     for _time in range(10):
@@ -122,24 +103,22 @@ def test_a_change_of_code_and_back_by_name(hello, playbook, tmp_path):
     code = shutil.copytree(EXAMPLE, tmp_path / "hello")
     (code / "main.py").write_text((code / "main.py").read_text().replace("from FastAPI", "from the next release"))
 
-    status, said = playbook("deploy", *limit(hello), asgi_app_source={"path": str(code)})
+    playbook.succeeds("deploy", *hello.limit, asgi_app_source={"path": str(code)})
 
-    assert status == 0, said
     assert hello.json("/")["message"] == "Good day from the next release"
     for _time in range(10):
         hello.ask("/whoami")
     after = hello.counted("/whoami")
     assert after[hello.live, hello.json("/")["release"]] == 10
-    assert after[slot, release] == before[slot, release] + 10, "what the former slot has counted stays"
+    assert after[slot, release] == before[slot, release] + 10, "the counter of the previous slot must remain"
 
-    status, said = playbook("rollback", *limit(hello), asgi_rollback_release=release)
+    playbook.succeeds("rollback", *hello.limit, asgi_rollback_release=release)
 
-    assert status == 0, said
     assert live(hello)[:2] == (slot, release)
 
 
-# what is wrong with the release -> what the error must show
-BAD_RELEASES = {
+# fault -> original code, broken code, words of the message
+BROKEN_RELEASES = {
     "lifespan fails": (
         "    app.state.greeting =",
         "    raise RuntimeError('no database')\n    app.state.greeting =",
@@ -149,59 +128,58 @@ BAD_RELEASES = {
 }
 
 
-@pytest.mark.parametrize("fault", BAD_RELEASES)
-def test_a_bad_release_never_takes_traffic(one_hello, playbook, tmp_path, fault):
-    good, bad, shown = BAD_RELEASES[fault]
+@pytest.mark.parametrize("fault", BROKEN_RELEASES)
+def test_broken_release_never_receives_traffic(one_hello, playbook, tmp_path, fault):
+    original, broken, expected = BROKEN_RELEASES[fault]
     before = live(one_hello)
     code = shutil.copytree(EXAMPLE, tmp_path / "hello")
     text = (code / "main.py").read_text()
-    assert good in text
-    (code / "main.py").write_text(text.replace(good, bad, 1))
+    assert original in text
+    (code / "main.py").write_text(text.replace(original, broken, 1))
 
-    status, said = playbook(
-        "deploy", *limit(one_hello), asgi_app_source={"path": str(code)}, asgi_server_probe_deadline=3
+    output = playbook.fails(
+        "deploy", *one_hello.limit, asgi_app_source={"path": str(code)}, asgi_server_probe_deadline=3
     )
 
-    assert status != 0
-    assert shown in said
-    assert f"release {before[1]} goes on serving in slot {before[0]}" in said
+    assert expected in output
+    assert f"release {before[1]} keeps serving in slot {before[0]}" in output
     assert live(one_hello) == before
     assert not one_hello.host.service(one_hello.service(one_hello.idle)).is_running
     log = json.loads(one_hello.host.file("/srv/hello/releases.json").content)
     assert log[-1]["result"] == "bad"
 
 
-def test_a_site_that_nginx_refuses_takes_no_effect(one_hello, playbook):
-    """Somebody else's file is broken: nothing of ours may be written, nginx goes on with what it has."""
+def test_invalid_foreign_configuration_leaves_the_site_unchanged(one_hello, playbook):
+    """If a foreign file is invalid, the site is not written, and nginx keeps its configuration."""
     site = one_hello.host.file("/etc/nginx/conf.d/asgi-hello.conf")
     before = site.content_string
     one_hello.host.check_output("echo nonsense >/etc/nginx/conf.d/zz-broken.conf")
     try:
-        status, said = playbook("site", *limit(one_hello), asgi_proxy_body_size="11m")
+        status, output = playbook("site", *one_hello.limit, asgi_proxy_body_size="11m")
     finally:
         one_hello.host.check_output("rm /etc/nginx/conf.d/zz-broken.conf")
 
     assert status != 0
-    assert "nginx refuses this" in said
-    assert "zz-broken.conf" in said
+    assert "nginx rejects the configuration" in output
+    assert "zz-broken.conf" in output
     assert site.content_string == before
     assert one_hello.ask("/health").status == 200
 
 
 @pytest.fixture
 def hook(tmp_path):
-    """Write a hook: tasks that run a command on the machine."""
+    """Return a function that writes a hook with a command."""
 
     def write(command):
         path = tmp_path / "hook.yml"
-        path.write_text(json.dumps([{"name": "Do what is wanted", "ansible.builtin.command": command}]))
+        path.write_text(json.dumps([{"name": "Run the command of the test", "ansible.builtin.command": command}]))
         return str(path)
 
     return write
 
 
 @pytest.mark.parametrize("when", ["asgi_server_hook_before", "asgi_server_hook_after"])
-def test_a_hook_finds_the_release_in_its_slot(one_hello, playbook, hook, when):
+def test_hook_receives_the_release_and_its_slot(one_hello, playbook, hook, when):
     expected = one_hello.idle
     script = (
         "import http.client, socket; s = socket.socket(socket.AF_UNIX); s.connect('{{ asgi_release.socket }}'); "
@@ -210,58 +188,54 @@ def test_a_hook_finds_the_release_in_its_slot(one_hello, playbook, hook, when):
     )
     command = {"argv": ["{{ asgi_release.python }}", "-c", script]}
 
-    status, said = playbook("deploy", *limit(one_hello), asgi_env={"HELLO_GREETING": when}, **{when: hook(command)})
+    playbook.succeeds("deploy", *one_hello.limit, asgi_env={"HELLO_GREETING": when}, **{when: hook(command)})
 
-    assert status == 0, said
     assert one_hello.live == expected
     assert f"{when} from FastAPI" in one_hello.host.file(f"/var/tmp/hook-{expected}").content_string
 
 
 @pytest.mark.parametrize("when", ["asgi_app_hook_staged", "asgi_server_hook_before", "asgi_server_hook_after"])
-def test_a_hook_that_fails_stops_the_deploy(one_hello, playbook, hook, tmp_path, when):
+def test_failed_hook_stops_the_deploy(one_hello, playbook, hook, tmp_path, when):
     before = live(one_hello)
     code = shutil.copytree(EXAMPLE, tmp_path / "hello")
     (code / "main.py").write_text((code / "main.py").read_text() + f"# {when}\n")
 
-    status, said = playbook(
-        "deploy", *limit(one_hello), asgi_app_source={"path": str(code)}, **{when: hook({"argv": ["/bin/false"]})}
+    output = playbook.fails(
+        "deploy", *one_hello.limit, asgi_app_source={"path": str(code)}, **{when: hook({"argv": ["/bin/false"]})}
     )
 
-    assert status != 0
-    assert "Do what is wanted" in said
+    assert "Run the command of the test" in output
     assert live(one_hello)[1:] == before[1:]
     assert one_hello.json("/")["release"] == before[1]
     assert not one_hello.host.service(one_hello.service(one_hello.idle)).is_running
 
 
-def test_a_staging_hook_runs_once_for_each_app_and_not_for_a_live_release(playbook, tmp_path):
+def test_staging_hook_runs_once_per_app_and_not_for_a_live_release(playbook, tmp_path):
     code = shutil.copytree(EXAMPLE, tmp_path / "hello")
     (code / "main.py").write_text((code / "main.py").read_text() + "# once\n")
-    notes = tmp_path / "notes"
+    record = tmp_path / "record"
     hook = tmp_path / "hook.yml"
-    command = {"cmd": f"echo {{{{ asgi_name }}}} >>{notes}"}
+    command = {"cmd": f"echo {{{{ asgi_name }}}} >>{record}"}
     hook.write_text(
         json.dumps(
-            [{"name": "Take a note", "ansible.builtin.shell": command, "delegate_to": "localhost", "become": False}]
+            [{"name": "Record the app", "ansible.builtin.shell": command, "delegate_to": "localhost", "become": False}]
         )
     )
     options = {"asgi_app_source": {"path": str(code)}, "asgi_app_hook_staged": str(hook)}
 
     for _time in range(2):
-        status, said = playbook("deploy", "--limit", "hello", **options)
-        assert status == 0, said
+        playbook.succeeds("deploy", "--limit", "hello", **options)
 
-    assert notes.read_text().splitlines() == ["hello"]
+    assert record.read_text().splitlines() == ["hello"]
 
 
-def test_the_next_run_makes_the_machines_what_the_inventory_says(app, playbook):
-    status, said = playbook("site", *limit(app))
+def test_next_run_restores_the_inventory(app, playbook):
+    playbook.succeeds("site", *app.limit)
 
-    assert status == 0, said
     assert app.ask(app.probe_path).status == 200
 
 
-def test_no_machine_is_left_with_a_release_of_these_tests(hello):
+def test_no_release_of_these_tests_remains(hello):
     assert hello.json("/")["message"] == "Good day from FastAPI"
     assert hello.host.check_output("readlink /srv/hello/staged") == hello.host.check_output(
         "readlink /srv/hello/current"

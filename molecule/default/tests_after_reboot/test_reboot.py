@@ -1,4 +1,4 @@
-"""After the machine has been stopped and started, nobody having done anything."""
+"""The machine after a restart."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import json
 from traffic.playbooks import wait_for
 
 
-def test_the_app_answers_again_on_the_same_release(app):
+def test_app_answers_with_the_same_release(app):
     wait_for(lambda: status_of(app) == 200, "the app to answer", seconds=120)
     before = json.loads(app.host.file(f"/var/tmp/{app.name}-release.json").content)
     now = json.loads(app.host.file(f"/srv/{app.name}/slots/{app.live}/release/release.json").content)
     assert now["id"] == before["id"]
 
 
-def test_the_idle_slot_still_does_not_run(app):
+def test_idle_slot_is_not_running(app):
     assert not app.host.service(app.service(app.idle)).is_running
 
 

@@ -1,11 +1,11 @@
-"""A small ASGI application that tells what reaches it, and when."""
+"""A small ASGI application that returns the requests it receives."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 
-GIVEN_AWAY = b"what a page says, over and over. " * 200
+TEXT = b"a text that is repeated many times. " * 200
 
 
 async def app(scope, receive, send):
@@ -21,7 +21,7 @@ async def app(scope, receive, send):
         while (message := await receive())["type"] == "websocket.receive":
             await send({"type": "websocket.send", "text": message["text"]})
         return
-    respond = {"/drip": drip, "/upload/slow": upload, "/upload": upload, "/text": text}.get(scope["path"], tell)
+    respond = {"/drip": drip, "/upload/slow": upload, "/upload": upload, "/text": text}.get(scope["path"], describe)
     await respond(scope, receive, send)
 
 
@@ -29,21 +29,21 @@ async def start(send, *headers, kind=b"application/json"):
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind), *headers]})
 
 
-async def tell(scope, receive, send):
-    """Tell what the request was."""
-    seen = {
+async def describe(scope, receive, send):
+    """Return the request as JSON."""
+    request = {
         "path": scope["path"],
         "scheme": scope["scheme"],
         "client": scope["client"],
         "headers": {name.decode(): value.decode() for name, value in scope["headers"]},
     }
-    # what the site is to replace
+    # The site must replace these.
     await start(send, (b"x-request-id", b"the app's"), (b"x-content-type-options", b"the app's"))
-    await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
+    await send({"type": "http.response.body", "body": json.dumps(request).encode()})
 
 
 async def drip(scope, receive, send):
-    """Send a first part, and the rest when the client has gone or after a while."""
+    """Send a first part, and the rest after two seconds."""
     await start(send, kind=b"text/plain")
     await send({"type": "http.response.body", "body": b"first", "more_body": True})
     await asyncio.sleep(2)
@@ -51,7 +51,7 @@ async def drip(scope, receive, send):
 
 
 async def upload(scope, receive, send):
-    """Answer at the first part of a body, and say how much there was."""
+    """Read the body, or only its first part, and return its size."""
     message = await receive()
     size, parts = len(message["body"]), 1
     if scope["path"] == "/upload":
@@ -64,4 +64,4 @@ async def upload(scope, receive, send):
 
 async def text(scope, receive, send):
     await start(send, kind=b"text/plain")
-    await send({"type": "http.response.body", "body": GIVEN_AWAY})
+    await send({"type": "http.response.body", "body": TEXT})

@@ -1,6 +1,6 @@
-"""Have this machine's nginx judge sites; runs on the machine, reads and prints JSON.
+"""Test sites with the nginx of this machine. Reads and prints JSON.
 
-Each is judged in a copy of /etc/nginx that has no other site of ours, with a certificate that is there.
+Each site is tested in a copy of /etc/nginx without the other sites of the collection, and with an existing certificate.
 """
 
 import json
@@ -25,7 +25,7 @@ def judge(files):
         main = copy / "nginx.conf"
         main.write_text(main.read_text().replace("/etc/nginx/", f"{copy}/").replace("/run/nginx.pid", f"{copy}/pid"))
         done = subprocess.run(["/usr/sbin/nginx", "-t", "-c", main], capture_output=True, text=True, check=False)
-        return {"status": done.returncode, "said": done.stderr}
+        return {"status": done.returncode, "output": done.stderr}
 
 
 print(json.dumps({name: judge(files) for name, files in json.load(sys.stdin).items()}))

@@ -1,4 +1,4 @@
-"""Ask a site again and again for some seconds, each time on a new connection, and print as JSON how that went."""
+"""Send requests to a site for some seconds, each on a new connection, and print the result as JSON."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PAUSE = 0.05
 def main() -> None:
     base, seconds, timeout = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
     trusted = ssl.create_default_context(cafile="/ca.crt")
-    asked, times, failures = 0, [], set()
+    requests, times, failures = 0, [], set()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        path, body = (("/health", None), ("/echo", b"[1]"))[asked % 2]
+        path, body = (("/health", None), ("/echo", b"[1]"))[requests % 2]
         request = urllib.request.Request(base + path, body, {"Content-Type": "application/json"})
-        asked += 1
+        requests += 1
         began = time.monotonic()
         try:
             with urllib.request.urlopen(request, timeout=timeout, context=trusted) as answer:
@@ -32,7 +32,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "asked": asked,
+                "requests": requests,
                 "answered": len(times),
                 "median_ms": round(statistics.median(times) * 1000) if times else None,
                 "worst_ms": round(max(times) * 1000) if times else None,

@@ -1,4 +1,4 @@
-"""The judges: programs of others in a container beside each machine, which finds that machine's site by its name."""
+"""The judges: containers beside each machine with third-party programs that check its site."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import scenario
 
 SCENARIO = Path(__file__).parents[1]
-MACHINES = [
-    target["name"]
-    for target in yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text())["all"]["vars"]["targets"]
-]
+MACHINES = scenario.machines(SCENARIO / "inventory")
 CA = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "ca.crt"
 TRUSTED_HERE = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
 IMAGE = "asgi-judge"
@@ -30,7 +27,7 @@ def docker(*arguments: str | Path, **options: Any) -> str:
 
 @dataclass(frozen=True)
 class Judge:
-    """The container beside one machine."""
+    """The container with third-party programs for a machine."""
 
     machine: str
 
@@ -46,39 +43,39 @@ class Judge:
     def remove(self) -> None:
         subprocess.run(["docker", "rm", "--force", self.container], capture_output=True, check=False)
 
-    def run(self, *command: str, said: str = "", timeout: float = 120) -> str:
-        """Run *command* there, with *said* on its standard input, and return what it prints, whatever its status.
+    def run(self, *command: str, stdin: str = "", timeout: float = 120) -> str:
+        """Run *command* with *stdin*, and return its output, whatever its status.
 
-        A judge that finds something often ends with another status than 0.
+        A program with findings often exits with another status than 0.
         """
         container = ["docker", "exec", "--interactive", self.container, "timeout", str(timeout)]
-        done = subprocess.run([*container, *command], input=said, capture_output=True, text=True, check=False)
-        assert done.stdout, f"{command[0]} said nothing and ended with {done.returncode}: {done.stderr}"
+        done = subprocess.run([*container, *command], input=stdin, capture_output=True, text=True, check=False)
+        assert done.stdout, f"{command[0]} printed nothing and ended with {done.returncode}: {done.stderr}"
         return done.stdout
 
 
 @pytest.fixture(scope="session")
 def judges(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Judge]]:
-    """The judge of every machine, by the machine's name."""
+    """The judge of each machine, by its name."""
     context = tmp_path_factory.mktemp("judge")
     shutil.copytree(SCENARIO / "judge", context, dirs_exist_ok=True)
-    # the same bytes give the same layers, so only the first run installs anything
+    # An unchanged file keeps the layers of the image, so only the first run installs packages.
     (context / "ca-certificates.crt").write_bytes(TRUSTED_HERE.read_bytes())
     docker("build", "--quiet", "--build-arg", "BASE=asgi-target:13", "--tag", IMAGE, context)
-    found = {machine: Judge(machine) for machine in MACHINES}
+    containers = {machine: Judge(machine) for machine in MACHINES}
     try:
-        for judge in found.values():
+        for judge in containers.values():
             judge.remove()
             judge.start()
-        yield found
+        yield containers
     finally:
-        for judge in found.values():
+        for judge in containers.values():
             judge.remove()
 
 
 @pytest.fixture(scope="session")
 def at_once(judges: dict[str, Judge]):
-    """Run a function of a judge for every machine at the same time; return the results by the machine's name."""
+    """Return a function that runs a function of a judge for all machines at once and returns the results by machine."""
 
     def run(function) -> dict[str, Any]:
         with ThreadPoolExecutor() as pool:

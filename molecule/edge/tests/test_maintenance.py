@@ -1,4 +1,4 @@
-"""The playbook that switches a site off and on again."""
+"""The playbook maintenance_page.yml."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ import re
 import pytest
 
 PAGE = "<!doctype html><title>{{ not a template }}</title><p>Moving house.</p>"
-FRIEND = {"X-Forwarded-For": "198.51.100.7"}
+EXEMPT = {"X-Forwarded-For": "198.51.100.7"}
 
 
 @pytest.fixture
 def switch(features, playbook):
-    """Switch the site, and see that this succeeds; return how many changes were announced."""
+    """Return a function that runs the playbook and returns the number of changes."""
 
     def run(*options, **variables):
-        status, said = playbook("maintenance", "--limit", features.inventory_name, *options, **variables)
-        assert status == 0, said
-        return int(re.search(r"changed=(\d+)", said)[1])
+        output = playbook.succeeds("maintenance_page", "--limit", features.inventory_name, *options, **variables)
+        return int(re.search(r"changed=(\d+)", output)[1])
 
     yield run
     run(asgi_maintenance="off")
 
 
-def test_a_site_is_switched_off_and_on(features, switch, playbook, tmp_path):
+def test_maintenance_page_is_switched_on_and_off(features, switch, playbook, tmp_path):
     (tmp_path / "page.html").write_text(PAGE)
     own = {"asgi_proxy_maintenance_page": str(tmp_path / "page.html")}
     workers = features.workers()
@@ -52,14 +51,19 @@ def test_a_site_is_switched_off_and_on(features, switch, playbook, tmp_path):
         for name in ("X-Request-ID", "Strict-Transport-Security", "X-Content-Type-Options"):
             assert len(answer.headers.get_all(name)) == 1
 
-    # a balancer's question, and people who are to see whether all is well
+    # The health check of a balancer, and an address that is exempt from maintenance.
     assert features.ask("/up").status == 200
-    assert [features.ask(path, headers=FRIEND).status for path in ("/", "/files/page.js")] == [200, 200]
+    assert [features.ask(path, headers=EXEMPT).status for path in ("/", "/files/page.js")] == [200, 200]
 
-    # what the inventory says is not what this playbook said
+    # A path that nginx and the app interpret differently does not bypass maintenance.
+    for path in ("/up/../x", "/up/%2e%2e/x", "/up/..%2fx", "/up%0a", "/asgi-maintenance.html/../x"):
+        assert features.ask(path).status == 400, path
+    # not the health URL
+    assert features.ask("//up").status == 503
+
+    # The page stays on during another playbook.
     assert switch(asgi_maintenance="on", **own) == 0
-    status, said = playbook("site", "--limit", features.inventory_name, asgi_env={"CHANGED": "during maintenance"})
-    assert status == 0, said
+    playbook.succeeds("site", "--limit", features.inventory_name, asgi_env={"CHANGED": "during maintenance"})
     assert features.ask("/").status == 503
 
     assert switch(asgi_maintenance="on") == 1
@@ -73,12 +77,11 @@ def test_a_site_is_switched_off_and_on(features, switch, playbook, tmp_path):
     assert features.workers() == workers
 
 
-def test_the_page_cannot_be_asked_for(features):
+def test_maintenance_page_has_no_url(features):
     assert features.ask("/asgi-maintenance.html").status == 404
 
 
 @pytest.mark.parametrize("variables", [{}, {"asgi_maintenance": "maybe"}])
-def test_what_is_wanted_must_be_said(playbook, variables):
-    status, said = playbook("maintenance", **variables)
-    assert status != 0
-    assert "say -e asgi_maintenance=on or =off" in said
+def test_missing_or_invalid_asgi_maintenance_fails(playbook, variables):
+    output = playbook.fails("maintenance_page", **variables)
+    assert "pass -e asgi_maintenance=on or =off" in output

@@ -1,4 +1,4 @@
-"""Files that nginx serves itself: how they are sent and kept, how none gets out, and whose they are during a deploy."""
+"""Static files: caching, compression, path traversal, and the files of the previous release."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 APP = Path(__file__).parents[1] / "app"
 
-# ways to say "one up" and "/", and what servers have been seen to fall for
-WAYS_OUT = [
+# spellings of ".." and "/", and known path traversal attacks
+TRAVERSALS = [
     "../main.py",
     "..%2fmain.py",
     "%2e%2e/main.py",
@@ -43,38 +43,38 @@ WAYS_OUT = [
 ]
 
 
-@pytest.mark.parametrize("out", WAYS_OUT)
-def test_there_is_no_way_out(features, out):
-    answer = features.ask(f"/files/{out}")
+@pytest.mark.parametrize("path", TRAVERSALS)
+def test_path_traversal_is_rejected(features, path):
+    answer = features.ask(f"/files/{path}")
     assert b"small ASGI application" not in answer.body
     assert b"root:" not in answer.body
-    # what nginx takes for "/main.py" is for the app to answer, which tells what it was asked
+    # A path that nginx normalizes to "/main.py" belongs to the app, which returns the path.
     assert answer.status in (400, 403, 404) or answer.json()["path"]
 
 
 @pytest.mark.parametrize("start", ["/files..", "/files../", "/files%2e%2e/", "/files/..", "/files%2f..%2f..%2f"])
-def test_the_url_itself_is_no_way_out(features, start):
+def test_prefix_of_the_location_allows_no_path_traversal(features, start):
     answer = features.ask(f"{start}/main.py")
     assert b"small ASGI application" not in answer.body
     assert answer.status in (400, 403, 404) or answer.json()["path"]
 
 
-@pytest.mark.parametrize("path", [".hidden", "below/../.hidden", "%2ehidden", "./.hidden"])
+@pytest.mark.parametrize("path", [".hidden", "%2ehidden", "below//.hidden", "/.hidden"])
 def test_hidden_files_are_not_served(features, path):
     assert features.ask(f"/files/{path}").status == 404
 
 
-def test_a_directory_is_not_listed(features):
+def test_directories_are_not_listed(features):
     assert [features.ask(f"/files/{path}").status for path in ("", "below/", "below/page.txt")] == [403, 403, 200]
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"),
+    ("name", "expected"),
     [("page.js", "public, max-age=3600"), ("page.4f0c1d2a9b.js", "public, max-age=31536000, immutable")],
 )
-def test_how_long_a_copy_may_be_used(features, name, kept):
+def test_cache_control_and_revalidation(features, name, expected):
     answer = features.ask(f"/files/{name}")
-    assert answer.headers["Cache-Control"] == kept
+    assert answer.headers["Cache-Control"] == expected
     again = features.ask(f"/files/{name}", headers={"If-None-Match": answer.headers["ETag"]})
     assert (again.status, again.body) == (304, b"")
 
@@ -85,31 +85,31 @@ def test_how_long_a_copy_may_be_used(features, name, kept):
         ("/files/page.js", "gzip", "gzip"),
         ("/files/page.js", "gzip, br", "br"),
         ("/files/page.js", "identity", None),
-        ("/files/below/page.txt", "gzip", None),  # too small to gain anything
+        ("/files/below/page.txt", "gzip", None),  # too small for compression
         ("/text", "gzip", "gzip"),
         ("/text", "br", "br"),
     ],
 )
-def test_what_is_compressed(features, path, accepted, encoding):
+def test_compression(features, path, accepted, encoding):
     answer = features.ask(path, headers={"Accept-Encoding": accepted})
     assert answer.headers["Content-Encoding"] == encoding
     assert len(answer.body) < 1500 if encoding else answer.status == 200
 
 
-def test_what_was_compressed_beforehand_is_sent_as_it_is(features):
+def test_precompressed_file_is_sent(features):
     answer = features.ask("/files/before.css", headers={"Accept-Encoding": "gzip"})
     assert gzip.decompress(answer.body) == b"/* compressed beforehand */\n"
     assert features.ask("/files/before.css").body == b"/* as it is */\n"
 
 
-def test_answers_of_the_app_are_not_compressed_unasked(hello):
+def test_answers_of_the_app_are_not_compressed_by_default(hello):
     answer = hello.ask("/openapi.json", headers={"Accept-Encoding": "gzip, br"})
     assert len(answer.body) > 1000
     assert answer.headers["Content-Encoding"] is None
     assert hello.ask("/static/hello.css", headers={"Accept-Encoding": "gzip"}).status == 200
 
 
-def test_files_of_the_former_release_stay_while_its_pages_are_open(features, playbook, tmp_path):
+def test_files_of_the_previous_release_are_served_after_a_deploy(features, playbook, tmp_path):
     def deploy():
         source = {"path": str(tmp_path / "app")}
         options = {"asgi_app_source": source, "asgi_server_probe_deadline": 5}
@@ -122,8 +122,8 @@ def test_files_of_the_former_release_stay_while_its_pages_are_open(features, pla
     files = shutil.copytree(APP, tmp_path / "app") / "files"
     (files / "page.4f0c1d2a9b.js").rename(files / "page.0123456789.js")
     (files / "page.js").write_text("// of the second release")
-    status, said = deploy()
-    assert status == 0, said
+    status, output = deploy()
+    assert status == 0, output
 
     assert ask("page.js").text == "// of the second release"
     assert ask("page.0123456789.js").status == 200
@@ -134,18 +134,17 @@ def test_files_of_the_former_release_stay_while_its_pages_are_open(features, pla
         assert b"small ASGI application" not in ask(out).body
         assert b"not for visitors" not in ask(out).body
 
-    # one that is refused, and has files of its own
+    # A release that fails, with its own files.
     (files / "page.js").write_text("// of a release that was refused")
     (tmp_path / "app/main.py").write_text("async def app(scope, receive, send):\n    raise RuntimeError('not today')\n")
-    status, said = deploy()
-    assert status != 0, said
+    status, output = deploy()
+    assert status != 0, output
     assert ask("page.js").text == "// of the second release"
     assert ask("page.0123456789.js").status == 200
 
-    # back to what the inventory says
-    status, said = playbook("deploy", "--limit", features.inventory_name)
-    assert status == 0, said
+    # Deploy the release of the inventory again.
+    playbook.succeeds("deploy", "--limit", features.inventory_name)
     assert ask("page.js").body == shipped
-    # and now the former release is in the other slot
+    # Now the previous release is in the other slot.
     assert ask("page.0123456789.js").status == 200
     assert features.workers() == workers

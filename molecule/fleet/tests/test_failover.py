@@ -1,4 +1,4 @@
-"""One of two balancers goes, in each of the ways that one can; what is lost is counted."""
+"""Failover between the balancers, with a count of the lost requests."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from fleet.hosts import SHAPE
 from traffic import load
 from traffic.playbooks import wait_for
 
-# Nobody whose request takes long: without the machine that has it, it would wait for its answer until it gives up.
+# Without slow requests: after the loss of the machine, their clients would wait for the answer until their timeout.
 CLIENTS = replace(SHAPE, slow=0)
-# keepalived misses three messages of a second each
+# keepalived takes over after three missed messages at intervals of one second.
 OUTAGE_SECONDS = 8
 
 
@@ -22,50 +22,48 @@ def docker(balancer, *command):
     subprocess.run(["docker", *command, balancer.site.machine.container], check=True, capture_output=True)
 
 
-WAYS = {
+FAILURES = {
     "HAProxy is stopped": (
         lambda balancer: balancer.site.machine.sh("systemctl stop haproxy"),
         lambda balancer: balancer.site.machine.sh("systemctl start haproxy"),
     ),
-    "the machine loses its power": (
+    "the machine is killed": (
         lambda balancer: docker(balancer, "kill"),
         lambda balancer: docker(balancer, "start"),
     ),
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_other_balancer_takes_over(fleet, under_traffic, way):
-    go, come_back = WAYS[way]
-    active = next(balancer for balancer in fleet.balancers if balancer.has_the_address)
+@pytest.mark.parametrize("failure", FAILURES)
+def test_other_balancer_takes_over(fleet, under_traffic, failure):
+    stop, restart = FAILURES[failure]
+    active = next(balancer for balancer in fleet.balancers if balancer.holds_address)
     [other] = [balancer for balancer in fleet.balancers if balancer is not active]
     took = []
 
     def fail():
         began = time.monotonic()
-        go(active)
-        wait_for(lambda: other.has_the_address, "the other balancer")
+        stop(active)
+        wait_for(lambda: other.holds_address, "the other balancer")
         took.append(time.monotonic() - began)
         time.sleep(2)
 
     try:
-        found = under_traffic(fail, site=fleet.shared, shape=CLIENTS)
+        figures = under_traffic(fail, site=fleet.shared, shape=CLIENTS)
     finally:
-        come_back(active)
+        restart(active)
 
     print(
-        f"{way}: the address moved after {took[0]:.1f} s; {found.lost} of {found.requests:,} requests lost, {found.faults}"
+        f"{failure}: the address moved after {took[0]:.1f} s; {figures.lost} of {figures.requests:,} requests lost, {figures.faults}"
     )
     assert took[0] < OUTAGE_SECONDS
-    assert found.duplicates == 0
-    # each client is let down once by its old connection, and again as long as there is nobody to connect to
-    assert found.lost <= CLIENTS.askers * (1 + OUTAGE_SECONDS / load.RETRY_SECONDS)
-    wait_for(
-        lambda: [active.has_the_address, other.has_the_address].count(True) == 1, "one of them to leave the address"
-    )
+    assert figures.duplicates == 0
+    # Each client loses a request on its old connection, and further ones until it can connect again.
+    assert figures.lost <= CLIENTS.concurrency * (1 + OUTAGE_SECONDS / load.RETRY_SECONDS)
+    wait_for(lambda: [active.holds_address, other.holds_address].count(True) == 1, "one holder of the address")
     address = fleet.shared.address
     assert probe.ask(address.name, address.port, "/health", host=address.host).status == 200
     wait_for(
         lambda: active.site.machine.sh("systemctl is-active haproxy || true") == "active", f"{active.name} to boot"
     )
-    wait_for(lambda: set(active.statuses().values()) == {"UP"}, f"{active.name} to be ready to serve again")
+    wait_for(lambda: set(active.statuses().values()) == {"UP"}, f"{active.name} to have healthy servers")

@@ -1,6 +1,6 @@
-"""Hosts are drained on both balancers, restarted, and given back, while clients come through one of them.
+"""Rolling maintenance: hosts are drained on both balancers, restarted and enabled again under load.
 
-The tests build on one another: each begins with a fleet whose hosts all take requests, and leaves one.
+The tests depend on each other: each starts and ends with all hosts enabled.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ import subprocess
 
 import pytest
 from fleet.hosts import assert_nothing_lost, kill
+from scenario import Runner
 from traffic.load import Shape
 from traffic.playbooks import wait_for
 
-# with clients that stay, and are to be sent elsewhere
+# with long-lived clients
 SHAPE = Shape(clients=6, think=0.2, slow=2, slow_seconds=0.5, websockets=2, streams=2)
 
 RESTART = {
     "name": "Restart the machine",
     "ansible.builtin.command": "docker restart {{ ansible_host }}",
     "delegate_to": "localhost",
-    "become": False,
-    "vars": {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+    "vars": {
+        "ansible_become": False,
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+    },
 }
 TAKE_LONG = {"name": "Take long", "ansible.builtin.command": "sleep 120"}
 FAIL = {
@@ -31,7 +35,7 @@ FAIL = {
     "when": "inventory_hostname == 'app2'",
 }
 LOSE_A_BALANCER = {
-    "name": "Have Ansible look for the second balancer where nobody is",
+    "name": "Make the second balancer unreachable for Ansible",
     "ansible.builtin.set_fact": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1},
     "delegate_to": "lb2",
     "delegate_facts": True,
@@ -39,35 +43,35 @@ LOSE_A_BALANCER = {
 NOTHING = {"name": "Do nothing", "ansible.builtin.debug": {}}
 
 
-def outcomes(said):
-    """Return what the summary says of each host."""
-    return dict(re.findall(r"^\s*(app\d) +(done|failed|not touched|unreachable)  ", said, re.MULTILINE))
+def outcomes(output):
+    """Return the outcome of each host, from the summary."""
+    return dict(re.findall(r"^\s*(?:- )?[\"']?(app\d) +(done|failed|not touched|unreachable)  ", output, re.MULTILINE))
 
 
-def worked_on(said):
-    """Return who was worked on, together where it was."""
-    return re.findall(r"^included: \S+/tasks/drained\.yml for (.+)$", said, re.MULTILINE)
+def maintained(output):
+    """Return the hosts on which the tasks ran, by batch."""
+    return re.findall(r"^included: \S+/tasks/fleet/with_drain\.yml for (.+)$", output, re.MULTILINE)
 
 
 @pytest.fixture
 def statuses(fleet):
-    """Return how each balancer finds a host."""
+    """Return a function that returns the status of a host on each balancer."""
     return lambda name: [balancer.statuses()[name] for balancer in fleet.balancers]
 
 
 @pytest.fixture(autouse=True)
-def all_take_requests(fleet):
-    def serve():
+def all_enabled(fleet):
+    def enabled():
         return {status for balancer in fleet.balancers for status in balancer.statuses().values()} == {"UP"}
 
-    wait_for(serve, "hosts that all take requests")
-    yield serve
-    assert serve(), [balancer.statuses() for balancer in fleet.balancers]
+    wait_for(enabled, "all hosts to be enabled")
+    yield enabled
+    assert enabled(), [balancer.statuses() for balancer in fleet.balancers]
 
 
 @pytest.fixture
 def tasks(tmp_path):
-    """Return a file with a task."""
+    """Return a function that writes a task to a file, and returns the variable with its path."""
 
     def write(task):
         path = tmp_path / "tasks.yml"
@@ -79,12 +83,14 @@ def tasks(tmp_path):
 
 @pytest.fixture
 def maintain(playbook, tasks):
-    return lambda task, *options, **variables: playbook("maintain", *options, **tasks(task), **variables)
+    return Runner(
+        lambda task, *options, **variables: playbook("rolling_maintenance", *options, **tasks(task), **variables)
+    )
 
 
 @pytest.fixture
 def started(fleet):
-    """Return since when each machine runs."""
+    """Return a function that returns the start time of each machine."""
 
     def ask():
         names = [host.site.machine.container for host in fleet.hosts]
@@ -95,102 +101,94 @@ def started(fleet):
     return ask
 
 
-def test_every_machine_is_restarted_and_nothing_is_lost(fleet, maintain, under_traffic, started):
+def test_restart_of_all_machines_loses_no_request(fleet, maintain, under_traffic, started):
     before, runs = started(), []
     variables = {"asgi_maintain_batches": 2, "asgi_maintain_min_servers": 2, "asgi_maintain_drain_timeout": 3}
-    found = under_traffic(lambda: runs.append(maintain(RESTART, **variables)), shape=SHAPE)
+    figures = under_traffic(lambda: runs.append(maintain(RESTART, **variables)), shape=SHAPE)
 
-    status, said = runs[0]
-    assert status == 0, said
-    assert outcomes(said) == {host.name: "done" for host in fleet.hosts}
-    assert worked_on(said) == ["app1, app2", "app3, app4"]
+    status, output = runs[0]
+    assert status == 0, output
+    assert outcomes(output) == {host.name: "done" for host in fleet.hosts}
+    assert maintained(output) == ["app1, app2", "app3, app4"]
     assert not set(started()) & set(before)
-    assert_nothing_lost(found)
-    # those that stay are told to come again
-    print(f"WebSockets {found.closed}, event streams {found.streams}, {found.streams_cut} cut")
-    assert set(found.closed) == {"1012"}
-    assert found.streams > 0
-    assert (found.streams_cut, found.streams_broken_off) == (0, 0)
+    assert_nothing_lost(figures)
+    # Long-lived clients are closed in order.
+    print(f"WebSockets {figures.closed}, event streams {figures.streams}, {figures.streams_cut} cut")
+    assert set(figures.closed) == {"1012"}
+    assert figures.streams > 0
+    assert (figures.streams_cut, figures.streams_incomplete) == (0, 0)
 
 
-def test_check_mode(maintain, started):
+def test_check_mode_restarts_no_machine(maintain, started):
     before = started()
-    status, said = maintain(RESTART, "--check", "--limit", "app1")
-    assert status == 0, said
-    assert re.search(r"^changed: \[app1 -> lb2", said, re.MULTILINE), said
+    output = maintain.succeeds(RESTART, "--check", "--limit", "app1")
+    assert re.search(r"^changed: \[app1 -> lb2", output, re.MULTILINE), output
     assert started() == before
 
 
 @pytest.mark.long
-def test_too_few_would_remain_on_one_balancer(fleet, maintain, statuses, all_take_requests):
+def test_too_few_servers_on_one_balancer_fail(fleet, maintain, statuses, all_enabled):
     second = fleet.balancers[1]
     others = ("app2", "app3", "app4")
     for name in others:
-        second.tell(f"set server asgi_fleet/{name} state maint")
+        second.run(f"set server asgi_fleet/{name} state maint")
 
-    status, said = maintain(NOTHING, "--limit", "app1")
+    output = maintain.fails(NOTHING, "--limit", "app1")
 
-    assert status != 0
-    assert "without app1 the backend asgi_fleet would have 0 servers for requests" in said
-    # not even on the balancer that has enough
+    assert "without app1 the backend asgi_fleet would have 0 servers for requests" in output
+    # The other balancer does not change either.
     assert statuses("app1") == ["UP", "UP"]
-    assert not re.search(r"^changed: ", said, re.MULTILINE), said
+    assert not re.search(r"^changed: ", output, re.MULTILINE), output
 
-    status, said = maintain(NOTHING, "--limit", "app2")
+    output = maintain.succeeds(NOTHING, "--limit", "app2")
 
-    assert status == 0, said
-    assert "taken out by somebody else, and left so: app2" in said
+    assert "drained or in maintenance before this run, and left unchanged: app2" in output
     assert statuses("app2") == ["UP", "MAINT"]
 
     for name in others:
-        second.tell(f"set server asgi_fleet/{name} state ready")
-    wait_for(all_take_requests, "hosts that all take requests")
+        second.run(f"set server asgi_fleet/{name} state ready")
+    wait_for(all_enabled, "all hosts to be enabled")
 
 
 @pytest.mark.long
-def test_tasks_that_fail_on_a_host(maintain, statuses):
-    status, said = maintain(FAIL, "--limit", "app1,app2", asgi_maintain_on_failure="drained")
+def test_tasks_that_fail_on_one_host(maintain, statuses):
+    output = maintain.fails(FAIL, "--limit", "app1,app2", asgi_maintain_on_failure="drained")
 
-    assert status != 0
-    assert outcomes(said) == {"app1": "done", "app2": "failed"}
-    assert "app2: no such disk" in said
-    assert "drained by maintain.yml and not back: app2" in said
+    assert outcomes(output) == {"app1": "done", "app2": "failed"}
+    assert "app2: no such disk" in output
+    assert "still drained by rolling_maintenance.yml: app2" in output
     assert statuses("app2") == ["MAINT", "MAINT"]
 
-    status, said = maintain(FAIL, "--limit", "app1,app2")
+    output = maintain.fails(FAIL, "--limit", "app1,app2")
 
-    assert status != 0
-    assert worked_on(said) == ["app2"], "what was left is begun with, and nothing else once it has failed"
-    assert outcomes(said) == {"app1": "not touched", "app2": "failed"}
-    assert statuses("app2") == ["UP", "UP"], "it is healthy"
+    assert maintained(output) == ["app2"], "the drained host must be first, and its failure must stop the run"
+    assert outcomes(output) == {"app1": "not touched", "app2": "failed"}
+    assert statuses("app2") == ["UP", "UP"], "the host is healthy"
 
 
 @pytest.mark.long
-def test_a_balancer_that_cannot_be_reached_any_more(maintain, statuses):
-    status, said = maintain(LOSE_A_BALANCER, "--limit", "app1,app2")
+def test_balancer_that_becomes_unreachable(maintain, statuses):
+    output = maintain.fails(LOSE_A_BALANCER, "--limit", "app1,app2")
 
-    assert status != 0
-    assert outcomes(said) == {"app1": "failed", "app2": "not touched"}
-    assert "lb2 cannot be reached, and may have app1 drained" in said
-    assert statuses("app1") == ["UP", "MAINT"], "the other one has given it back"
+    assert outcomes(output) == {"app1": "failed", "app2": "not touched"}
+    assert "lb2 cannot be reached, and may have app1 drained" in output
+    assert statuses("app1") == ["UP", "MAINT"], "the other balancer must enable it"
 
-    status, said = maintain(NOTHING, "--limit", "app1,app2")
+    output = maintain.succeeds(NOTHING, "--limit", "app1,app2")
 
-    assert status == 0, said
-    assert worked_on(said) == ["app1", "app2"]
+    assert maintained(output) == ["app1", "app2"]
     assert statuses("app1") == ["UP", "UP"]
 
 
 @pytest.mark.long
-def test_a_run_that_is_interrupted(fleet, start, maintain, tasks, statuses):
+def test_next_run_enables_the_hosts_of_an_interrupted_one(fleet, start, maintain, tasks, statuses):
     machine = fleet["app3"].site.machine
-    controller = start("maintain", "--limit", "app3", **tasks(TAKE_LONG))
-    wait_for(lambda: machine.sh("pgrep -x sleep || true"), "work on the host", seconds=300)
+    controller = start("rolling_maintenance", "--limit", "app3", **tasks(TAKE_LONG))
+    wait_for(lambda: machine.sh("pgrep -x sleep || true"), "the task on the host", seconds=300)
     kill(controller)
     machine.sh("pkill -x sleep")
     assert statuses("app3") == ["MAINT", "MAINT"]
 
-    status, said = maintain(NOTHING, "--limit", "app1,app3")
+    output = maintain.succeeds(NOTHING, "--limit", "app1,app3")
 
-    assert status == 0, said
-    assert worked_on(said) == ["app3", "app1"]
+    assert maintained(output) == ["app3", "app1"]

@@ -1,4 +1,4 @@
-"""What a reload and a deploy cost each server, counted by clients from outside."""
+"""The effects of a reload and a deploy on the clients of each server type."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ every_site = pytest.mark.parametrize("name", SITES)
 
 
 @every_site
-def test_it_went_as_it_should(results, name):
-    assert [result.trouble for result in results[name] if result.trouble] == []
+def test_action_succeeds(results, name):
+    assert [result.failure for result in results[name] if result.failure] == []
 
 
 @every_site
-def test_nothing_is_lost(results, name):
+def test_no_request_is_lost(results, name):
     figures = [result.figures for result in results[name]]
     assert [(each.lost, each.faults) for each in figures if each.lost] == []
     assert all(each.requests > 0 for each in figures)
@@ -22,6 +22,6 @@ def test_nothing_is_lost(results, name):
 
 @every_site
 def test_every_request_is_executed_once_and_by_the_right_release(results, name):
-    assert [(result.figures.untrue, result.figures.wrong_release) for result in results[name]] == [(0, 0)] * len(
+    assert [(result.figures.inconsistent, result.figures.wrong_release) for result in results[name]] == [(0, 0)] * len(
         results[name]
     )

@@ -1,4 +1,4 @@
-"""Processes that hang for ever, under load: who replaces them, what the journal tells, and what is lost."""
+"""Hanging processes under load: their replacement, the journal and the lost requests."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from traffic.session import Disturbance
 SHAPE = Shape(clients=8, think=0.05, slow=0, websockets=0, streams=0)
 # asgi_server_timeout and asgi_server_watchdog of this scenario
 TIMEOUT, WATCHDOG = 6, 12
-# with threads both are later, so that the timeout is 5 s more than asgi_proxy_read_timeout
+# With threads, the timeout is 5 s more than asgi_proxy_read_timeout.
 PATIENCE = 14
 
 
 def hang(site):
-    """Ask for what never returns, and forget about the answer. A POST, which nginx does not repeat."""
+    """Send a request that never returns, and ignore the answer. It is a POST, because nginx does not repeat that."""
 
-    def asked():
+    def send():
         with contextlib.suppress(OSError):
             ask(site.server_name, MACHINE.port(443), "/hang", method="POST", body=b"", timeout=60)
 
-    threading.Thread(target=asked, daemon=True).start()
+    threading.Thread(target=send, daemon=True).start()
 
 
 def under_load(site, action):
-    [*_before, result, _after] = found = session.run(
+    [*_before, result, _after] = results = session.run(
         site, [Disturbance("hang", action)], shape=SHAPE, quiet_seconds=1, rest_seconds=2
     )
-    print(f"\n{site.label}\n{table(found)}\n{result.figures.faults}")
-    assert result.trouble == ""
+    print(f"\n{site.label}\n{table(results)}\n{result.figures.faults}")
+    assert result.failure == ""
     return result
 
 
@@ -49,72 +49,77 @@ def restarts(site):
     return int(MACHINE.sh(f"systemctl show --value --property=NRestarts {site.service}"))
 
 
-def test_a_worker_whose_event_loop_is_blocked(results):
-    """It is replaced; the other one answers meanwhile, and only what it had on its connections is lost."""
+def test_worker_with_a_blocked_event_loop_is_replaced(results):
+    """The other worker continues, and only the requests of the hanging worker are lost.
+
+    Its child process ends with it and keeps no connection open.
+    """
     site = SITES["djangoasgi"]
     before, restarted, began = site.workers(), restarts(site), time.time()
 
     def action():
         hang(site)
-        wait_for(lambda: len(before - site.workers()) == 1 and len(site.workers()) == 2, "another worker", 20)
+        wait_for(lambda: len(before - site.workers()) == 1 and len(site.workers()) == 2, "a new worker", 20)
 
     result = under_load(site, action)
 
     figures = result.figures
-    # each client has one request under way at most, and what hung is known by its end
-    assert figures.lost <= result.askers
+    # Each client has at most one request in flight.
+    assert figures.lost <= result.concurrency
     assert set(figures.faults) <= {"HTTP 502"}
-    # A GET that it had executed and not answered nginx sends once more, over a connection that may have been its own, too.
+    # nginx repeats a GET that was executed but not answered, possibly on another connection to the same worker.
     assert figures.answered_but_not_executed == 0
-    assert figures.duplicates <= result.askers
-    # the clients of the other one went on all the time
-    assert figures.requests > 10 * result.askers
+    assert figures.duplicates <= result.concurrency
+    # The clients of the other worker continued all the time.
+    assert figures.requests > 10 * result.concurrency
     assert restarts(site) == restarted
-    said = journal(site, began)
-    assert "WORKER TIMEOUT" in said
-    assert "views.py" in said and "in hang" in said, "the journal does not tell where it hung"
+    running = set(MACHINE.sh(f"pgrep -u {site.app}").split())
+    assert running == {str(pid) for pid in (site.master(), *site.workers())}
+    log = journal(site, began)
+    assert "WORKER TIMEOUT" in log
+    assert "views.py" in log and "in hang" in log, "the journal has no traceback of the hanging code"
 
 
-def test_all_workers_hang(results):
-    """Whoever waits in the socket's queue is answered, but only after nginx has given up once on all that waited before."""
+def test_requests_are_answered_after_all_workers_hang(results):
+    """Requests in the queue of the socket are answered after nginx has timed out all earlier ones."""
     site = SITES["flask"]
     before, began = site.workers(), time.time()
 
     def action():
         for _thread in range(2 * 4):
             hang(site)
-        # one is enough for all that wait; the other is left alone then, as its threads may only be slow
-        wait_for(lambda: before - site.workers() and len(site.workers()) == 2, "another worker", PATIENCE + 40)
+        # One replaced worker suffices for all requests. The other one may only be slow, so it is kept.
+        wait_for(lambda: before - site.workers() and len(site.workers()) == 2, "a new worker", PATIENCE + 40)
 
     result = under_load(site, action)
 
-    assert result.figures.lost <= 2 * result.askers
-    assert result.figures.requests > 10 * result.askers
+    assert result.figures.lost <= 2 * result.concurrency
+    assert result.figures.requests > 10 * result.concurrency
     assert set(result.figures.faults) <= {"HTTP 502", "HTTP 504"}
     assert "main.py" in journal(site, began)
 
 
-def test_a_master_that_hangs(results):
-    """systemd restarts the service, which gunicorn cannot."""
+def test_hanging_master_is_restarted(results):
+    """systemd restarts the service, because gunicorn cannot replace its own master."""
     site = SITES["djangowsgi"]
     master, restarted, began = site.master(), restarts(site), time.time()
     MACHINE.sh(f"kill -STOP {master}")
 
-    wait_for(lambda: site.master() not in (0, master) and site.workers(), "another master", WATCHDOG + PATIENCE + 20)
+    wait_for(lambda: site.master() not in (0, master) and site.workers(), "a new master", WATCHDOG + PATIENCE + 20)
 
     assert restarts(site) == restarted + 1
     assert "Watchdog timeout" in journal(site, began)
     assert ask(site.server_name, MACHINE.port(443), "/health").status == 200
 
 
-def test_the_only_process_hangs(results):
+def test_hanging_single_process_is_restarted(results):
     site = SITES["uvicorn"]
     if not MACHINE.sh(f"grep -c WatchdogSec=6 /etc/systemd/system/{site.app}@{site.live}.service.d/slot.conf"):
         pytest.fail("the watchdog of the only process is not asgi_server_timeout")
     process, began = site.master(), time.time()
 
     MACHINE.sh(f"kill -STOP {process}")
-    wait_for(lambda: site.master() not in (0, process), "another process", TIMEOUT + 20)
+    wait_for(lambda: site.master() not in (0, process), "a new process", TIMEOUT + 20)
 
     assert "Watchdog timeout" in journal(site, began)
     assert ask(site.server_name, MACHINE.port(443), "/health").status == 200

@@ -1,4 +1,4 @@
-"""What a project needs of its site works: forms, a database, static files, and that the app knows of HTTPS."""
+"""Projects behind their site: forms, a database, static files, and HTTPS detection."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 import pytest
 from probe import ask
 from servers.sites import MACHINE, SITES
+
+pytestmark = pytest.mark.smoke
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def post(site, headers, **fields):
 
 @pytest.mark.parametrize("name", ["djangoasgi", "djangowsgi"])
 def test_django(site):
-    """Its form is protected and writes to a database that the hook has migrated; nginx serves what was collected."""
+    """The form has CSRF protection and writes to the database that the hook migrated. nginx serves the collected static files."""
     page = visit(site)
     assert f"https {site.server_name}" in page.text
     token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', page.text).group(1)
@@ -43,7 +45,7 @@ def test_django(site):
     assert (written.status, written.headers["Location"]) == (302, "/")
     assert "<li>by molecule</li>" in visit(site).text
     assert "forged" not in visit(site).text
-    path = re.search(r'href="(/static/[\w.]+)"', page.text).group(1)
+    path = re.search(r'href="(/static/[\w./]+)"', page.text).group(1)
     style = visit(site, path)
     assert (style.status, style.headers["Content-Type"].partition(";")[0]) == (200, "text/css")
 
@@ -57,7 +59,7 @@ def test_flask(site):
 
 
 @pytest.mark.parametrize("name", SITES)
-def test_the_server_is_the_one_that_was_chosen(site):
+def test_server_type(site):
     command = MACHINE.sh(f"tr '\\0' ' ' </proc/{site.master()}/cmdline")
     configuration = MACHINE.sh(f"ls /srv/{site.app}/slots/{site.live}/config")
     if site.app == "uvicorn":
@@ -70,6 +72,6 @@ def test_the_server_is_the_one_that_was_chosen(site):
 
 
 @pytest.mark.parametrize("name", SITES)
-def test_one_worker_out_of_memory_does_not_end_the_service(site):
-    """That it is set, and no more: in these containers nothing watches the memory."""
+def test_oom_policy_keeps_the_service(site):
+    """Only the setting is checked, because these containers have no memory limit."""
     assert MACHINE.sh(f"systemctl show --value --property=OOMPolicy {site.service}") == "continue"

@@ -1,9 +1,10 @@
-"""The app under load: it notes every request that it executes, says which release it is, and fails as it is told to.
+"""The app under load. It records every executed request, reports its release, and simulates faults.
 
-A release differs from the next one by ``variant.json`` beside this file: ``{"label": ..., "fault": ..., "boot": ...}``.
+Releases differ in the file ``variant.json`` in this directory: ``{"label": ..., "fault": ..., "boot": ...}``.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import AsyncIterator
@@ -16,9 +17,12 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 HERE = Path(__file__).resolve().parent
 VARIANT = json.loads((HERE / "variant.json").read_text()) if (HERE / "variant.json").exists() else {}
 FAULT = VARIANT.get("fault", "")
-# deployed, the code is /srv/traffic/releases/<id>/code
+# On a host, the code is in /srv/traffic/releases/<id>/code.
 SERVING = f"{HERE.parent.name}:{os.environ.get('TRAFFIC_SETTING', '')}"
 EVENT_SECONDS = 0.1
+SHARED = Path(os.environ.get("ASGI_SHARED", "."))
+# If this file exists, the next worker that stops exits with gunicorn's status of a failed boot.
+EXIT = SHARED / "exit-with-3"
 
 if FAULT == "import":
     raise RuntimeError("this release does not import")
@@ -26,22 +30,22 @@ if FAULT == "import in its slot" and "ASGI_SLOT" in os.environ:
     raise RuntimeError("this release does not import in its slot")
 
 
-class Notes:
-    """The ids of the requests that this process has executed: one line each, written before the answer goes out."""
+class ExecutedRequests:
+    """The ids of the requests that this process has executed, one per line, written before the answer is sent."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._descriptor: int | None = None
 
     def add(self, ident: str) -> None:
-        if self._descriptor is None:  # not before the fork: one file for each process
+        if self._descriptor is None:  # opened after the fork: one file for each process
             self._directory.mkdir(parents=True, exist_ok=True)
             path = self._directory / str(os.getpid())
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
         os.write(self._descriptor, f"{ident}\n".encode())
 
 
-notes = Notes(Path(os.environ.get("ASGI_SHARED", ".")) / "executed")
+executed = ExecutedRequests(SHARED / "executed")
 
 
 @asynccontextmanager
@@ -52,6 +56,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.Event().wait()
     await asyncio.sleep(VARIANT.get("boot", 0))
     yield
+    with contextlib.suppress(FileNotFoundError):
+        EXIT.unlink()  # succeeds in one worker only
+        os._exit(3)
 
 
 app = FastAPI(lifespan=lifespan)
@@ -79,13 +86,13 @@ async def write(request: Request, seconds: float = 0) -> Response:
 async def work(ident: str, seconds: float) -> Response:
     if seconds:
         await asyncio.sleep(seconds)
-    notes.add(ident)
+    executed.add(ident)
     return PlainTextResponse(f"{ident} {SERVING}")
 
 
 @app.get("/events")
 async def events() -> StreamingResponse:
-    """Send server-sent events without end."""
+    """Send an endless stream of server-sent events."""
 
     async def stream() -> AsyncIterator[str]:
         number = 0

@@ -1,4 +1,4 @@
-"""The dashboard, the alerts and the example name only what there is."""
+"""The dashboard, the alerts and the example use only existing metrics."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "docs/monitoring"
 SERVER = ROOT / "roles/asgi_server/files/srv/app"
 
-# prometheus-nginx-exporter's and Prometheus's own, of which we use these
+# Series that prometheus-nginx-exporter or Prometheus itself exports.
 OTHERS = {"nginx_connections_active", "up"}
 LABELS = {"app", "instance", "job", "slot", "release", "config", "method", "route", "status", "le"}
 
 
 def exported():
-    """The names of the series that the workers and the program beside them export, by their source."""
+    """Return the names of the series that the workers and the metrics exporter export."""
     source = (SERVER / "configs/asgi_deploy_metrics.py").read_text()
     counters = re.findall(r'counter\(\s*"(\w+)"', source)
     gauges = re.findall(r'gauge\("(\w+)"', source)
@@ -38,7 +38,7 @@ def dashboard():
 
 
 def expressions():
-    """Every query: of the panels, of the dashboard's variables and annotations, and of the alerts."""
+    """Yield the queries of the dashboard's panels, variables and annotations, and of the alerts."""
     board = dashboard()
     yield from (target["expr"] for panel in board["panels"] for target in panel["targets"])
     yield from (entry["query"]["query"] for entry in board["templating"]["list"] if entry["type"] == "query")

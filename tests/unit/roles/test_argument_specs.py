@@ -1,4 +1,4 @@
-"""The specification of a role's variables is the documentation: it must say what defaults/main.yml does."""
+"""The argument specifications document the roles and match their defaults/main.yml."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import yaml
 
 ROLES = Path(__file__).parents[3] / "roles"
 NAMES = sorted(path.parent.parent.name for path in ROLES.glob("*/meta/argument_specs.yml"))
-# variables that several roles take under one name
-SHARED = {"asgi_name", "asgi_module", "asgi_env", "asgi_server_type", "asgi_uninstall"}
+# variables that several roles share
+SHARED = {"asgi_name", "asgi_clients", "asgi_module", "asgi_env", "asgi_server_type", "asgi_uninstall"}
 
 
 def options(role):
@@ -30,7 +30,7 @@ def test_the_specification_has_the_defaults_of_the_role(role):
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_what_is_required_has_no_default(role):
+def test_required_variables_have_no_default(role):
     assert [name for name, option in options(role).items() if option.get("required") and "default" in option] == []
 
 
@@ -44,7 +44,7 @@ def test_every_variable_is_described(role):
     assert [name for name, option in options(role).items() if not option.get("description")] == []
 
 
-def test_what_roles_share_has_one_type():
+def test_shared_variables_have_one_type():
     types = defaultdict(set)
     for role in NAMES:
         for name, option in options(role).items():

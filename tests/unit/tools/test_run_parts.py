@@ -1,4 +1,4 @@
-"""How `make test` sums up."""
+"""The summary of `make test`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ ANSIBLE = "TASK [x]\n\x1b[1;31m[ERROR]: Task failed\x1b[0m\nok: [b]\n\x1b[31mfat
         ("", []),
     ],
 )
-def test_why_a_part_failed(output, reasons):
+def test_reasons_of_a_failed_part(output, reasons):
     assert run_parts.Outcome("part", False, 1, output).reasons() == reasons
     assert run_parts.Outcome("part", True, 1, output).reasons() == []

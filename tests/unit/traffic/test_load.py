@@ -1,4 +1,4 @@
-"""The clients against servers that misbehave: each request is sent once, and what came of it is noted as it was."""
+"""The load generator sends each request once, even to a faulty server, and records the outcome."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import json
 
 import pytest
-from traffic.load import Asker, Journal, read_chunks
+from traffic.load import Journal, RequestClient, read_chunks
 
 
 def answer(text, status="200 OK", more=""):
@@ -18,21 +18,24 @@ def ident_of(head, body):
     return body or head.partition("id=")[2].partition(" ")[0]
 
 
-# what the server sends for a request, before it hangs up; what the client notes
+# The answer that the server sends before it closes the connection, and the fault and release that the client records.
 CASES = {
-    "well": (lambda ident: answer(f"{ident} release", more="Connection: close\r\n"), ("", "release")),
+    "correct answer": (lambda ident: answer(f"{ident} release", more="Connection: close\r\n"), ("", "release")),
     "bad gateway": (lambda ident: answer("sorry", "502 Bad Gateway", "Connection: close\r\n"), ("HTTP 502", "")),
-    "hangs up": (lambda ident: b"", ("IncompleteReadError", "")),
-    "breaks off": (lambda ident: answer(f"{ident} release")[:-3], ("IncompleteReadError", "")),
-    "another's answer": (lambda ident: answer("other-1 release", more="Connection: close\r\n"), ("wrong answer", "")),
+    "no answer": (lambda ident: b"", ("IncompleteReadError", "")),
+    "incomplete answer": (lambda ident: answer(f"{ident} release")[:-3], ("IncompleteReadError", "")),
+    "answer to another request": (
+        lambda ident: answer("other-1 release", more="Connection: close\r\n"),
+        ("wrong answer", ""),
+    ),
     "no length": (lambda ident: b"HTTP/1.1 200 OK\r\n\r\n", ("KeyError", "")),
-    "no HTTP": (lambda ident: b"sorry what\r\n\r\n", ("ValueError", "")),
+    "not HTTP": (lambda ident: b"sorry what\r\n\r\n", ("ValueError", "")),
 }
 
 
-def play(reply, requests=3, hang_up_after_each=False):
-    """Return what a client noted of so many requests, what the server got, and on how many connections."""
-    got, connections = [], []
+def exchange(reply, requests=3, close_after_each=False):
+    """Return the records of a client, the requests that the server received, and the number of connections."""
+    received, connections = [], []
 
     async def serve(reader, writer):
         connections.append(writer)
@@ -42,10 +45,10 @@ def play(reply, requests=3, hang_up_after_each=False):
                 body = ""
                 if "Content-Length: " in head:
                     body = (await reader.readexactly(int(head.partition("Content-Length: ")[2].split()[0]))).decode()
-                got.append((head.split()[0], ident_of(head, body)))
-                sent = reply(got[-1][1])
+                received.append((head.split()[0], ident_of(head, body)))
+                sent = reply(received[-1][1])
                 writer.write(sent)
-                if hang_up_after_each:
+                if close_after_each:
                     break
         except asyncio.IncompleteReadError:
             pass
@@ -56,45 +59,45 @@ def play(reply, requests=3, hang_up_after_each=False):
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         lines = io.StringIO()
-        asker = Asker("x", "test", lambda: asyncio.open_connection("127.0.0.1", port), Journal(lines))
+        client = RequestClient("x", "test", lambda: asyncio.open_connection("127.0.0.1", port), Journal(lines))
         for _number in range(requests):
-            await asker.ask()
-        asker.hang_up()
+            await client.send()
+        client.close()
         server.close()
         return [json.loads(line) for line in lines.getvalue().splitlines()]
 
-    return asyncio.run(main()), got, len(connections)
+    return asyncio.run(main()), received, len(connections)
 
 
 @pytest.mark.parametrize(("reply", "expected"), CASES.values(), ids=CASES)
-def test_each_request_is_sent_once_and_noted(reply, expected, monkeypatch):
+def test_client_sends_each_request_once_and_records_it(reply, expected, monkeypatch):
     monkeypatch.setattr("traffic.load.RETRY_SECONDS", 0)
-    noted, got, connections = play(reply, hang_up_after_each=True)
-    assert [(line["fault"], line["serving"]) for line in noted] == [expected] * 3
-    assert [ident for _method, ident in got] == ["x-1", "x-2", "x-3"]
-    assert [(line["method"], line["id"]) for line in noted] == got
+    records, received, connections = exchange(reply, close_after_each=True)
+    assert [(line["fault"], line["serving"]) for line in records] == [expected] * 3
+    assert [ident for _method, ident in received] == ["x-1", "x-2", "x-3"]
+    assert [(line["method"], line["id"]) for line in records] == received
     assert connections == 3
 
 
-def test_the_connection_is_kept():
-    _noted, got, connections = play(lambda ident: answer(f"{ident} release"), 20)
+def test_client_reuses_the_connection():
+    _records, received, connections = exchange(lambda ident: answer(f"{ident} release"), 20)
     assert connections == 1
-    assert {method for method, _ident in got} == {"GET", "POST"}
+    assert {method for method, _ident in received} == {"GET", "POST"}
 
 
-def test_nobody_listens(monkeypatch):
+def test_refused_connection_is_recorded(monkeypatch):
     monkeypatch.setattr("traffic.load.RETRY_SECONDS", 0)
     lines = io.StringIO()
 
     async def refuse():
         raise ConnectionRefusedError
 
-    asyncio.run(Asker("x", "test", refuse, Journal(lines)).ask())
+    asyncio.run(RequestClient("x", "test", refuse, Journal(lines)).send())
     assert json.loads(lines.getvalue())["fault"] == "ConnectionRefusedError"
 
 
 @pytest.mark.parametrize(
-    ("sent", "chunks", "broken_off"),
+    ("sent", "chunks", "incomplete"),
     [
         (b"3\r\nabc\r\n0\r\n\r\n", [b"abc", b""], False),
         (b"3\r\nabc\r\n", [b"abc"], True),
@@ -102,17 +105,17 @@ def test_nobody_listens(monkeypatch):
         (b"", [], True),
     ],
 )
-def test_chunks(sent, chunks, broken_off):
+def test_read_chunks(sent, chunks, incomplete):
     async def main():
         reader = asyncio.StreamReader()
         reader.feed_data(sent)
         reader.feed_eof()
-        found = []
+        received = []
         try:
             async for chunk in read_chunks(reader):
-                found.append(chunk)
+                received.append(chunk)
         except asyncio.IncompleteReadError:
-            return found, True
-        return found, False
+            return received, True
+        return received, False
 
-    assert asyncio.run(main()) == (chunks, broken_off)
+    assert asyncio.run(main()) == (chunks, incomplete)

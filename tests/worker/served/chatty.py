@@ -1,4 +1,4 @@
-"""An app that logs, and configures logging as the environment's CONFIGURES says, in one of the ways that apps do."""
+"""An app that logs. The environment variable CONFIGURES selects how the app configures logging."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def configure():
             logging.config.dictConfig({**CONFIGURATION, "disable_existing_loggers": False})
         case "dictConfig that disables":
             logging.config.dictConfig(CONFIGURATION)
-            # as an app does that means its own to go on
+            # Like an app that keeps its own logger enabled.
             log.disabled = False
 
 

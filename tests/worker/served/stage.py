@@ -1,7 +1,7 @@
-"""The app that the worker serves in its tests: plain ASGI, so that any version of anything can run it.
+"""The app of the worker tests. It is plain ASGI, so that it runs with every version of every server.
 
-The environment names three files: RELEASE says how this release boots, what waits at the GATE is answered once that
-is there, and DONE is written by a background task.
+The environment contains the paths of three files: RELEASE states how this release boots, /gate answers when GATE exists,
+and a background task writes DONE.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import mishaps
+
 RELEASE = Path(os.environ["RELEASE"])
 GATE = Path(os.environ["GATE"])
 DONE = Path(os.environ["DONE"])
@@ -23,6 +25,8 @@ match BOOTS:
         raise RuntimeError("this release does not import")
     case "crashes":
         os.kill(os.getpid(), signal.SIGKILL)
+    case how if how.startswith("ends with "):
+        mishaps.end(how.removeprefix("ends with "))
     case "slowly":
         time.sleep(1)
     case "hangs":
@@ -51,6 +55,11 @@ async def app(scope, receive, send):
             await answer(send, b"open")
         case "http", "/hang":
             hang()
+        case "http", "/end":
+            mishaps.end((await body(receive)).decode())
+        case "http", "/start":
+            mishaps.start((await body(receive)).decode())
+            await answer(send, b"started")
         case "http", path if path.startswith("/items/"):
             scope["route"] = SimpleNamespace(path="/items/{id}")  # as Starlette's router does
             await answer(send, path.encode())
@@ -59,7 +68,7 @@ async def app(scope, receive, send):
 
 
 def hang():
-    """Block the event loop, and with it everything else in this process."""
+    """Block the event loop."""
     time.sleep(600)
 
 

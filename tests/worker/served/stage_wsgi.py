@@ -1,10 +1,12 @@
-"""The same for a server of WSGI, as far as its tests need it."""
+"""The app of the tests for WSGI servers."""
 
 from __future__ import annotations
 
 import os
 import time
 from pathlib import Path
+
+import mishaps
 
 GATE = Path(os.environ["GATE"])
 
@@ -13,6 +15,8 @@ match Path(os.environ["RELEASE"]).read_text():
         raise RuntimeError("this release does not import")
     case "slowly":
         time.sleep(1)
+    case how if how.startswith("ends with "):
+        mishaps.end(how.removeprefix("ends with "))
 
 
 def app(environ, start_response):
@@ -26,5 +30,9 @@ def app(environ, start_response):
             content = b"open"
         case "/hang":
             time.sleep(600)
+        case "/end":
+            mishaps.end(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])).decode())
+        case "/start":
+            mishaps.start(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])).decode())
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(content)))])
     return [content]

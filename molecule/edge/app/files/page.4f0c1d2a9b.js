@@ -1,60 +1,16 @@
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
-// never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name
+// never changes under this name; // never changes under this name; // never changes under this name; // never changes under this name

@@ -1,100 +1,26 @@
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
-// a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing
+// a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing; // a line that is worth compressing

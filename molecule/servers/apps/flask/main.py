@@ -1,4 +1,4 @@
-"""A form, and what the clients of the traffic harness ask for."""
+"""A form, and the endpoints of the load generator."""
 
 import os
 import time
@@ -18,7 +18,7 @@ PAGE = """<!doctype html>
 """
 
 app = Flask(__name__)
-# nginx is the only one who can ask, and says who asks nginx
+# Only nginx can connect, and it sets the headers with the client address.
 app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)
 
 

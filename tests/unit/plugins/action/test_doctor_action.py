@@ -1,4 +1,4 @@
-"""What goes to the host and what is judged on the controller."""
+"""The action plugin doctor: the module's arguments, and the verdicts on its observations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SEEN = {"name": "hello", "live": None}
 
 @pytest.fixture
 def doctor(monkeypatch):
-    """Run the action on a host that answers *answer*; return its result and what the module was given."""
+    """Return a function that runs the action with the module's response; it returns the action's result and the module's arguments."""
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
     given = {}
 
@@ -25,7 +25,7 @@ def doctor(monkeypatch):
     return run
 
 
-def test_what_is_expected_stays_here_and_the_rest_goes_to_the_host(doctor):
+def test_expected_values_stay_on_the_controller(doctor):
     result, sent = doctor(
         {"changed": False, "observations": SEEN}, expected={"workers": 2}, site={"host": "x", "port": 443}
     )
@@ -34,7 +34,7 @@ def test_what_is_expected_stays_here_and_the_rest_goes_to_the_host(doctor):
     assert [verdict["check"] for verdict in result["verdicts"]] == ["deployed"]
 
 
-def test_a_host_that_could_not_be_observed_is_not_judged(doctor):
+def test_failure_of_the_module_has_no_verdicts(doctor):
     result, _sent = doctor({"failed": True, "msg": "systemd: no"})
 
     assert result == {"failed": True, "msg": "systemd: no"}

@@ -1,4 +1,4 @@
-"""What the action of the release sends to a host, and what it keeps to the controller."""
+"""The action plugin release: the files and options that it sends to hosts, and those that remain on the controller."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from unittest.mock import Mock
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.asgi.deploy.plugins.action import release as action
-from ansible_collections.asgi.deploy.plugins.plugin_utils.source import Resolved, SourceError
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import Missing, MissingWheels
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.audit import Audit, Finding
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
 
 TARGET = {
     "python": "3.11.2",
@@ -30,7 +33,7 @@ SECRETS = {
 
 @pytest.fixture
 def run(monkeypatch, tmp_path):
-    """Run the action with a host that answers with each of *answers*; return the result and what the host was asked."""
+    """Return a function that runs the action against a host that returns *results* in turn."""
     monkeypatch.setattr("ansible.constants.DEFAULT_LOCAL_TMP", str(tmp_path))
     monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_arguments: {})
     source = tmp_path / "source"
@@ -53,7 +56,7 @@ def run(monkeypatch, tmp_path):
     monkeypatch.setattr(action, "provide_wheels", provide_wheels)
     monkeypatch.setattr(action, "pack_wheels", pack_wheels)
 
-    def of(*answers, **arguments):
+    def of(*results, **arguments):
         given = {
             "name": "hello",
             "module": "main:app",
@@ -63,86 +66,129 @@ def run(monkeypatch, tmp_path):
             **arguments,
         }
         module = action.ActionModule(Mock(args=given, async_val=0), Mock(), Mock(), Mock(), Mock(), None)
-        asked, remaining = [], list(answers)
+        calls, remaining = [], list(results)
 
-        def ask(arguments, _task_vars):
-            asked.append({**arguments, "resolved": dict(arguments["resolved"])})
+        def call(arguments, _task_vars):
+            calls.append({**arguments, "resolved": dict(arguments["resolved"])})
             return dict(remaining.pop(0))
 
-        module._ask = ask
+        module._call = call
         module._send = lambda archive, name: f"/remote/{name} with {Path(archive).name}"
         result = module.run(task_vars={})
-        return result, asked
+        return result, calls
 
     of.provided, of.packed = provided, packed
     return of
 
 
-WANTED = {"changed": False, "archive_wanted": True, "wheels_wanted": {"target": TARGET, "stored": ["bb"], "uv": True}}
+MISSING_WHEELS = MissingWheels(TARGET, stored=["bb"], uv=True)
+
+
+def lacks(**missing):
+    return {"changed": False, "missing": Missing(**missing).as_result()}
+
+
+EVERYTHING = lacks(archive=True, wheels=MISSING_WHEELS)
+ONLY_WHEELS = lacks(wheels=MISSING_WHEELS)
 DONE = {"changed": True, "release": "x"}
 
 
-def test_a_host_that_has_the_release_is_asked_once(run):
-    result, asked = run({"changed": False}, wheelhouse=True)
+def test_a_host_that_has_the_release_is_called_once(run):
+    result, calls = run({"changed": False}, wheelhouse=True)
     assert result == {"changed": False}
-    assert len(asked) == 1
+    assert len(calls) == 1
     assert run.provided == []
 
 
-def test_a_host_gets_what_it_lacks(run):
-    result, asked = run(WANTED, DONE, wheelhouse=True)
+def test_missing_files_are_sent(run):
+    result, calls = run(EVERYTHING, DONE, wheelhouse=True)
     assert result == DONE
     assert run.packed == [["aa", "cc"]]
     [(_settings, target, with_uv)] = run.provided
     assert target._asdict() == TARGET
     assert with_uv
-    resolved = asked[1]["resolved"]
+    resolved = calls[1]["resolved"]
     assert resolved["wheels"] == WHEELS
     assert resolved["wheels_archive"] == "/remote/wheels.tar with wheels"
     assert resolved["archive"] == "/remote/source.tar.gz with source"
-    assert "archive" not in asked[0]
+    assert "archive" not in calls[0]
 
 
 @pytest.mark.parametrize("wheelhouse", [False, True])
-def test_a_small_source_goes_with_every_question(run, monkeypatch, wheelhouse):
+def test_a_small_source_is_sent_with_each_call(run, monkeypatch, wheelhouse):
     monkeypatch.setattr(action, "SMALL_BYTES", 18)
-    answers = [{key: WANTED[key] for key in ("changed", "wheels_wanted")}] if wheelhouse else []
 
-    result, asked = run(*answers, DONE, wheelhouse=wheelhouse)
+    result, calls = run(*([ONLY_WHEELS] if wheelhouse else []), DONE, wheelhouse=wheelhouse)
 
     assert result == DONE
-    assert [base64.b64decode(each["archive"]) for each in asked] == [b"more than one byte"] * (1 + wheelhouse)
-    assert "archive" not in asked[-1]["resolved"]
+    assert [base64.b64decode(each["archive"]) for each in calls] == [b"more than one byte"] * (1 + wheelhouse)
+    assert "archive" not in calls[-1]["resolved"]
 
 
 def test_a_host_that_has_all_wheels_gets_no_archive(run):
-    stored = {**WANTED, "wheels_wanted": {"target": TARGET, "stored": ["aa", "bb", "cc"], "uv": True}}
-    _result, asked = run(stored, DONE, wheelhouse=True)
+    stored = lacks(archive=True, wheels=MISSING_WHEELS._replace(stored=["aa", "bb", "cc"]))
+    _result, calls = run(stored, DONE, wheelhouse=True)
     assert run.packed == []
-    assert "wheels_archive" not in asked[1]["resolved"]
+    assert "wheels_archive" not in calls[1]["resolved"]
+
+
+def test_a_check_sends_no_files_and_returns_what_is_missing(run, monkeypatch):
+    monkeypatch.setattr(action, "SMALL_BYTES", 18)
+    result, calls = run(EVERYTHING, packages=["python3"], claims={"app": "hello"})
+    assert result == EVERYTHING
+    [only] = calls
+    assert "archive" not in only
+    assert only["claims"] == {"app": "hello"}
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_known_missing_files_are_sent_without_a_query(run, monkeypatch, small):
+    monkeypatch.setattr(action, "SMALL_BYTES", 18 if small else 0)
+    result, calls = run(DONE, wheelhouse=True, missing=EVERYTHING["missing"])
+    assert result == DONE
+    [only] = calls
+    assert "missing" not in only
+    assert only["resolved"]["wheels"] == WHEELS
+    assert ("archive" in only) is small
+    assert ("archive" in only["resolved"]) is not small
+
+
+def test_a_small_source_alone_is_sent_without_a_query(run, monkeypatch):
+    monkeypatch.setattr(action, "SMALL_BYTES", 18)
+    result, calls = run(DONE, missing=lacks(archive=True)["missing"])
+    assert result == DONE
+    [only] = calls
+    assert "archive" in only
+    assert "archive" not in only["resolved"]
+
+
+def test_without_missing_files_the_host_is_queried(run):
+    result, calls = run(lacks(archive=True), DONE, missing=lacks()["missing"])
+    assert result == DONE
+    assert ["archive" in each["resolved"] for each in calls] == [False, True]
 
 
 def test_a_package_needs_no_source(run):
-    _result, asked = run({key: WANTED[key] for key in ("changed", "wheels_wanted")}, DONE, wheelhouse=True)
-    assert "archive" not in asked[1]["resolved"]
+    _result, calls = run(ONLY_WHEELS, DONE, wheelhouse=True)
+    assert "archive" not in calls[1]["resolved"]
 
 
-def test_no_host_sees_what_wheels_are_fetched_with(run):
-    _result, asked = run(WANTED, DONE, wheelhouse=True, **SECRETS)
-    assert "secret" not in str(asked)
+def test_with_a_wheelhouse_hosts_get_no_credentials_of_the_index(run):
+    _result, calls = run(EVERYTHING, DONE, wheelhouse=True, **SECRETS)
+    assert "secret" not in str(calls)
     [(settings, _target, _uv)] = run.provided
     assert settings.index_url == SECRETS["index_url"]
     assert settings.build_environment == {"TOKEN": "secret"}
     assert settings.requirements == SECRETS["requirements"]
 
 
-def test_without_a_wheelhouse_the_host_needs_it(run):
-    _result, asked = run(DONE, **SECRETS)
-    assert asked[0]["index_url"] == SECRETS["index_url"]
-    assert asked[0]["requirements"] == SECRETS["requirements"]
+def test_without_a_wheelhouse_hosts_get_the_credentials_of_the_index(run):
+    _result, calls = run(DONE, **SECRETS)
+    assert calls[0]["index_url"] == SECRETS["index_url"]
+    assert calls[0]["requirements"] == SECRETS["requirements"]
 
 
-def test_the_release_s_id_is_of_what_was_resolved(run, monkeypatch):
+def test_the_resolution_is_part_of_the_release_id(run, monkeypatch):
     ids = []
     for digest in ("one", "one", "two"):
         monkeypatch.setattr(action, "resolve_wheels", lambda *_arguments, digest=digest: {"digest": digest})
@@ -152,12 +198,63 @@ def test_the_release_s_id_is_of_what_was_resolved(run, monkeypatch):
     assert len(set(ids)) == 3
 
 
-def test_an_error_is_the_task_s(run, monkeypatch):
+def test_errors_of_the_source_fail_the_task(run, monkeypatch):
     def refuse(*_arguments):
-        raise SourceError("asgi_app_wheelhouse", "is true, but", "do this")
+        raise SourceError("wheel-missing", "asgi_app_wheelhouse", "is true, but", "do this")
 
     monkeypatch.setattr(action, "provide_wheels", refuse)
-    with pytest.raises(AnsibleActionFail, match="asgi_app_wheelhouse is true, but -> do this"):
-        run(WANTED, wheelhouse=True)
+    with pytest.raises(AnsibleActionFail, match=r"asgi_app_wheelhouse is true, but -> do this \[wheel-missing\]"):
+        run(EVERYTHING, wheelhouse=True)
     with pytest.raises(AnsibleActionFail, match="uv_version is not set"):
-        run(WANTED, wheelhouse=True, uv_version=None)
+        run(EVERYTHING, wheelhouse=True, uv_version=None)
+
+
+# -- the audit ---------------------------------------------------------------------------------------------------------
+
+STAGED = {"changed": True, "release": "src-1", "installed": {"six": "1.0"}}
+
+
+@pytest.fixture
+def database(monkeypatch):
+    """Return a function that sets the response of the vulnerability database."""
+
+    def set_response(**response):
+        monkeypatch.setattr(action, "audit", lambda *_arguments: Audit("https://osv.example", **response))
+
+    return set_response
+
+
+@pytest.mark.parametrize(
+    ("response", "message"),
+    [
+        ({"findings": [Finding("six", "1.0", ["CVE-1"], ["1.1"])]}, "six 1.0: CVE-1, fixed in 1.1"),
+        ({"unavailable": "did not respond"}, "src-1 were not audited: https://osv.example did not respond"),
+    ],
+)
+def test_audit_findings_are_warnings_or_errors(run, database, response, message):
+    database(**response)
+    result, _calls = run(STAGED, audit=True)
+    [warning] = result["warnings"]
+    assert warning.startswith("hello: ")
+    assert message in warning
+    assert result["audit"]["unavailable"] == response.get("unavailable", "")
+    assert "installed" not in result
+    with pytest.raises(AnsibleActionFail, match=message.replace(".", r"\.")):
+        run(STAGED, audit=True, audit_strict=True)
+
+
+def test_the_database_is_not_queried_by_default(run, monkeypatch):
+    def audit(*_arguments):
+        raise AssertionError("the database was queried")
+
+    monkeypatch.setattr(action, "audit", audit)
+    result, [call] = run(DONE)
+    assert result == DONE
+    assert call["audit"] is False
+
+
+def test_an_ignored_vulnerability_does_not_fail_the_task(run, database):
+    database(findings=[Finding("six", "1.0", ["GHSA-1", "CVE-1"], [])])
+    result, _calls = run(STAGED, audit=True, audit_strict=True, audit_ignore=["CVE-1"])
+    assert result["warnings"] == []
+    assert len(result["audit"]["findings"]) == 1

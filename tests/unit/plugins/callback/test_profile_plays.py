@@ -1,4 +1,4 @@
-"""A run with the callback that tells what each play took."""
+"""The output of runs with the callback plugin profile_plays."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ANOTHER = """
   vars_prompt: [{name: answer, default: nothing}]
   gather_facts: false
   tasks:
-    - name: Tell
+    - name: Print
       ansible.builtin.debug: {msg: five}
 """
 
@@ -71,26 +71,28 @@ def run_playbooks(directory, *texts):
     )
 
 
-def test_it_tells_of_each_play_also_of_one_that_fails(tmp_path):
+def test_failed_play_is_in_the_report(tmp_path):
     run = run_playbooks(tmp_path, PLAYBOOK)
     assert run.returncode == 2, run.stdout + run.stderr
-    said = run.stdout.partition("PLAYS ")[2]
-    assert re.findall(r"^(First|Second|in all) +(\d+) ", said, re.MULTILINE) == [
+    report = run.stdout.partition("PLAYS ")[2]
+    assert re.findall(r"^(First|Second|total) +(\d+) ", report, re.MULTILINE) == [
         ("First", "3"),
         ("Second", "1"),
-        ("in all", "4"),
+        ("total", "4"),
     ]
-    assert len(re.findall(r"^  \w", said, re.MULTILINE)) == 2
+    assert len(re.findall(r"^  \w", report, re.MULTILINE)) == 2
 
 
-def test_a_second_playbook_has_figures_of_its_own(tmp_path):
+def test_each_playbook_has_its_own_report(tmp_path):
     run = run_playbooks(tmp_path, ANOTHER.replace("Third", "Zeroth"), ANOTHER)
     assert run.returncode == 0, run.stdout + run.stderr
-    told = [re.findall(r"^(\w+th|Third|in all) +(\d+) ", said, re.MULTILINE) for said in run.stdout.split("PLAYS ")[1:]]
-    assert told == [[("Zeroth", "1"), ("in all", "1")], [("Third", "1"), ("in all", "1")]]
+    plays = [
+        re.findall(r"^(\w+th|Third|total) +(\d+) ", report, re.MULTILINE) for report in run.stdout.split("PLAYS ")[1:]
+    ]
+    assert plays == [[("Zeroth", "1"), ("total", "1")], [("Third", "1"), ("total", "1")]]
 
 
-def test_the_time_of_a_prompt_is_not_that_of_the_play_before(monkeypatch):
+def test_time_of_a_prompt_is_not_part_of_the_previous_play(monkeypatch):
     clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
     monkeypatch.setattr(profile_plays, "time", clock)
     callback = profile_plays.CallbackModule(display=Mock(verbosity=0))
@@ -105,4 +107,4 @@ def test_the_time_of_a_prompt_is_not_that_of_the_play_before(monkeypatch):
     clock.now = 66.0
     callback.v2_playbook_on_stats(None)
     lines = [call.args[0].split() for call in callback._display.display.call_args_list]
-    assert lines[1:] == [["First", "1", "5.0"], ["Second", "0", "1.0"], ["in", "all", "1", "6.0"]]
+    assert lines[1:] == [["First", "1", "5.0"], ["Second", "0", "1.0"], ["total", "1", "6.0"]]

@@ -1,4 +1,4 @@
-"""Values become Python source and systemd settings, and nothing else."""
+"""The filters that render values as Python literals and systemd settings."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def test_what_has_no_literal(value):
         (False, "no"),
         (65536, "65536"),
         ("strict", "strict"),
-        # as MemoryMax, CPUQuota and TasksMax take it
+        # a percentage, which MemoryMax, CPUQuota and TasksMax accept
         ("50%", "50%"),
         ("12.5%", "12.5%"),
-        # no specifier
+        # systemd must not expand a specifier
         ("/srv/100%/x", "/srv/100%%/x"),
         ("%n", "%%n"),
         (["AF_UNIX", "AF_INET"], "AF_UNIX AF_INET"),

@@ -1,18 +1,20 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module on a made-up host: what it asks certbot for, what it writes, and what it says when that fails."""
+"""The module acme_certificate on a simulated host: its calls of certbot, the files and the failures."""
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.asgi.deploy.plugins.module_utils import acme as decide
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils._tls import acme as decide
 from ansible_collections.asgi.deploy.plugins.modules import acme_certificate as module
 
 DAY = 24 * 60 * 60
@@ -35,7 +37,7 @@ PARAMS = {
 
 
 class Host:
-    """A host below *root*; its certbot gives what it is asked for, or says what the test wants."""
+    """A simulated host below *root*, with a certbot that issues certificates, or fails with the result that a test sets."""
 
     def __init__(self, root: Path, monkeypatch) -> None:
         self.root = root
@@ -118,12 +120,12 @@ class Host:
         self.serial += 1
         self.write(self.root / "etc/letsencrypt/live/asgi-a/fullchain.pem", f"BEGIN {self.serial}\n")
         self.write(self.root / "etc/letsencrypt/live/asgi-a/privkey.pem", "key\n")
-        proof = "authenticator = webroot"
+        challenge = "authenticator = webroot"
         if "--standalone" in words:
-            proof = f"authenticator = standalone\nhttp01_port = {words[words.index('--http-01-port') + 1]}"
+            challenge = f"authenticator = standalone\nhttp01_port = {words[words.index('--http-01-port') + 1]}"
         self.write(
             self.renewal,
-            f"version = 4.0.0\n[renewalparams]\nkey_type = ecdsa\n{proof}\n"
+            f"version = 4.0.0\n[renewalparams]\nkey_type = ecdsa\n{challenge}\n"
             f"server = {words[words.index('--server') + 1]}\nrenew_hook = {words[words.index('--deploy-hook') + 1]}\n",
         )
         return (0, "", "") if self.hook_inside_certbot and not self.run_hook()[0] else (0, decide.HOOK_FAILED, "")
@@ -176,7 +178,7 @@ def test_a_second_run_changes_nothing(host):
     assert host.files() == before
 
 
-def test_on_a_balancer_certbot_answers_for_itself(host):
+def test_on_a_balancer_certbot_responds_to_challenges(host):
     balancer = {"web_server": "haproxy", "http01_port": 8402}
     assert host.run(**balancer)["reason"] == "there is none"
     assert not Path(host.paths["acme"]["webroot"]).exists()
@@ -184,19 +186,19 @@ def test_on_a_balancer_certbot_answers_for_itself(host):
 
     host.certbot = (1, "", "no")
     with pytest.raises(
-        module.Refused, match=r"on port 8402: let it .*\nHAProxy goes on serving the certificate of CN=CA"
+        module.Refused, match=r"on port 8402: allow it .*\nHAProxy still serves the certificate of CN=CA"
     ):
         host.run(**balancer, names=["a.test", "b.test"])
 
 
-def test_another_name_is_another_certificate(host):
+def test_another_name_issues_another_certificate(host):
     host.run()
-    assert "without b.test" in host.run(names=["a.test", "b.test"])["reason"]
+    assert "lacks b.test" in host.run(names=["a.test", "b.test"])["reason"]
     assert host.live_pem == "BEGIN 2\nkey\n"
 
 
 @pytest.mark.parametrize("programs", [True, False])
-def test_check_mode_announces_and_does_nothing(host, programs):
+def test_check_mode_changes_nothing(host, programs):
     host.programs = programs
     before = host.files()
     result = host.run(check_mode=True, ca_bundle=AUTHORITY)
@@ -205,21 +207,21 @@ def test_check_mode_announces_and_does_nothing(host, programs):
     assert (host.calls, host.files()) == ([], before)
 
 
-def test_without_certbot_it_says_so(host):
+def test_without_certbot_the_module_fails(host):
     host.programs = False
-    with pytest.raises(module.Refused, match="install the packages first"):
+    with pytest.raises(module.Refused, match="install Debian's packages first"):
         host.run()
 
 
-def test_a_server_that_gives_none(host):
+def test_a_failed_issuance_changes_nothing(host):
     host.run()
     before = host.files()
     host.certbot = (1, "", "Saving debug log to x\nValueError: Requesting ca.test/dir: Connection refused")
     with pytest.raises(module.Refused) as caught:
         host.run(names=["a.test", "b.test"])
     said = str(caught.value)
-    assert said.startswith(f"{DIRECTORY} gave no certificate for a.test, b.test: ValueError: Requesting")
-    assert "nginx goes on serving the certificate of CN=CA that is valid until 20" in said
+    assert said.startswith(f"{DIRECTORY} issued no certificate for a.test, b.test: ValueError: Requesting")
+    assert "nginx still serves the certificate of CN=CA, valid until 20" in said
     assert "Saving debug log" not in said
     assert host.files() == before
 
@@ -227,32 +229,32 @@ def test_a_server_that_gives_none(host):
     assert host.run(names=["a.test", "b.test"])["changed"] is True
 
 
-def test_a_certbot_that_is_busy_is_waited_for(host):
+def test_the_module_waits_for_another_certbot(host):
     host.busy = 2
     assert host.run()["changed"] is True
     assert host.calls == ["certonly"] * 3
 
 
-def test_a_hook_that_refuses_fails_the_task(host):
-    host.hook = (1, "", "asgi.deploy: nginx refuses the certificate")
-    with pytest.raises(module.Refused, match="nginx refuses the certificate"):
+def test_a_failed_hook_fails_the_module(host):
+    host.hook = (1, "", "asgi.deploy: nginx rejects the certificate")
+    with pytest.raises(module.Refused, match="nginx rejects the certificate"):
         host.run()
     assert host.live_pem == "placeholder"
     host.hook = (0, "", "")
-    # the next run has the certificate and only needs to deploy it
+    # the certificate exists, so the next run only deploys it
     result = host.run()
     assert (result["reason"], result["deployed"]) == ("", True)
     assert host.calls.count("certonly") == 1
     assert host.live_pem == "BEGIN 1\nkey\n"
 
 
-def test_a_hook_that_failed_within_certbot_is_asked_again(host):
+def test_a_hook_that_failed_within_certbot_runs_again(host):
     host.hook_inside_certbot = False
     host.run()
     assert host.live_pem == "BEGIN 1\nkey\n"
 
 
-def test_authorities_are_trusted_at_once_and_at_each_renewal(host):
+def test_private_authorities_are_trusted_at_each_renewal(host):
     renewal = host.paths["acme"]["renewal"]
     host.run(ca_bundle=AUTHORITY)
     assert host.seen["ca"] == f"the system's\n{AUTHORITY}\n"
@@ -268,23 +270,23 @@ def test_authorities_are_trusted_at_once_and_at_each_renewal(host):
     assert host.calls == ["daemon-reload"]
 
 
-def test_secrets_are_in_no_command_line(host):
+def test_command_lines_contain_no_secrets(host):
     host.run(eab_kid="kid", eab_hmac_key="s3cret")
     assert "s3cret" not in " ".join(host.seen["words"])
     assert host.seen["config"] == ("eab-kid = kid\neab-hmac-key = s3cret\n", 0o600)
     assert [text for text in host.files().values() if b"s3cret" in text] == []
 
 
-def test_a_retired_certificate_is_kept_and_comes_back(host):
+def test_a_retired_certificate_is_kept_and_used_again(host):
     host.run(ca_bundle=AUTHORITY)
     renewal = host.renewal.read_text()
-    host.write(host.paths["live_pem"], "somebody else's")
+    host.write(host.paths["live_pem"], "the operator's")
 
     assert host.run(state="retired")["changed"] is True
     assert not decide.renews(decide.parse_renewal(host.renewal.read_text()))
     its = host.paths["acme"]["renewal"]
     assert [Path(its[each]).exists() for each in ("hook", "ca_bundle", "drop_in")] == [False] * 3
-    assert host.live_pem == "somebody else's"
+    assert host.live_pem == "the operator's"
     assert host.run(state="retired")["changed"] is False
 
     result = host.run(ca_bundle=AUTHORITY)
@@ -295,7 +297,7 @@ def test_a_retired_certificate_is_kept_and_comes_back(host):
 
 
 @pytest.mark.parametrize("state", ["retired", "absent"])
-def test_where_there_never_was_one_there_is_nothing_to_do(host, state):
+def test_without_a_certificate_there_is_nothing_to_do(host, state):
     before = host.files()
     assert host.run(state=state)["changed"] is False
     assert (host.calls, host.files()) == ([], before)
@@ -314,22 +316,24 @@ def test_absent(host):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Permission denied"),
         (shutil.Error([("/etc/x", "/tmp/x", "it is a pipe")]), "/etc/x: it is a pipe"),
         (module.Refused("not now"), "not now"),
     ],
 )
-def test_what_goes_wrong_is_told(tmp_path, monkeypatch, error, told):
+def test_failures_are_reported(tmp_path, monkeypatch, error, message):
     def fail_json(msg):
         raise SystemExit(msg)
 
     def run(_module):
         raise error
 
-    monkeypatch.setattr(module, "AnsibleModule", lambda **_options: SimpleNamespace(fail_json=fail_json))
+    failing = SimpleNamespace(fail_json=fail_json)
+    failing.reporting = functools.partial(HostModule.reporting, failing)
+    monkeypatch.setattr(module, "HostModule", lambda **_options: failing)
     monkeypatch.setattr(module, "LOCK", str(tmp_path / "lock"))
     monkeypatch.setattr(module, "run", run)
-    with pytest.raises(SystemExit, match=told):
+    with pytest.raises(SystemExit, match=message):
         module.main()

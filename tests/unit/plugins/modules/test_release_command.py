@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A command of a release: with what environment it runs, and that no secret is told of it."""
+"""The module release_command: the environment of the command, and its output without secrets."""
 
 from __future__ import annotations
 
+import functools
 import getpass
 import json
 import os
@@ -13,27 +14,28 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.asgi.deploy.plugins.module_utils.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
 from ansible_collections.asgi.deploy.plugins.modules import release_command as module
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="nobody but root may run something as an account")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a command as another account")
 
 SECRET = "postgres://shop:pass phrase@db/shop"
 
 
 class Ended(Exception):
-    """The module has ended, with what it said."""
+    """Raised with the module's result when the module ends."""
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch):
-    """Return a function that runs the module, as this account and below *tmp_path*."""
+def command(tmp_path, monkeypatch, transient_units):
+    """Return a function that runs the module with the account of the tests, in *tmp_path*."""
     code, programs = tmp_path / "code", tmp_path / ".venv/bin"
     code.mkdir()
     programs.mkdir(parents=True)
 
-    def end(**said):
-        raise Ended(said)
+    def end(**result):
+        raise Ended(result)
 
     def run(*argv, environment=None, check_mode=False, timeout=60):
         params = {
@@ -42,22 +44,24 @@ def command(tmp_path, monkeypatch):
             "argv": list(argv),
             "environment": environment and json.dumps(environment),
             "timeout": timeout,
+            "sandbox": {"memory_max": "1G"},
         }
         ended = SimpleNamespace(
-            params=params, check_mode=check_mode, exit_json=end, fail_json=lambda **said: end(failed=True, **said)
+            params=params, check_mode=check_mode, exit_json=end, fail_json=lambda **result: end(failed=True, **result)
         )
-        monkeypatch.setattr(module, "AnsibleModule", lambda **_options: ended)
+        ended.reporting = functools.partial(HostModule.reporting, ended)
+        monkeypatch.setattr(module, "HostModule", lambda **_options: ended)
         with pytest.raises(Ended) as caught:
             module.main()
         return caught.value.args[0]
 
     monkeypatch.setattr(module, "layout", lambda name: {**layout(name), "user": getpass.getuser()})
     monkeypatch.setattr(module, "release_paths", lambda *_ids: {"code": str(code), "venv": str(programs.parent)})
-    run.code, run.programs = code, programs
+    run.code, run.programs, run.units = code, programs, transient_units
     return run
 
 
-def test_it_runs_with_what_the_app_has(command):
+def test_the_command_runs_in_the_environment_of_the_app(command):
     program = command.programs / "alembic"
     program.write_text("#!/bin/sh\necho $1 in $PWD for $ASGI_APP with $ASGI_SHARED\nenv | grep -c DATABASE_URL= >&2\n")
     program.chmod(0o755)
@@ -72,7 +76,7 @@ def test_it_runs_with_what_the_app_has(command):
     }
 
 
-def test_no_secret_is_told(command):
+def test_secrets_are_masked_in_the_output(command):
     script = "echo $DATABASE_URL; echo no $DATABASE_URL >&2; exit 3"
 
     found = command("sh", "-c", script, environment={"DATABASE_URL": SECRET})
@@ -83,16 +87,29 @@ def test_no_secret_is_told(command):
     assert SECRET not in json.dumps(found)
 
 
-def test_what_goes_wrong_is_told(command, monkeypatch):
+def test_failures_are_reported(command, monkeypatch):
     assert "nowhere cannot be run in" in command("nowhere")["msg"]
-    assert command("sleep", "60", timeout=1)["msg"] == "sleep did not end within 1 s, and was killed: it said nothing"
+    assert command("sleep", "60", timeout=1)["msg"] == "sleep did not end within 1 s, and was killed: no output"
     assert "argv is empty" in command()["msg"]
     assert "1BAD" in command("true", environment={"1BAD": "x"})["msg"]
     monkeypatch.setattr(module, "layout", lambda name: {**layout(name), "user": "no-such-account"})
     assert "there is no account 'no-such-account'" in command("true")["msg"]
 
 
-def test_what_was_said_before_it_was_killed_is_told(command):
+def test_the_cause_comes_before_the_traceback(command):
+    found = command(
+        "sh", "-c", "echo Traceback >&2; echo '  File x' >&2; echo 'OperationalError: no such table' >&2; exit 1"
+    )
+
+    assert found["msg"].splitlines() == [
+        "sh ended with status 1: OperationalError: no such table",
+        "Traceback",
+        "  File x",
+        "OperationalError: no such table",
+    ]
+
+
+def test_the_output_of_a_killed_command_is_returned(command):
     script = "echo migrated 1 of 2; echo $DATABASE_URL is locked >&2; sleep 60"
 
     found = command("sh", "-c", script, environment={"DATABASE_URL": SECRET}, timeout=1)
@@ -102,8 +119,8 @@ def test_what_was_said_before_it_was_killed_is_told(command):
     assert found["msg"] == "sh did not end within 1 s, and was killed: ******** is locked"
 
 
-def test_what_it_leaves_running_is_ended_and_not_waited_for(command):
-    # it holds standard output
+def test_child_processes_are_killed_without_waiting(command):
+    # The child process keeps standard output open.
     found = command("sh", "-c", "sleep 60 & echo $!", timeout=30)
 
     assert found["rc"] == 0
@@ -113,8 +130,32 @@ def test_what_it_leaves_running_is_ended_and_not_waited_for(command):
         time.sleep(0.01)
 
 
+def test_a_process_in_another_session_is_killed(command):
+    found = command("sh", "-c", "setsid sleep 60 & sleep 0.2; pgrep -n -f 'sleep 60'", timeout=30)
+
+    assert found["rc"] == 0
+    assert not runs(int(found["stdout"].split()[-1]))
+
+
+def test_the_command_runs_in_the_sandbox_of_the_app(command):
+    command("true")
+
+    [unit] = command.units.glob("asgi-command-shop-*.json")
+    options = json.loads(unit.read_text())
+    assert "--property=MemoryMax=1G" in options
+    assert "--property=TemporaryFileSystem=/srv:ro" in options
+    assert "--property=NoNewPrivileges=yes" in options
+
+
+def test_output_is_bounded(command):
+    found = command("sh", "-c", "head -c 5000000 /dev/zero | tr '\\0' x")
+
+    assert found["rc"] == 0
+    assert len(found["stdout"]) < 1_100_000
+
+
 def runs(pid):
-    """Whether a process does anything; a dead one is there until init has noticed."""
+    """Return whether the process runs. A zombie that init has not reaped yet does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:

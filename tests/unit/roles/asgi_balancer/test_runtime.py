@@ -1,4 +1,4 @@
-"""What HAProxy is told about its servers by the process before."""
+"""The program that saves the state of HAProxy's servers, and checks that HAProxy responds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def program(tmp_path, monkeypatch):
 
 @pytest.fixture
 def api(program):
-    """Answer one question."""
+    """Return a function that makes a fake HAProxy send *text* as its next response."""
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(program.SOCKET)
         listening.listen()
@@ -52,7 +52,7 @@ def api(program):
         yield answer
 
 
-def test_a_drained_server_is_told_of(program, api, monkeypatch, tmp_path):
+def test_the_state_of_a_drained_server_is_saved(program, api, monkeypatch, tmp_path):
     (tmp_path / "asgi-shop.cfg").write_text("backend asgi_shop from asgi\n    server web1 10.0.0.1:443 weight 100\n")
     api(STATE)
     monkeypatch.setattr("sys.argv", ["runtime.py", "save"])
@@ -61,7 +61,7 @@ def test_a_drained_server_is_told_of(program, api, monkeypatch, tmp_path):
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_server_that_gets_another_port_is_not(program, tmp_path):
+def test_the_state_of_a_server_with_a_new_port_is_not_saved(program, tmp_path):
     (tmp_path / "asgi-shop.cfg").write_text(
         "backend asgi_shop from asgi\n    server web1 10.0.0.1:443\n    server web2 [2001:db8::1]:8443\n"
     )
@@ -69,19 +69,19 @@ def test_a_server_that_gets_another_port_is_not(program, tmp_path):
     assert kept == "".join(line for line in STATE.splitlines(keepends=True) if "web2" not in line)
 
 
-def test_a_start_forgets(program, monkeypatch, tmp_path):
+def test_a_start_forgets_the_state(program, monkeypatch, tmp_path):
     (tmp_path / "state").write_text(STATE)
     monkeypatch.setattr("sys.argv", ["runtime.py", "forget"])
     program.main()
     assert (tmp_path / "state").read_text() == "1\n"
 
 
-def test_the_check_fails_where_nobody_answers(program, api, monkeypatch):
+def test_the_check_fails_without_a_response(program, api, monkeypatch):
     monkeypatch.setattr("sys.argv", ["runtime.py", "check"])
     api("Name: HAProxy\n")
     program.main()
     api("")
-    with pytest.raises(OSError, match="did not answer"):
+    with pytest.raises(OSError, match="did not respond"):
         program.main()
 
 

@@ -1,4 +1,4 @@
-"""What the servers say themselves, without the secrets of a query; real servers do so in tests/worker."""
+"""Log records of the servers contain no query strings; tests/worker tests real servers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import logging
 from pathlib import Path
 
 import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 CONFIGS = Path(__file__).parents[4] / "roles/asgi_server/files/srv/app/configs"
 
@@ -31,7 +34,30 @@ def formatter(monkeypatch):
         ("Is it %s?", ("so? yes",), "Is it so? yes?"),
     ],
 )
-def test_the_query_stays_out_of_what_a_server_says(formatter, said, arguments, expected):
+def test_server_messages_contain_no_query(formatter, said, arguments, expected):
     record = logging.LogRecord("gunicorn.error", logging.ERROR, "x.py", 1, said, arguments, None)
 
     assert json.loads(formatter.format(record))["message"] == expected
+
+
+@given(st.text(alphabet=st.characters()))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_record_is_one_printable_line_with_the_text_that_was_logged(formatter, text):
+    """A client's text in a message cannot forge a line, or send control characters to the terminal of ``journalctl --output=cat``."""
+    record = logging.LogRecord("app", logging.ERROR, "x.py", 1, "%s", (text,), None)
+    record.client = text
+
+    line = formatter.format(record)
+
+    assert line.splitlines() == [line]
+    assert printable(line) == line
+    entry = json.loads(line)
+    assert (entry["message"], entry["client"]) == (text, text)
+
+
+def test_forged_log_line_stays_within_its_message(formatter):
+    forged = 'x\n{"level": "info", "message": "paid"}\r\x1b[2J\x9b31m\u202e\u2028'
+    record = logging.LogRecord("app", logging.ERROR, "x.py", 1, forged, (), None)
+    line = formatter.format(record)
+    assert not [char for char in line if not char.isprintable()]
+    assert json.loads(line)["message"] == forged

@@ -1,4 +1,4 @@
-"""What is put around the app, and what the program beside it sees; how both do with real processes is in tests/worker."""
+"""The middleware around the app, the metrics and the exporter; tests/worker tests them with real processes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_id_of_a_request(headers, found):
     assert around.request_id(headers) == found
 
 
-def test_everything_is_passed_on_as_it_is():
+def test_middleware_passes_messages_on_unchanged():
     seen = []
 
     async def app(*arguments):
@@ -69,7 +69,7 @@ def test_everything_is_passed_on_as_it_is():
     assert [each[3] for each in seen] == ["12345678", None, None, "12345678"]
 
 
-def test_an_exception_of_the_app_is_the_apps():
+def test_exception_of_the_app_propagates():
     async def app(scope, receive, send):
         raise LookupError("no")
 
@@ -77,7 +77,7 @@ def test_an_exception_of_the_app_is_the_apps():
         asyncio.run(around.wrapped(app)({"type": "http", "headers": []}, None, None))
 
 
-def test_an_app_that_cannot_be_measured_is_served(monkeypatch, caplog):
+def test_app_without_metrics_is_served(monkeypatch, caplog):
     async def app(scope, receive, send):
         seen.append(scope)
 
@@ -89,10 +89,10 @@ def test_an_app_that_cannot_be_measured_is_served(monkeypatch, caplog):
     asyncio.run(around.wrapped(app)({"type": "http", "headers": []}, None, None))
 
     assert len(seen) == 1
-    assert "Nothing is measured: ValueError" in caplog.text
+    assert "This worker serves without metrics: ValueError" in caplog.text
 
 
-def test_a_worker_that_cannot_count_starts(monkeypatch):
+def test_worker_starts_without_metrics(monkeypatch):
     def measure_as(place, buckets):
         raise ValueError("a broken file")
 
@@ -108,7 +108,7 @@ def test_a_worker_that_cannot_count_starts(monkeypatch):
     assert len(warned) == 1
 
 
-def test_a_worker_takes_the_lowest_place_that_is_free(monkeypatch):
+def test_worker_takes_the_lowest_free_place(monkeypatch):
     monkeypatch.delenv(metrics.DIRECTORY, raising=False)
     _starting, pre_fork, _post_fork, exited = metrics.hooks(None, lambda server, worker: None, [1])
     server = SimpleNamespace(WORKERS={})
@@ -124,7 +124,7 @@ def test_a_worker_takes_the_lowest_place_that_is_free(monkeypatch):
     assert [forked(pid) for pid in (4, 5)] == [1, 3]
 
 
-def test_who_has_gone_does_nothing_any_more(tmp_path, monkeypatch):
+def test_gauges_of_an_ended_worker_are_removed(tmp_path, monkeypatch):
     monkeypatch.setenv(metrics.DIRECTORY, str(tmp_path))
     for name in ("counter_1.db", "gauge_livesum_1.db", "gauge_liveall_1.db", "gauge_livesum_11.db", "gauge_all_1.db"):
         (tmp_path / name).touch()
@@ -134,17 +134,17 @@ def test_who_has_gone_does_nothing_any_more(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counter_1.db", "gauge_all_1.db", "gauge_livesum_11.db"]
 
 
-def test_what_cannot_be_removed_is_left(tmp_path, monkeypatch):
+def test_undeletable_file_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv(metrics.DIRECTORY, str(tmp_path))
     (tmp_path / "gauge_livesum_1.db").mkdir()
 
     metrics.leave(1)
 
 
-def test_a_slot_keeps_what_its_own_release_has_counted(tmp_path):
+def test_slot_keeps_the_counters_of_its_release(tmp_path):
     ours = metrics.provide_directory(tmp_path)
     (ours / "counter_0.db").touch()
-    (ours / "gauge_livesum_3.db").touch()  # what an unclean end has left
+    (ours / "gauge_livesum_3.db").touch()  # left by a killed worker
     (tmp_path / "r0.c0").mkdir()
 
     assert metrics.provide_directory(tmp_path) == ours
@@ -165,6 +165,6 @@ def test_the_queue_of_a_socket(tmp_path):
     assert path not in exporter.listen_queues()
 
 
-def test_what_is_seen_of_an_app_that_is_not_there(tmp_path):
-    text = exporter.seen("no-such-app", tmp_path)
+def test_slot_metrics_of_a_missing_app(tmp_path):
+    text = exporter.slot_metrics("no-such-app", tmp_path)
     assert [line for line in text.splitlines() if not line.startswith("#")] == []

@@ -1,5 +1,6 @@
-"""A form that writes to a database, and what the clients of the traffic harness ask for."""
+"""A form that writes to a database, and the endpoints of the load generator."""
 
+import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from guestbook.models import Entry
 
-# deployed, the code is /srv/<app>/releases/<id>/code
+# On a host, the code is in /srv/<app>/releases/<id>/code.
 SERVING = f"{settings.BASE_DIR.parent.name}:{os.environ.get('TRAFFIC_SETTING', '')}"
 EXECUTED = Path(os.environ.get("ASGI_SHARED", ".")) / "executed"
 
@@ -39,4 +40,6 @@ def work(request):
 
 @csrf_exempt
 async def hang(request):
-    time.sleep(3600)  # noqa: ASYNC251 - an event loop that is blocked for ever
+    # As in a process pool, the child inherits the connections of its worker.
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,)).start()
+    time.sleep(3600)  # noqa: ASYNC251 - blocks the event loop deliberately

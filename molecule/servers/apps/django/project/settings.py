@@ -1,4 +1,4 @@
-"""What differs between machines comes from the environment: asgi_env, and $ASGI_SHARED from the collection."""
+"""Settings of a machine come from the environment: asgi_env, and $ASGI_SHARED from the collection."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ SECRET_KEY = os.environ["DJANGO_SECRET_KEY"]
 DEBUG = False
 ALLOWED_HOSTS = os.environ["DJANGO_ALLOWED_HOSTS"].split(",")
 
-# nginx replaces the header, whatever a client says
+# nginx replaces the header of clients.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
@@ -30,7 +30,7 @@ TEMPLATES = [
         "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
     }
 ]
-# it outlives the releases
+# in the shared directory, which all releases use
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a balancer asks of HAProxy's runtime API by itself: `save` its state before a reload, `check` that it serves;
-`forget` a former state before a start.
+"""Commands for HAProxy's runtime API: `save` the state before a reload, `forget` a saved state before a start, `check` that HAProxy
+responds.
 
-Written by the Ansible collection asgi.deploy into /etc/haproxy/asgi; changes are overwritten. It needs nothing but Python.
+Written by the Ansible collection asgi.deploy to /etc/haproxy/asgi; changes are overwritten. It only requires Python.
 """
 
 import os
@@ -15,36 +15,36 @@ from pathlib import Path
 DIRECTORY = Path(__file__).resolve().parent
 SOCKET = "/run/haproxy/admin.sock"
 STATE = "/run/asgi-haproxy.state"
-NOTHING = "1\n"  # the version of the format
+NOTHING = "1\n"  # a state file without servers: only the version of the format
 PORT_COLUMN = 18
 SECONDS = 2
 
 
 def main():
     if sys.argv[1:] == ["save"]:
-        save(current(ask("show servers state").decode(), configured_ports()))
+        save(current(send("show servers state").decode(), configured_ports()))
     elif sys.argv[1:] == ["forget"]:
         save(NOTHING)
     elif sys.argv[1:] == ["check"]:
-        ask("show info")
+        send("show info")
     else:
-        sys.exit(f"{sys.argv[0]}: say save, forget or check")
+        sys.exit(f"usage: {sys.argv[0]} save|forget|check")
 
 
-def ask(command):
-    """Return HAProxy's answer; raise OSError if there is none."""
+def send(command):
+    """Return HAProxy's response to *command*; raise OSError if there is none."""
     with socket.socket(socket.AF_UNIX) as api:
         api.settimeout(SECONDS)
         api.connect(SOCKET)
         api.sendall(f"{command}\n".encode())
         answer = b"".join(iter(lambda: api.recv(65536), b""))
     if not answer.strip():
-        raise OSError(f"HAProxy did not answer {command!r}")
+        raise OSError(f"HAProxy did not respond to {command!r}")
     return answer
 
 
 def configured_ports():
-    """Return what the files on the disk say: the port of each server, by backend and name."""
+    """Return the port of each server in the configuration files, by backend and name."""
     ports, backend = {}, ""
     for path in sorted(DIRECTORY.glob("asgi-*.cfg")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -57,11 +57,11 @@ def configured_ports():
 
 
 def current(state, ports):
-    """Return *state* without the servers that get another of *ports*: HAProxy would take the former one from there."""
+    """Return *state* without servers whose port in *ports* differs, because HAProxy would restore the previous port."""
     kept = []
     for line in state.splitlines():
         words = line.split()
-        # be_id be_name srv_id srv_name ... srv_port, by the header of version 1
+        # be_id be_name srv_id srv_name ... srv_port, according to the header of version 1
         other_port = (
             len(words) > PORT_COLUMN and ports.get((words[1], words[3]), words[PORT_COLUMN]) != words[PORT_COLUMN]
         )

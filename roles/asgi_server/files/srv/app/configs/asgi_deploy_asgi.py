@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # Simplified BSD License (see https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""gunicorn's own ASGI worker that leaves without dropping a request: ``asgi_server_type: gunicorn_asgi``.
+"""gunicorn's own ASGI worker, which exits without losing a request: ``asgi_server_type: gunicorn_asgi``.
 
-WebSockets and streams that are open at the end of the drain time are cut, as gunicorn does it.
+At the end of the drain time, gunicorn cuts open WebSockets and streams.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import time
 
 import asgi_deploy_process as process
 import asgi_deploy_request as request
-from asgi_deploy_master import Member
+from asgi_deploy_roster import Member
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gasgi
 
-# older ones do not announce in one place that they close
+# older versions announce the end of a connection in several places
 process.require({"gunicorn": ((27, 0), (27, 999))})
 process.check_names(
     {gasgi.ASGIProtocol: ("_will_close",), gasgi.ASGIWorker: ("_serve", "_shutdown", "handle_quit_signal")}, "gunicorn"
@@ -27,19 +27,20 @@ process.check_names(
 
 
 class DrainProtocol(gasgi.ASGIProtocol):
-    """A connection that is closed by its worker only if the answer before has announced it."""
+    """A connection that the worker closes only after a response has announced it."""
 
     def _will_close(self, request, response_requires_close):
         return self.worker.draining or super()._will_close(request, response_requires_close)
 
 
-# the worker has no other way to be given another class
+# the worker has no setting for its protocol class
 gasgi.ASGIProtocol = DrainProtocol
 
 
 class DrainASGIWorker(Member, gasgi.ASGIWorker):
-    """It stays ``alive`` for gunicorn's code till the last connection has gone, as that closes what it has not announced
-    when it is not.
+    """gunicorn's ASGI worker with a drain.
+
+    ``alive`` stays true until the last connection is closed; otherwise, gunicorn closes connections without announcing it.
     """
 
     draining = False
@@ -55,7 +56,7 @@ class DrainASGIWorker(Member, gasgi.ASGIWorker):
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def notify(self) -> None:
-        """Beat; the first time in gunicorn's loop is when the worker serves."""
+        """Send a heartbeat. The first one from gunicorn's loop means that the worker serves."""
         super().notify()
         if self.servers and self._main is None:
             self._main = asyncio.current_task(self.loop)
@@ -74,7 +75,7 @@ class DrainASGIWorker(Member, gasgi.ASGIWorker):
             self._main.cancel()
 
     async def _leave_in_time(self) -> None:
-        """End gunicorn's loop, which goes on to _shutdown() when it is cancelled."""
+        """Cancel gunicorn's loop when the worker may leave; the loop then calls _shutdown()."""
         while not self.may_leave():
             self.recycle(self.nr)
             await asyncio.sleep(process.TICK)
@@ -90,7 +91,7 @@ class DrainASGIWorker(Member, gasgi.ASGIWorker):
             server.close()
         deadline = time.monotonic() + self.drain_seconds
         while not self._quick_shutdown:
-            await asyncio.sleep(process.TICK)  # first: a connection just accepted is not counted yet
+            await asyncio.sleep(process.TICK)  # before the test, because a new connection is not counted yet
             self.beat()
             if not self.nr_conns or time.monotonic() > deadline:
                 break

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # Simplified BSD License (see https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""One JSON object a line on standard error, from gunicorn, uvicorn and the app alike, with the id of the request.
+"""Log records of gunicorn, uvicorn and the app as JSON, one object per line on standard error, with the request id.
 
-It is what the app finds, not what it has to take: whatever the app configures itself counts as if we were not there.
-Written with the standard library: a logging package in the app's venv could clash with the app's own choice of it.
+This is only the default: any logging configuration of the app takes precedence. The module uses only the standard library, because a
+logging package in the app's virtual environment could conflict with the app's requirements.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import re
 import sys
 import threading
 from datetime import datetime, timezone
 
 from asgi_deploy_request import REQUEST_ID
 
-# What a LogRecord has by itself; anything else came in through ``extra=`` and is part of the message.
+# Standard attributes of a LogRecord. All others were set with ``extra=`` and are logged.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
@@ -28,16 +29,38 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
 }
 
 LONGEST = 16_000
-"""Characters of one text. journald cuts a line at 48 KiB, and half a line is no JSON."""
+"""Maximum number of characters of one string. journald splits lines at 48 KiB, and a partial line is not valid JSON."""
 
 NO_REQUEST = "-"
 
+# JSON allows these characters, but a terminal interprets or hides them: DEL, C1 control characters, zero-width characters and characters
+# that change the text direction. As in the collection's module_utils/_host/printable.py, except characters that json.dumps escapes.
+_UNPRINTABLE = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
 SERVERS = ("gunicorn.error", "gunicorn.access", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
-"""Loggers that an app disables without meaning it: logging.config does that to all that it does not name."""
+"""Loggers of the servers. logging.config disables all loggers that a configuration does not name."""
+
+EDGE_LINES = 30
+"""Number of lines that are kept at each end of a text that is too long."""
 
 
 def shortened(text: str) -> str:
-    """Return *text* without its middle if it is too long for a line of the journal."""
+    """Return *text* without its middle if it is too long for a line of the journal.
+
+    In a traceback, only frames are removed (they are indented); the last lines of chained tracebacks are kept.
+    """
+    if len(text) <= LONGEST:
+        return text
+    lines = text.splitlines()
+    middle = lines[EDGE_LINES:-EDGE_LINES]
+    # the lines of an exception group have a margin
+    kept = [line for line in middle if not re.sub("^ *[|+] ?", "", line).startswith(" ")]
+    if len(kept) < len(middle):
+        # indented like a frame, because an unindented line ends a traceback
+        left_out = f"  ... {len(middle) - len(kept)} lines ..."
+        text = "\n".join([*lines[:EDGE_LINES], left_out, *kept, *lines[-EDGE_LINES:]])
     left_out = len(text) - LONGEST
     if left_out <= 0:
         return text
@@ -46,15 +69,22 @@ def shortened(text: str) -> str:
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """Return the record's message, also if its arguments do not fit: a line that is wrong is better than none."""
+    """Return the message of *record*, also if its arguments do not match its format."""
     try:
         return record.getMessage()
     except (TypeError, ValueError, KeyError):
         return f"{record.msg} {record.args!r}"
 
 
+def _dump(entry: dict) -> str:
+    """Return *entry* as JSON on one line, with unprintable characters as JSON escapes, which parsers decode."""
+    return _UNPRINTABLE.sub(
+        lambda match: json.dumps(match[0])[1:-1], json.dumps(entry, default=str, ensure_ascii=False)
+    )
+
+
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON: time (UTC), level, logger, message, and what else it carries."""
+    """Formats a record as one line of JSON: time (UTC), level, logger, message, and its extra attributes."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -73,13 +103,13 @@ class JsonFormatter(logging.Formatter):
         if record.stack_info:
             entry["stack"] = shortened(self.formatStack(record.stack_info))
         try:
-            return json.dumps(entry, default=str, ensure_ascii=False)
-        except (TypeError, ValueError):  # a key that is no text, or something that contains itself
-            return json.dumps({key: str(value) for key, value in entry.items()}, ensure_ascii=False)
+            return _dump(entry)
+        except (TypeError, ValueError):  # a key that is not a string, or a circular reference
+            return _dump({key: str(value) for key, value in entry.items()})
 
 
 class AccessFormatter(JsonFormatter):
-    """Formats uvicorn's access records; the query string stays out, for it may carry secrets."""
+    """Formats uvicorn's access records without the query string, which may contain secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
         if isinstance(record.args, tuple) and len(record.args) == 5:
@@ -101,10 +131,10 @@ class AccessFormatter(JsonFormatter):
 
 
 class ServerFormatter(JsonFormatter):
-    """Formats gunicorn's and uvicorn's own records; of the address in those that have one the query stays out here as well."""
+    """Formats the error records of gunicorn and uvicorn, without the query string of addresses."""
 
     def format(self, record: logging.LogRecord) -> str:
-        # the latter is what gunicorn says when a WSGI app raises
+        # the second one is gunicorn's message for an exception of a WSGI app
         has_address = isinstance(record.msg, str) and (
             '"WebSocket %s"' in record.msg or record.msg.startswith("Error handling request ")
         )
@@ -115,17 +145,17 @@ class ServerFormatter(JsonFormatter):
 
 
 class ServerLogger(logging.Logger):
-    """A logger that cannot be disabled. An app may still give it another level or other handlers."""
+    """A logger that cannot be disabled. An app can still set its level and handlers."""
 
     disabled = property(lambda self: False, lambda self, value: None)
 
 
-def attend() -> None:
-    """Make this process log as it should whatever the app does. Called by gunicorn.conf.py, and on each HUP again.
+def set_up_logging() -> None:
+    """Set up the logging of this process. gunicorn.conf.py calls this function at the start and after each HUP.
 
-    Records get the attribute ``request_id``, for formats of the app's own, too; the loggers of the servers stay enabled;
-    what would have been printed as plain text (warnings, exceptions of threads and of destructors) is logged;
-    and :func:`logging.basicConfig`, which does nothing once somebody has configured logging, does not count us.
+    Records get the attribute ``request_id``, also for formats of the app. The loggers of the servers cannot be disabled. Warnings, and
+    exceptions of threads and destructors, are logged instead of printed. :func:`logging.basicConfig`, which does nothing if logging
+    is already configured, ignores this configuration.
     """
     if getattr(logging.getLogRecordFactory(), "asgi_deploy", False):
         return
@@ -160,7 +190,7 @@ def _basic_config(original):
     def basic_config(**settings) -> None:
         root = logging.getLogger()
         if [type(handler) for handler in root.handlers] == [JsonHandler]:
-            if settings.keys() == {"level"}:  # it says nothing about how lines look
+            if settings.keys() == {"level"}:  # keep the JSON format
                 root.setLevel(settings["level"])
                 return
             if settings:
@@ -177,14 +207,14 @@ def _uncaught(message: str, exc_info: tuple) -> None:
 
 
 class JsonHandler(logging.StreamHandler):
-    """Ours among the handlers of the root."""
+    """Marks the root handler of this module."""
 
 
 def logging_config(level: str, access_log: bool) -> dict:
     """Return gunicorn's ``logconfig_dict``.
 
-    uvicorn takes the handlers of gunicorn's two loggers over, so an access logger without a handler is one that costs
-    nothing; the app's own loggers reach the root. *level* is a logging level's name.
+    uvicorn copies the handlers of gunicorn's two loggers, and an access logger without a handler costs nothing. The app's loggers
+    propagate to the root. *level* is the name of a logging level.
     """
     level = level.upper()
     return {

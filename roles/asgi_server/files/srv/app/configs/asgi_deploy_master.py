@@ -1,160 +1,70 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # Simplified BSD License (see https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""How gunicorn's master and workers come to lose nothing when workers go, whatever class of gunicorn's they are made of.
+"""Hooks of gunicorn's master, with which no request is lost when workers are replaced, whatever their class.
 
-They sit behind a proxy that keeps idle connections open, over a socket that somebody else holds (systemd). A stock
-worker that stops closes idle connections, and accepted ones whose request it has not read, without having announced
-it; the proxy may just have written a POST there and has to answer 502. A stock worker also stops before its
-replacement has booted. Ours, when it is to go (after a HUP, at ``max_requests``, on a TERM of its own),
+gunicorn runs behind a proxy that keeps idle connections open, and systemd holds its socket. A stock worker that stops closes
+idle connections, and accepted ones whose request it has not read, without announcing it. If the proxy has just written a POST
+to such a connection, it has to answer 502. A stock worker also stops before its replacement has booted. A worker of this
+collection that has to leave (after a HUP, at ``max_requests``, or on its own TERM)
 
-1. serves on until as many others serve as are wanted; only when the whole service stops it does not wait,
-2. stops accepting; the others, or the backlog of the held socket, take new connections,
-3. answers what it has with ``Connection: close`` and leaves idle connections to the proxy, which has to close them
+1. keeps serving until the wanted number of other workers serve, unless the whole service stops,
+2. stops accepting; the other workers, or the backlog of the held socket, take new connections,
+3. answers its open requests with ``Connection: close``, and leaves idle connections to the proxy, which has to close them
    first: gunicorn's ``keepalive`` must exceed the proxy's,
-4. after the drain time ends what is left, as its kind can.
+4. ends the remaining connections after the drain time, in the way of its class.
 
-A worker that cannot boot leaves the others alone: they serve on, and the master does not halt.
+A worker that cannot boot does not affect the others: they keep serving, and the master does not halt. A worker that has booted
+is replaced however it ends. gunicorn itself halts on exit status 3 and 4 of any worker, so reap() replaces its code. The master
+adopts the child processes that a worker leaves behind, and ends them.
 
-How master and workers work together: gunicorn spawns a worker only while it has fewer than ``num_workers``, so the
-master keeps that number raised by one for each worker that is on its way out (make_room()). What they need to know of
-each other is in the roster, memory that they share. gunicorn.conf.py imports this module and its hooks; it is executed
-again on every HUP, this module is not, so there is one roster for each master.
+HUPs that arrive during a reload are coalesced into one reload, which starts when the running one is over.
 
-Who hangs is found out at two levels. A worker whose heart has not beaten for gunicorn's ``timeout`` is killed and
-replaced by the master. systemd's watchdog is fed by the master, in the loop that looks after the workers, and only while
-a worker that serves has a heart that beats: it restarts a service whose master hangs, or in which nobody serves.
+gunicorn spawns a worker only while it has fewer than ``num_workers``, so the master raises that number by one for each worker
+that is leaving (make_room()). Master and workers share their state in asgi_deploy_roster.
+
+systemd accepts notifications only from the master (``NotifyAccess=main``). Workers record in the roster that they serve, and
+the master reports READY when enough workers do (report_serving()).
+
+Hanging processes are detected at two levels. The master kills and replaces a worker without a heartbeat for gunicorn's
+``timeout``. The master feeds systemd's watchdog in its main loop, and only while a serving worker has a recent heartbeat, so
+systemd restarts a service whose master hangs or in which no worker serves.
 """
 
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import signal
-import sys
 import threading
 import time
-from enum import IntEnum
 
 import asgi_deploy_process as process
+from asgi_deploy_leftovers import Leftovers
+from asgi_deploy_roster import POKE, ROSTER, SERVED, Roster, State
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 
-RETRY_SECONDS = 5
-"""How long a worker waits before it boots where the last one failed to, so that nothing spins."""
-
-POKE = signal.SIGURG
-"""From a worker to the master: look at the roster. Nobody else uses it, and where nobody listens it does nothing."""
+CRASHES = frozenset((signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGSYS, signal.SIGTRAP))
+"""Signals that a process receives because of a fault in its own code."""
 
 process.require({"gunicorn": ((23, 0), (27, 999))})
+process.check_names({Arbiter: ("reap_workers", "murder_workers", "handle_hup", "wakeup", "WORKERS")}, "gunicorn")
 
 
-# ---- what the master and its workers know of each other
+HEARTBEAT_LIMIT_SECONDS = 5
+"""A serving worker whose last heartbeat is older does not count for the watchdog."""
 
 
-class State(IntEnum):
-    """Where a worker is in its life."""
-
-    FREE = 0  # the row is nobody's
-    BOOTING = 1
-    SERVING = 2
-    GOING = 3  # on its way out; it serves until it may leave, then drains
-
-
-SERVED = (State.SERVING, State.GOING)
-
-LATELY_SECONDS = 5
-"""A worker that serves and has not said so for that long does not serve."""
-
-
-class _Cell:
-    """One number of the shared memory, as an attribute."""
-
-    def __init__(self, index: int) -> None:
-        self._index = index
-
-    def __get__(self, roster: Roster, owner: type | None = None) -> int:
-        return roster.cells[self._index]
-
-    def __set__(self, roster: Roster, value: int) -> None:
-        roster.cells[self._index] = value
-
-
-class Roster:
-    """A row for every living worker, and a few words from the master to all.
-
-    Each row has one writer at a time: the master before the fork and after the worker's death, the worker in between.
-    A row is its worker's state and its generation, which a HUP begins anew.
-    """
-
-    ROWS = 1024
-
-    stopping = _Cell(0)
-    """Whether the whole service is to end."""
-    wanted = _Cell(1)
-    """How many workers there should be, without those on their way out."""
-    generation = _Cell(2)
-    boot_failed = _Cell(3)
-    """Whether the last worker that tried to boot died of it."""
-
-    def __init__(self) -> None:
-        memory = memoryview(mmap.mmap(-1, 4 * (4 + 2 * self.ROWS))).cast("i")
-        self.cells = memory[:4]
-        self._states = memory[4 : 4 + self.ROWS]
-        self._generations = memory[4 + self.ROWS :]
-
-    def enlist(self) -> int:
-        """Return the row of a worker that is about to be forked."""
-        row = self._states.tolist().index(State.FREE)
-        self._generations[row] = self.generation
-        self._states[row] = State.BOOTING
-        return row
-
-    def mark(self, row: int, state: State) -> None:
-        self._states[row] = state
-
-    def state(self, row: int) -> State:
-        return State(self._states[row])
-
-    def count(self, *states: State) -> int:
-        found = self._states.tolist()
-        return sum(map(found.count, states))
-
-    def outlived(self, row: int) -> bool:
-        """Whether that worker is of a generation before the newest, and nobody has told it to go."""
-        return self._states[row] == State.SERVING and self._generations[row] != self.generation
-
-    def enough_serve(self) -> bool:
-        return self.count(State.SERVING) >= self.wanted
-
-    def room(self) -> int:
-        """Return how many workers there should be for those on their way out.
-
-        None until one of the newest generation has served: a HUP takes all older workers at once, and a release that
-        did not boot then is not tried again while they serve on.
-        """
-        if any(
-            state in SERVED and generation == self.generation
-            for state, generation in zip(self._states, self._generations)
-        ):
-            return self.count(State.GOING)
-        return 0
-
-
-ROSTER = Roster()
-
-
-# ---- the master; gunicorn.conf.py imports the hooks on_starting, when_ready, on_reload and child_exit
-
-_room = 0  # what has been added to gunicorn's num_workers
+_room = 0  # number of workers added to gunicorn's num_workers
 _changed = False
 _making_room = threading.Lock()
 
 
 def make_room(server) -> None:
-    """Let gunicorn's number of workers follow the roster.
+    """Adapt gunicorn's number of workers to the roster.
 
-    As it runs in signal handlers it may interrupt itself; then the one interrupted goes round once more.
+    This function runs in signal handlers and may interrupt itself; the interrupted call then repeats its work.
     """
     global _changed
     _changed = True
@@ -167,7 +77,7 @@ def make_room(server) -> None:
 
 
 def _follow_roster(server) -> None:
-    """Take what the configuration, TTIN and TTOU have made of the number, and add the room."""
+    """Take the number of workers from the configuration, TTIN and TTOU, and add the room."""
     global _room
     if ROSTER.stopping:
         return
@@ -178,29 +88,32 @@ def _follow_roster(server) -> None:
 
 
 def on_starting(server) -> None:
-    process.keep_systemds_address()
+    process.store_notify_address()
 
 
 def when_ready(server) -> None:
-    """Listen to the workers, and let them know at once when the master is told to stop.
+    """Handle signals of the workers, and record at once in the roster that the service stops.
 
-    A TERM alone does not say so: gunicorn sends it to a worker that is surplus as well, and from 24 on it acts on its
-    own TERM only after a HUP under way is over, which a release that does not boot can hold up.
+    A TERM does not tell a worker so, because gunicorn also sends it to surplus workers. Since version 24, gunicorn handles its own
+    TERM only after a running reload, which a release that does not boot can delay.
     """
     if process.UNTESTED:
         server.log.warning("asgi_deploy has not been tested with %s", ", ".join(process.UNTESTED))
-    process.tell_where_on_abort()
-    feed_watchdog(server)
+    process.print_stacks_on_abort()
+    if not process.adopt_orphans():
+        server.log.warning("Processes that a worker leaves behind are not ended with it: prctl(2) is not available")
+    extend_loop(server)
     ROSTER.wanted = server.num_workers
     master = os.getpid()
 
     def poked(sig, frame) -> None:
         if os.getpid() == master:
             make_room(server)
+            report_serving()
 
     def stopped_by(gunicorns_handler):
         def handler(sig, frame) -> None:
-            if os.getpid() != master:  # a worker so young that it still has the master's handlers
+            if os.getpid() != master:  # a new worker that still has the master's handlers
                 process.die_of(sig)
             ROSTER.stopping = True
             gunicorns_handler(sig, frame)
@@ -213,12 +126,34 @@ def when_ready(server) -> None:
 
 
 def on_reload(server) -> None:
-    """Begin a generation; gunicorn has just set its number of workers to the configured one."""
+    """Begin a generation; gunicorn has just set its number of workers to the configured number."""
     global _room
     ROSTER.generation += 1
     ROSTER.boot_failed = False
     _room = 0
     server.num_workers = ROSTER.wanted = server.cfg.workers
+    process.notify_systemd(f"STATUS={describe_reload()} began")
+
+
+def describe_reload() -> str:
+    """Return the text by which the collection's reload module recognises a reload in the unit's status."""
+    return f"reload {ROSTER.generation}"
+
+
+_reported = ""
+
+
+def report_serving() -> None:
+    """Report READY to systemd if the wanted number of workers serve, including one of the newest generation.
+
+    Reports once for each generation and number of workers. If the socket buffer of systemd is full, the next call retries.
+    """
+    global _reported
+    status = f"{ROSTER.wanted} workers serve, {describe_reload()}"
+    if status == _reported or ROSTER.stopping or not (ROSTER.newest_serves() and ROSTER.enough_serve()):
+        return
+    if process.notify_systemd(f"READY=1\nSTATUS={status}", timeout=0):
+        _reported = status
 
 
 def child_exit(server, worker) -> None:
@@ -230,10 +165,10 @@ def child_exit(server, worker) -> None:
 
 
 def dismiss_outlived(server) -> None:
-    """Tell all workers of before the last HUP to go.
+    """Make all workers that are older than the last HUP leave.
 
-    Gunicorn tells as many as are surplus once it has spawned the new ones. Where one of these has died by then, an old worker
-    would stay, and serve the former code.
+    After spawning the new workers, gunicorn makes the surplus workers leave. If a new worker has died by then, an old one would
+    stay and serve the previous code.
     """
     for pid, worker in list(server.WORKERS.items()):
         if ROSTER.outlived(worker.row):
@@ -241,126 +176,159 @@ def dismiss_outlived(server) -> None:
                 os.kill(pid, signal.SIGTERM)
 
 
-def feed_watchdog(server) -> None:
-    """Let systemd know in gunicorn's loop that all is well; that loop asks nobody, so what it calls is extended.
+class _WorkersSpawned(Exception):
+    """Raised when a reload has spawned its workers and gunicorn starts to wait for the old ones."""
 
-    It looks for workers that hang once a second, and while it waits for those that a HUP replaces it reaps the dead.
+
+def extend_loop(server) -> None:
+    """Wrap the methods that gunicorn's main loop calls, because the loop has no hook.
+
+    The loop calls murder_workers() at least once a second, and after each signal.
     """
-    microseconds = int(os.environ.get("WATCHDOG_USEC", "0"))
-    if not microseconds:
-        return
+    gunicorns_murder_workers = server.murder_workers
+    feed = watchdog_feeder(server)
+    reloads = Reloads(server)
+    leftovers = Leftovers(server.log)
+    failed = False
+
+    def murder_workers() -> None:
+        feed()
+        if failed:
+            raise HaltServer("Worker failed to boot.", Arbiter.WORKER_BOOT_ERROR)
+        gunicorns_murder_workers()
+        report_serving()
+        leftovers.sweep({server.reexec_pid, getattr(server, "dirty_arbiter_pid", 0), *server.WORKERS})
+        reloads.begin_if_due()
+
+    def reap_workers() -> None:
+        nonlocal failed
+        feed()
+        # raised later: gunicorn 23 reaps in a signal handler, where Python ignores exceptions during a fork
+        failed = reap(server, leftovers) or failed
+        reloads.return_to_loop()
+
+    server.murder_workers = murder_workers
+    server.reap_workers = reap_workers
+    server.handle_hup = reloads.request
+    signal.signal(signal.SIGHUP, reloads.request)
+
+
+def reap(server, leftovers: Leftovers) -> bool:
+    """Reap ended processes like gunicorn's reap_workers(), but without halting on exit status 3 and 4 of any worker.
+
+    Return whether the service must end.
+    """
+    failed = False
+    for pid, code in process.reaped():
+        worker = server.WORKERS.pop(pid, None)
+        leftovers.adopted_from(pid, code, is_worker=worker is not None)
+        if worker is None:
+            if pid == server.reexec_pid:
+                server.reexec_pid = 0
+            continue
+        report_end(server.log, pid, code)
+        worker.tmp.close()
+        failed = failed or ends_service(ROSTER, ROSTER.state(worker.row), code)
+        server.cfg.child_exit(server, worker)
+    if failed:
+        ROSTER.stopping = True
+    return failed
+
+
+def ends_service(roster: Roster, state: State, code: int) -> bool:
+    """Return whether the end of a worker with the exit *code* (negative: by a signal) ends the service.
+
+    It does if the worker failed to boot and no other worker serves. A signal from the master or an operator does not count as
+    a failure of the worker.
+    """
+    failed = state is State.BOOTING and (code >= 0 or -code in CRASHES)
+    return failed and not roster.count(*SERVED)
+
+
+def report_end(log, pid: int, code: int) -> None:
+    """Log the end of a worker with gunicorn's messages."""
+    if code > 0:
+        log.error("Worker (pid:%s) exited with code %s.", pid, code)
+    elif code == -signal.SIGKILL:
+        log.error("Worker (pid:%s) was sent SIGKILL! Perhaps out of memory?", pid)
+    elif code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        # SIGTERM ends a worker that is replaced before it has booted
+        (log.info if code == -signal.SIGTERM else log.warning)("Worker (pid:%s) was sent %s!", pid, name)
+
+
+class Reloads:
+    """Coalesces HUPs, so that at most one reload runs and one is pending.
+
+    A reload runs until the old workers have exited or the new ones have failed, but no longer than gunicorn's
+    ``graceful_timeout``.
+    """
+
+    def __init__(self, server) -> None:
+        self._server = server
+        self._reload = server.handle_hup
+        self._master = os.getpid()
+        # since version 24, gunicorn waits in reload() for the old workers, and its main loop does not run meanwhile
+        self._gunicorn_waits = hasattr(server, "signal_chld")
+        self._pending = False
+        self._spawning = False
+        self._over_by = self._deadline()
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._server.cfg.graceful_timeout
+
+    def request(self, sig=None, frame=None) -> None:
+        """Handle SIGHUP."""
+        if os.getpid() == self._master:
+            self._pending = True
+            self._server.wakeup()
+
+    def begin_if_due(self) -> None:
+        under_way = ROSTER.reloading() and time.monotonic() < self._over_by
+        if not self._pending or under_way or ROSTER.stopping:
+            return
+        self._pending = False  # before the configuration is read: a later HUP requests another reload
+        self._spawning = self._gunicorn_waits
+        try:
+            self._reload()
+        except _WorkersSpawned:
+            pass
+        finally:
+            self._spawning = False
+        self._over_by = self._deadline()
+
+    def return_to_loop(self) -> None:
+        """Leave gunicorn's wait for the old workers, which is the last step of its reload and calls reap_workers().
+
+        The main loop then replaces workers that die and kills those that hang, also during a reload.
+        """
+        if self._spawning:
+            raise _WorkersSpawned
+
+
+def watchdog_feeder(server):
+    """Return the function that feeds systemd's watchdog from gunicorn's main loop while a worker serves."""
+    if not int(os.environ.get("WATCHDOG_USEC", "0")):
+        return lambda: None
     fed = 0.0
 
-    def feeding(gunicorns):
-        def extended(*args, **kwargs):
-            nonlocal fed
-            now = time.monotonic()
-            if now - fed >= process.HEARTBEAT_SECONDS and somebody_serves(server, now):
-                fed = now
-                process.feed_watchdog()
-            return gunicorns(*args, **kwargs)
+    def feed() -> None:
+        nonlocal fed
+        now = time.monotonic()
+        if now - fed >= process.HEARTBEAT_SECONDS and worker_serves(server, now):
+            fed = now
+            process.feed_watchdog()
 
-        return extended
-
-    server.murder_workers = feeding(server.murder_workers)
-    server.reap_workers = feeding(server.reap_workers)
+    return feed
 
 
-def somebody_serves(server, now: float) -> bool:
-    """Return whether one of the workers serves and has said so lately."""
+def worker_serves(server, now: float) -> bool:
+    """Return whether one of the workers serves and has a recent heartbeat."""
     for worker in list(server.WORKERS.values()):
-        with contextlib.suppress(OSError, ValueError):  # it has just been reaped
-            if ROSTER.state(worker.row) in SERVED and now - worker.tmp.last_update() < LATELY_SECONDS:
+        with contextlib.suppress(OSError, ValueError):  # the worker has just been reaped
+            if ROSTER.state(worker.row) in SERVED and now - worker.tmp.last_update() < HEARTBEAT_LIMIT_SECONDS:
                 return True
     return False
-
-
-# ---- the worker
-
-
-class Member:
-    """What the workers' classes have in common, mixed into one of gunicorn's.
-
-    It boots without harm to others, says in the roster where it is in its life, and knows when it may leave. What it is
-    mixed into calls serves() once it does, beat() often, and leaves when may_leave() says so.
-    """
-
-    def __init__(self, *args, **kwargs) -> None:  # in the master, before the fork
-        super().__init__(*args, **kwargs)
-        # gunicorn's own classes would stop at once
-        self.recycle_after, self.max_requests = self.max_requests, sys.maxsize
-        self.row = ROSTER.enlist()
-        self.last_one_failed = bool(ROSTER.boot_failed)
-        self.going = False
-        self._beaten = 0.0
-
-    @property
-    def drain_seconds(self) -> float:
-        return max(self.cfg.graceful_timeout - process.CLOSING_SECONDS, 0)
-
-    @property
-    def orphaned(self) -> bool:
-        return os.getppid() != self.ppid
-
-    def mark(self, state: State) -> None:
-        ROSTER.mark(self.row, state)
-        if not self.orphaned:
-            with contextlib.suppress(OSError):  # not ours to signal: then there is no room, and we stay
-                os.kill(self.ppid, POKE)
-
-    def init_process(self) -> None:
-        """Boot and serve; whatever goes wrong, the master halts only if nobody else serves."""
-        if self.last_one_failed:
-            self._wait_before_retry()
-        try:
-            super().init_process()
-        except BaseException as exc:
-            if isinstance(exc, SystemExit) and not exc.code:
-                raise
-            self.log.exception("This worker failed")
-            if ROSTER.count(*SERVED):
-                sys.exit(1)
-            ROSTER.stopping = True
-            sys.exit(Arbiter.WORKER_BOOT_ERROR)
-
-    def _wait_before_retry(self) -> None:
-        deadline = time.monotonic() + RETRY_SECONDS
-        while time.monotonic() < deadline and ROSTER.count(*SERVED):
-            self.notify()
-            time.sleep(process.TICK)
-
-    def init_signals(self) -> None:
-        """Die of polite signals, too, until there is something to finish; then the server takes them."""
-        for sig in self.SIGNALS:
-            signal.signal(sig, signal.SIG_DFL)
-        signal.signal(signal.SIGUSR1, self.handle_usr1)
-        signal.siginterrupt(signal.SIGUSR1, False)
-        process.tell_where_on_abort()
-
-    def serves(self) -> None:
-        self.beat()
-        ROSTER.boot_failed = False
-        self.mark(State.SERVING)
-        if ROSTER.enough_serve():
-            process.notify_systemd(f"READY=1\nSTATUS={ROSTER.wanted} workers serve")
-
-    def beat(self) -> None:
-        now = time.monotonic()
-        if now - self._beaten >= process.HEARTBEAT_SECONDS:
-            self._beaten = now
-            self.notify()
-
-    def go(self, *_signal) -> None:
-        """Leave as soon as others can do without."""
-        if not self.going:
-            self.going = True
-            self.mark(State.GOING)
-
-    def recycle(self, answered: int) -> None:
-        """Go if that many requests are enough."""
-        if answered >= self.recycle_after and not self.going:
-            self.log.info("This worker has answered its %d requests", self.recycle_after)
-            self.go()
-
-    def may_leave(self) -> bool:
-        return bool(ROSTER.stopping) or self.orphaned or (self.going and ROSTER.enough_serve())

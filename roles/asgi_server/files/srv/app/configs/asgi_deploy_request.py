@@ -1,10 +1,9 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # Simplified BSD License (see https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""What stands between the server and the app: it notes whose request is being answered, and measures it if that is wanted.
+"""ASGI middleware that records the id of the current request for the log, and measures requests if metrics are enabled.
 
-It is plain ASGI around whatever the server has loaded, for each kind of server alike. It passes every message on as it
-is, so that an app cannot tell whether it is there.
+It wraps the application in every ASGI server and passes all messages on unchanged.
 """
 
 from __future__ import annotations
@@ -14,31 +13,31 @@ import re
 from contextvars import ContextVar
 
 REQUEST_ID = ContextVar("asgi_deploy_request_id", default=None)
-"""The id of the request that is being answered, for the log; None outside of one."""
+"""The id of the current request, for the log; None outside of a request."""
 
 HEADER = b"x-request-id"
-# What the proxy of this collection sends. Anything else is from somebody who does not go through it, and may be anything.
+# The format of the proxy's ids. Other clients could send anything.
 acceptable = re.compile(rb"[0-9A-Za-z._-]{8,128}").fullmatch
 
 measure = None
-"""What also goes around the app: asgi_deploy_metrics sets it in a worker that is to be measured."""
+"""Additional middleware, which asgi_deploy_metrics sets in a worker with metrics."""
 
 on_drain = None
 """Called when the worker stops accepting; set like ``measure``."""
 
 
 def wrapped(app):
-    """Return *app*, an ASGI 3 application, with what this collection puts around it."""
+    """Return the ASGI 3 application *app* with the middleware."""
     inner = app
     if measure:
         try:
             inner = measure(app)
-        except Exception as exc:  # noqa: BLE001 - to be counted is no reason not to serve
-            logging.getLogger("gunicorn.error").warning("Nothing is measured: %r", exc)
+        except Exception as exc:  # noqa: BLE001 - the worker serves without metrics
+            logging.getLogger("gunicorn.error").warning("This worker serves without metrics: %r", exc)
 
     async def asgi_deploy(scope, receive, send):
         if scope["type"] != "lifespan":
-            # also where there is none: a server may answer all requests of a connection in one context
+            # also without an id, because a server may handle all requests of a connection in one context
             REQUEST_ID.set(request_id(scope["headers"]))
         await inner(scope, receive, send)
 
@@ -46,7 +45,7 @@ def wrapped(app):
 
 
 def request_id(headers) -> str | None:
-    """Return the request's id, None if it has no acceptable one. The first counts; the proxy sends only one."""
+    """Return the first request id in *headers*, None if it is missing or malformed. The proxy sends only one."""
     for name, value in headers:
         if name == HEADER:
             return value.decode("ascii") if acceptable(value) else None
@@ -54,6 +53,6 @@ def request_id(headers) -> str | None:
 
 
 def drains() -> None:
-    """Say that this worker stops accepting, to what measures it."""
+    """Notify the metrics that this worker stops accepting."""
     if on_drain:
         on_drain()

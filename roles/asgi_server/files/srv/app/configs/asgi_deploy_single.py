@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """uvicorn as the only process of a slot, under systemd, without a master: ``asgi_server_type: uvicorn``.
 
-What a master is for, systemd does: it holds the socket, restarts the process when it dies or hangs, and the other slot is
-what replaces it.
+systemd does the work of a master: it holds the socket and restarts the process when it dies or hangs. The app is replaced
+through the other slot.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from uvicorn.importer import import_from_string
 FIRST_DESCRIPTOR = 3
 
 
-class Alone:
-    """What the server tells how it is, where there are no others to wait for."""
+class SingleProcess:
+    """The interface of asgi_deploy_roster.Member for a server without other workers."""
 
     def __init__(self, graceful_timeout: float) -> None:
         self.log = logging.getLogger("uvicorn.error")
@@ -46,7 +46,7 @@ class Alone:
         self.going = True
 
     def recycle(self, answered: int) -> None:
-        """Stay: there is nobody to take over."""
+        """Do nothing, because no other worker can take over."""
 
     def may_leave(self) -> bool:
         return self.going
@@ -55,11 +55,11 @@ class Alone:
 def serve(
     app: str, *, keepalive: int, graceful_timeout: int, backlog: int, forwarded_allow_ips: str, logging_config: dict
 ) -> None:
-    """Serve the application *app*, an import path, on the socket that systemd hands over, until it is told to stop."""
-    process.keep_systemds_address()
-    process.tell_where_on_abort()
-    set_up_logging(logging_config)
-    worker = Alone(graceful_timeout)
+    """Serve the application with the import path *app* on the socket that systemd passes, until a signal stops it."""
+    process.store_notify_address()
+    process.print_stacks_on_abort()
+    apply_logging(logging_config)
+    worker = SingleProcess(graceful_timeout)
     if process.UNTESTED:
         worker.log.warning("asgi_deploy has not been tested with %s", ", ".join(process.UNTESTED))
     sys.path.insert(0, os.getcwd())
@@ -73,21 +73,23 @@ def serve(
     for name, value in SETTINGS.items():
         setattr(config, name, value)
     server = DrainServer(config, worker)
-    server.run(sockets=[held_socket()])
+    held = held_socket()
+    process.keep_connections_from_children([held])
+    server.run(sockets=[held])
     sys.exit(0 if server.started else 1)
 
 
 def held_socket() -> socket.socket:
-    """Return the socket that systemd hands over, sd_listen_fds(3); what the app starts does not get it."""
+    """Return the socket that systemd passes, see sd_listen_fds(3). Programs that the app executes do not inherit it."""
     if os.environ.pop("LISTEN_PID", "") != str(os.getpid()) or os.environ.pop("LISTEN_FDS", "") != "1":
-        sys.exit("there is no socket of systemd's: start the units of the slot, not this program")
+        sys.exit("systemd has passed no socket: start the units of the slot, not this program")
     held = socket.socket(fileno=FIRST_DESCRIPTOR)
     held.set_inheritable(False)
     return held
 
 
-def set_up_logging(config: dict) -> None:
-    """Apply *config*, which is for gunicorn's loggers; uvicorn's take these over, as they do in gunicorn's worker."""
+def apply_logging(config: dict) -> None:
+    """Apply *config*, which configures gunicorn's loggers, and copy their handlers to uvicorn's, like UvicornWorker."""
     logging.config.dictConfig(config)
     for kind in ("error", "access"):
         given, logger = logging.getLogger(f"gunicorn.{kind}"), logging.getLogger(f"uvicorn.{kind}")

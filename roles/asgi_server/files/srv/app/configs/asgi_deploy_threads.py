@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # Simplified BSD License (see https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""gunicorn's worker with threads, for WSGI, that leaves without dropping a request: ``asgi_server_type: gthread``.
+"""gunicorn's worker with threads, for WSGI, which exits without losing a request: ``asgi_server_type: gthread``.
 
-Requests that take longer than the drain time are cut; WSGI has no way to tell the app.
+Requests that take longer than the drain time are cut, because WSGI cannot notify the app.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import signal
 import time
 
 import asgi_deploy_process as process
-from asgi_deploy_master import Member
+from asgi_deploy_roster import Member
 from gunicorn.workers.gthread import ThreadWorker
 
-# the loop of older ones is another
+# older versions have a different loop
 process.require({"gunicorn": ((26, 0), (27, 999))})
 process.check_names(
     {
@@ -34,10 +34,9 @@ process.check_names(
 
 
 class DrainThreadWorker(Member, ThreadWorker):
-    """gunicorn's own loop ends by closing connections; this one is its equal but for the end.
+    """gunicorn's worker with threads and a drain. The loop is gunicorn's, except for its end, where gunicorn closes connections.
 
-    It stays ``alive`` for gunicorn's code till the last connection has gone, as that closes what it has not announced when
-    it is not.
+    ``alive`` stays true until the last connection is closed; otherwise, gunicorn closes connections without announcing it.
     """
 
     _begun = 0.0
@@ -53,7 +52,7 @@ class DrainThreadWorker(Member, ThreadWorker):
             signal.signal(sig, handler)
         self.serves()
         while not self.may_leave():
-            # who has no thread free leaves new connections to workers that do
+            # without a free thread, leave new connections to other workers
             self._look_after(accept=self._busy() < self.cfg.threads and self.nr_conns < self.worker_connections)
             self.recycle(self.nr)
         self.go()
@@ -67,14 +66,14 @@ class DrainThreadWorker(Member, ThreadWorker):
         self.murder_pending()
 
     def _drain(self, deadline: float) -> None:
-        """Accept no more, announce the end, and wait for the last connection until *deadline*."""
+        """Stop accepting, announce the end of connections, and wait for the last one until *deadline*."""
         self.log.info("This worker drains")
-        self.max_keepalived = -1  # no connection may be kept: this is how gunicorn's code comes to say so
+        self.max_keepalived = -1  # gunicorn then announces the end of every connection
         while self.nr_conns > 0 and time.monotonic() < deadline:
             self._look_after(accept=False)
         if self.nr_conns > 0:
             self.log.warning("This worker cuts %d connections", self.nr_conns)
-            process.die_of(signal.SIGTERM)  # an ordinary end would wait for the threads
+            process.die_of(signal.SIGTERM)  # a regular exit would wait for the threads
         self.tpool.shutdown(wait=False)
 
     def handle(self, conn):
@@ -82,20 +81,20 @@ class DrainThreadWorker(Member, ThreadWorker):
         return super().handle(conn)
 
     def _busy(self) -> int:
-        """Return how many connections have a thread, or wait for one."""
+        """Return the number of connections that have a thread or wait for one."""
         return self.nr_conns - len(self.keepalived_conns) - len(self.pending_conns)
 
     def notify(self) -> None:
-        """Beat, unless all threads are stuck: that the loop is not stuck helps nobody.
+        """Send a heartbeat unless all threads are stuck, even though the loop itself runs.
 
-        Threads may take their time; they are stuck if nothing has begun lately although somebody waits. Whether they are
-        is known when nginx has given up on their requests: gunicorn's ``timeout`` is longer than that.
+        Slow threads are not stuck. Threads count as stuck if no request has begun recently while a connection waits. gunicorn's
+        ``timeout`` is longer than nginx waits for a response, so a stuck worker is killed only after nginx has timed out.
         """
         busy = self._busy()
-        lately = time.monotonic() - self._begun < 2 * process.HEARTBEAT_SECONDS
-        if busy < self.cfg.threads or lately or (busy == self.cfg.threads and not self._somebody_knocks()):
+        recent = time.monotonic() - self._begun < 2 * process.HEARTBEAT_SECONDS
+        if busy < self.cfg.threads or recent or (busy == self.cfg.threads and not self._connection_waits()):
             super().notify()
 
-    def _somebody_knocks(self) -> bool:
-        """Return whether a connection waits to be accepted, by whichever worker."""
+    def _connection_waits(self) -> bool:
+        """Return whether a connection waits in the queue of the listening socket."""
         return bool(select.select(self.sockets, [], [], 0)[0])

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # Simplified BSD License (see https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""uvicorn's server with an end that loses nothing, be it one of gunicorn's workers or a process of its own."""
+"""uvicorn's server with a drain, as a worker of gunicorn or as a single process."""
 
 from __future__ import annotations
 
@@ -28,19 +28,21 @@ process.check_names(
 )
 
 
-# What DrainServer does itself, and uvicorn would do too soon or too rarely.
+# Disables features that DrainServer replaces, because uvicorn uses them too early or too rarely. The limit of the request head is larger than
+# anything nginx passes on (HEAD_SIZE in the collection's servers.py), because only nginx limits it.
 SETTINGS = {
     "callback_notify": None,
+    "h11_max_incomplete_event_size": 1024 * 1024,
     "limit_max_requests": None,
     "timeout_graceful_shutdown": process.CLOSING_SECONDS - process.LINGER_SECONDS - 2,
 }
 
 
 class DrainServer(Server):
-    """uvicorn's server with an end that loses nothing. *worker* is what it tells how it is, and asks whether to go."""
+    """uvicorn's server with a drain. *worker* is a Member of asgi_deploy_roster or has its interface."""
 
     def __init__(self, config, worker) -> None:
-        config.load()  # by now: it sees what kind of app that is, and what comes around it is ASGI 3
+        config.load()  # before the app is wrapped, because it detects the interface of the app; the wrapper is ASGI 3
         config.loaded_app = request.wrapped(config.loaded_app)
         super().__init__(config)
         self.worker = worker
@@ -49,23 +51,23 @@ class DrainServer(Server):
 
     async def startup(self, sockets=None) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, self._quit)
-        self.config.ws_protocol_class = without_announcement(self.config.ws_protocol_class)
+        self.config.ws_protocol_class = closing_cleanly(self.config.ws_protocol_class)
         await super().startup(sockets)
         if self.started:
             self.worker.serves()
 
     def _quit(self) -> None:
-        """End at once, as gunicorn's quick shutdown wants it."""
+        """Exit at once, for gunicorn's quick shutdown."""
         self.should_exit = self.force_exit = True
 
     def handle_exit(self, sig, frame) -> None:
-        """Take a polite signal: who does not serve yet has nothing to finish."""
+        """Handle SIGTERM and SIGINT. Before the server has started, there are no requests to finish."""
         if not self.started:
             process.die_of(sig)
         self.worker.go()
 
     async def on_tick(self, counter: int) -> bool:
-        should_exit = await super().on_tick(counter)  # True after _quit() only
+        should_exit = await super().on_tick(counter)  # only true after _quit()
         self.worker.beat()
         self._keep_headers()
         if should_exit or self.draining:
@@ -74,9 +76,9 @@ class DrainServer(Server):
         return self.worker.may_leave()
 
     def _keep_headers(self) -> None:
-        """Keep uvicorn's default headers in one list for all requests, which uvicorn renews every second.
+        """Update one list of default headers in place, which uvicorn replaces every second.
 
-        Responses read it when they start, so that the announcement is also on those whose request came before.
+        Responses read the list when they start, so the announcement is also in responses to earlier requests.
         """
         if self.server_state.default_headers is not self._headers:
             self._headers[:] = self.server_state.default_headers
@@ -91,7 +93,7 @@ class DrainServer(Server):
         await super().shutdown(sockets)
 
     async def _drain(self, seconds: float) -> None:
-        """Accept no more, and wait until the last connection and background task has ended, *seconds* at most."""
+        """Stop accepting, and wait up to *seconds* until the last connection and background task has ended."""
         self.worker.log.info("This worker drains")
         request.drains()
         deadline = time.monotonic() + seconds
@@ -102,53 +104,81 @@ class DrainServer(Server):
         if await self._quiet(deadline):
             return
         self.should_exit = True  # some libraries watch it to end their streams
-        # A stream may have begun before anything was announced: when it has ended, its connection is an idle one of the
-        # proxy's, who may send a request there, and has to be the one that closes it.
+        # A stream may have started before the announcement. After its end, its connection is idle, and the proxy may send a
+        # request over it, so the proxy must close it.
         deadline = time.monotonic() + process.LINGER_SECONDS
         while not self.force_exit and time.monotonic() < deadline and await self._end_event_streams():
             if await self._quiet(time.monotonic() + process.TICK):
                 return
 
     async def _quiet(self, deadline: float) -> bool:
-        """Serve on until there is no connection and no background task; return whether that came before *deadline*."""
+        """Serve until no connection and no background task is left or *deadline* has passed; return which."""
         counter = 0
         while not self.force_exit and time.monotonic() < deadline:
-            await asyncio.sleep(process.TICK)  # first: a connection just accepted is not in the set yet
-            await self.on_tick(counter)  # the heartbeat and the Date header go on
+            await asyncio.sleep(process.TICK)  # before the test, because a new connection is not in the set yet
+            await self.on_tick(counter)  # continues heartbeats and updates the Date header
             counter += 1
             if not self.server_state.connections and not self.server_state.tasks:
                 return True
         return False
 
     async def _end_event_streams(self) -> bool:
-        """Complete the responses that never end by themselves; any other that is cut off must look cut off.
+        """Complete event streams, which never end by themselves. Other unfinished responses are cut off visibly.
 
-        Return whether there is still an HTTP connection, which the proxy may use again.
+        Return whether an HTTP connection is left, which the proxy may reuse.
         """
         cycles = [connection.cycle for connection in self.server_state.connections if hasattr(connection, "cycle")]
-        for cycle in filter(None, cycles):  # there is none before the first request
+        for cycle in filter(None, cycles):  # None before the first request
             if (
                 EVENT_STREAM in cycle.scope["headers"]
                 and cycle.response_started
                 and not cycle.response_complete
                 and not cycle.flow.write_paused
             ):
-                with contextlib.suppress(Exception):  # no stream after all; uvicorn cuts it off
+                with contextlib.suppress(Exception):  # not a stream; uvicorn cuts it off
                     await cycle.send({"type": "http.response.body", "body": b"", "more_body": False})
-                # as if the client had gone: what the app still sends is dropped, and is no error
+                # As after a disconnect, further messages of the app are dropped without an error.
                 cycle.disconnected = True
                 cycle.message_event.set()
         return bool(cycles)
 
 
-def without_announcement(ws_protocol_class):
-    """Return what makes WebSocket connections of that class whose handshake never says ``Connection: close``."""
+def closing_cleanly(ws_protocol_class):
+    """Return a factory of WebSocket connections of *ws_protocol_class* that a drain closes cleanly.
+
+    Their handshake never contains ``Connection: close``, and the client receives their close code.
+    """
     if ws_protocol_class is None:
         return None
 
     def connection(config, server_state, **kwargs):
         state = copy.copy(server_state)
         state.default_headers = [header for header in state.default_headers if header != CLOSE]
-        return ws_protocol_class(config=config, server_state=state, **kwargs)
+        protocol = ws_protocol_class(config=config, server_state=state, **kwargs)
+
+        def shutdown() -> None:
+            protocol.transport = HalfClosing(protocol.transport)
+            ws_protocol_class.shutdown(protocol)
+
+        protocol.shutdown = shutdown
+        return protocol
 
     return connection
+
+
+class HalfClosing:
+    """A transport whose close() closes only the sending direction; the peer closes the connection.
+
+    uvicorn closes the connection directly after the close frame. If the client sends a message at that moment, nginx fails to write it,
+    and closes both connections without reading the close frame: the client receives 1006 instead of 1012.
+    """
+
+    def __init__(self, transport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write_eof()

@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build and stage a release on this host, or report what the host is missing for it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ansible_collections.asgi.deploy.plugins.module_utils._app.app_home import AppHome
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import CACHE, BuildError, Recipe
+from ansible_collections.asgi.deploy.plugins.module_utils._app.claim import check_claim
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release import describe_release, mask_urls
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_build import Build, find_python, uv_of
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import Missing, MissingWheels
+from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App
+from ansible_collections.asgi.deploy.plugins.module_utils._app.wheel_store import describe_target, stored
+from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_link, refuse_obstacle
+from ansible_collections.asgi.deploy.plugins.module_utils._host.packages import missing
+
+SYSTEM_BUS = "/run/dbus/system_bus_socket"
+
+DECLARED = {"lock": "uv.lock", "requirements": "requirements.txt", "project": "the project", "list": "pyproject.toml"}
+
+
+def check(home: AppHome, recipe: Recipe, keep: int, packages: list, check_mode: bool) -> dict[str, Any]:
+    """Return the result if the release is already staged, or else what is missing to stage it. Change nothing."""
+    prerequisites = missing_prerequisites(home.app, packages)
+    if prerequisites.prerequisites:
+        return _missing(prerequisites)
+    differs = home.lay_out(change=False)
+    result = stage(home, recipe, keep, change=False)
+    if not differs and not result["changed"]:
+        return result
+    # Check mode builds nothing.
+    return _missing(missing_files(recipe) if result["built"] and not check_mode else Missing())
+
+
+def missing_prerequisites(app: dict, packages: list) -> Missing:
+    """Return the missing accounts of *app* and the missing distribution *packages*."""
+    claim = check_claim(app)
+    if claim.objection:
+        raise BuildError(f"asgi_name is '{app['name']}', but {claim.objection}")
+    # systemd-run needs the system bus, which a minimal Debian does not have.
+    bus = [] if os.path.lexists(SYSTEM_BUS) else ["dbus"]
+    return Missing(account=not claim.ready, packages=missing([*packages, *bus]))
+
+
+def missing_files(recipe: Recipe) -> Missing:
+    """Return which files the controller must send for a build."""
+    wheels = None
+    if recipe.wheelhouse and recipe.wheels is None:
+        wheels = MissingWheels(
+            target=describe_target(find_python(recipe.python)),
+            stored=stored(CACHE / "wheels"),
+            uv=recipe.installer == "uv" and not recipe.uv_path and not uv_of(recipe.uv_version).exists(),
+        )
+    return Missing(archive=recipe.source["kind"] != "package" and not recipe.archive, wheels=wheels)
+
+
+def _missing(missing: Missing) -> dict[str, Any]:
+    return {"changed": False, "missing": missing.as_result()}
+
+
+def stage(home: AppHome, recipe: Recipe, keep: int, change: bool) -> dict[str, Any]:
+    """Build and stage the release, remove old releases, and return the result. If *change* is false, only report the changes.
+
+    If the build needs files from the controller, change nothing and return the missing files instead.
+    """
+    release = home.place(recipe.release)
+    recipe = recipe._replace(release=release)
+    refuse_obstacle(home.app["staged"])
+    before = home.staged()
+    serving = App(home.app, systemd=None).live_pair()
+    result = {
+        "changed": False,
+        "release": release,
+        "directory": str(home.releases / release),
+        "built": False,
+        "live": read_link(home.app["current"]) == f"releases/{release}",
+        "serving": serving._asdict() if serving else None,
+    }
+    if before:
+        result["staged_before"] = before
+    diffs = []
+
+    if not home.is_complete(release):
+        if change:
+            needed = missing_files(recipe)
+            if needed.files:
+                return _missing(needed)
+            result["seconds"] = _build(home, recipe)
+        result.update(changed=True, built=True)
+        diffs.append(_diff("", _planned(recipe), "no such release", result["directory"]))
+
+    if before != release:
+        if change:
+            home.stage(release)
+        result["changed"] = True
+        old = f"releases/{before}\n" if before else ""
+        diffs.append(_diff(old, f"releases/{release}\n", home.app["staged"], home.app["staged"]))
+
+    # Remove old releases only in a run that changes something else, so that a run directly after a deploy changes nothing.
+    result["pruned"] = home.prunable(release, keep) if result["changed"] else []
+    if result["pruned"]:
+        for old in result["pruned"] if change else ():
+            home.remove(old)
+        old = "".join(f"{old}\n" for old in result["pruned"])
+        diffs.append(_diff(old, "", home.app["releases"], home.app["releases"]))
+
+    result["diff"] = diffs
+    return result
+
+
+def _build(home: AppHome, recipe: Recipe) -> dict[str, float]:
+    """Build the release and return the duration of each step; remove the release if the build fails."""
+    home.remove(recipe.release)
+    build = Build(recipe, home.releases / recipe.release)
+    try:
+        build.make()
+    except BaseException:
+        home.remove(recipe.release)
+        raise
+    return build.seconds
+
+
+def _planned(recipe: Recipe) -> str:
+    """Return the description of a new release for the diff."""
+    facts = {"release": recipe.release, "module": recipe.module}
+    facts.update({f"source.{key}": value for key, value in recipe.source.items() if key not in ("label", "digest")})
+    if recipe.source["kind"] != "package":
+        facts["dependencies"] = DECLARED.get(recipe.dependencies["by"], "none declared")
+    facts["requirements"] = recipe.requirements
+    facts["server_requirements"] = recipe.server_requirements
+    facts["python"] = recipe.python
+    facts["installer"] = recipe.installer
+    return mask_urls(describe_release(facts))
+
+
+def _diff(before: str, after: str, before_header: str, after_header: str) -> dict[str, str]:
+    return {"before": before, "after": after, "before_header": before_header, "after_header": after_header}

@@ -1,0 +1,231 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Resolve asgi_app_source to an archive and a digest, on the controller, once per run.
+
+Every host of a run gets the same archive, even if the tree or the branch changes during the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release import (
+    mask_urls,
+    safe_label,
+    without_credentials,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, read_declarations
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repository import GitRepository, check_ref
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
+    GIT,
+    PACKAGE,
+    PATH,
+    SourceError,
+    shown,
+    shown_list,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_tree import (
+    Tree,
+    archive_entries,
+    directory_entries,
+    pack,
+    submodule_paths,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import (
+    GIT_INSECURE,
+    GIT_SECURE,
+    REMEDY,
+    described,
+    insecure_urls,
+    repository_fault,
+)
+
+REQUIREMENT = re.compile(
+    r"\s*(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
+    r"\s*(?P<extras>\[\s*[A-Za-z0-9._-]+(?:\s*,\s*[A-Za-z0-9._-]+)*\s*\])?"
+    r"\s*==\s*(?P<version>[0-9][A-Za-z0-9]*(?:[.!+_-][A-Za-z0-9]+)*)\s*"
+)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A source whose content is known.
+
+    - ``archive``: a file on the controller; None for a package
+    - ``dependencies``: how the tree declares its dependencies; ``by`` is lock, requirements, project (install the tree itself), list
+      (install its ``requirements``) or nothing
+    - ``doubts``: possible mistakes, each a fault and a remedy
+    - ``undeclared``: the doubt about a tree that declares no dependencies; it does not apply if the variables declare them
+    - ``insecure``: URLs in the files of the tree whose transport does not authenticate the server
+    - ``expanded``: environment variables in the requirements of the tree
+    """
+
+    kind: str
+    label: str
+    digest: str
+    archive: str | None = None
+    dependencies: dict[str, Any] = field(default_factory=lambda: {"by": "nothing"})
+    details: dict[str, str] = field(default_factory=dict)
+    doubts: list[Sequence[str]] = field(default_factory=list)
+    undeclared: Sequence[str] = ()
+    insecure: list[str] = field(default_factory=list)
+    expanded: list[str] = field(default_factory=list)
+
+
+def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, str]:
+    """Return the keys of *source* that are set, with paths on the controller made absolute by *find*."""
+    given = {key: str(value) for key, value in source.items() if value is not None}
+    if "path" in given:
+        given["path"] = str(find(given["path"]))
+    if "git" in given and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:|-", given["git"]):
+        given["git"] = str(find(given["git"]))
+    return given
+
+
+def resolve(
+    source: dict[str, str], exclude: Sequence[str], directory: str | os.PathLike[str], insecure: bool = False
+) -> Resolved:
+    """Return the resolution of the normalised *source*, which *directory* caches for the rest of the run. Raises SourceError.
+
+    *insecure* allows a repository with a transport that does not authenticate the server.
+    """
+    key = [source, sorted(exclude), insecure]
+    return Resolved(**once(directory, "source", key, lambda place: asdict(_resolve(source, exclude, place, insecure))))
+
+
+def check_installer(resolved: Resolved, installer: str) -> None:
+    """Raise SourceError if *installer* cannot install the dependencies of *resolved*."""
+    if installer == "pip" and resolved.dependencies["by"] == "lock":
+        raise SourceError(
+            "installer-cannot-read-lock",
+            "asgi_app_installer",
+            "is 'pip', which cannot read the uv.lock of the source",
+            "set asgi_app_installer to uv, or add uv.lock to asgi_app_exclude",
+        )
+
+
+def _resolve(source: dict[str, str], exclude: Sequence[str], place: Path, insecure: bool) -> Resolved:
+    if "package" in source:
+        return _from_package(source["package"])
+    if "path" in source:
+        return _from_path(source["path"], exclude, place)
+    return _from_git(source["git"], source.get("ref", ""), exclude, place, insecure)
+
+
+def _from_package(requirement: str) -> Resolved:
+    match = REQUIREMENT.fullmatch(requirement)
+    if not match:
+        raise SourceError(
+            "package-not-pinned",
+            PACKAGE,
+            f"is {requirement!r}, which is not one exact version of one package",
+            "write it as name==version or name[extra]==version, for instance titiler.application==1.0.2",
+        )
+    extras = re.sub(r"\s", "", match["extras"] or "")
+    requirement = f"{match['name']}{extras}=={match['version']}"
+    digest = hashlib.sha256(requirement.encode()).hexdigest()
+    return Resolved("package", safe_label(match["version"]), digest, details={"requirement": requirement})
+
+
+def _from_path(path: str, exclude: Sequence[str], place: Path) -> Resolved:
+    root = Path(path)
+    if not root.is_dir():
+        fault = "is not a directory" if root.exists() else "does not exist on the controller"
+        raise SourceError(
+            "source-directory-missing", PATH, f"is {path!r}, which {fault}", "set the directory of the application"
+        )
+    archive = place / "source.tar.gz"
+    try:
+        tree = pack(directory_entries(root.resolve(), exclude), archive, PATH)
+        named = [*tree.submodules, *_enclosing_submodules(root.resolve())]
+        submodules = [path for path in dict.fromkeys(named) if path in tree.directories and _is_empty(root / path)]
+    except (OSError, RuntimeError) as exc:  # RuntimeError: a loop of symlinks
+        raise SourceError(
+            "source-unreadable", PATH, f"cannot be read: {exc}", "make it readable, or list it in asgi_app_exclude"
+        ) from exc
+    refuse_incomplete(PATH, "in that directory", tree.pointers, submodules)
+    return _from_tree("path", tree.version or "src", tree, archive, {}, PATH)
+
+
+def _from_git(url: str, ref: str, exclude: Sequence[str], place: Path, insecure: bool) -> Resolved:
+    fault = repository_fault(url)
+    if fault:
+        raise SourceError(
+            "git-url-invalid",
+            GIT,
+            f"is {mask_urls(url)!r}, {fault}",
+            "set the repository's URL, such as https://git.example.org/app.git",
+        )
+    unsafe = insecure_urls(url)
+    if unsafe and not insecure:
+        raise SourceError(
+            "transport-insecure", GIT, f"is at {described(unsafe)}, which does not authenticate the server", REMEDY
+        )
+    check_ref(ref)
+    repository = GitRepository(url, ref, place / "repository", GIT_INSECURE if insecure else GIT_SECURE)
+    commit = repository.fetch()
+    exported, archive = place / "exported.tar", place / "source.tar.gz"
+    repository.export(commit, exported)
+    with tarfile.open(exported) as tar:
+        tree = pack(archive_entries(tar, exclude), archive, GIT)
+    exported.unlink()
+    submodules = [path for path in repository.submodules(commit) if path in tree.directories]
+    remedy = "in a checkout, and set asgi_app_source.path to it, because neither is fetched here"
+    refuse_incomplete(GIT, remedy, tree.pointers, submodules)
+    details = {"url": without_credentials(url), "ref": ref, "commit": commit}
+    return _from_tree("git", commit[:10], tree, archive, details, GIT)
+
+
+def _from_tree(kind: str, label: str, tree: Tree, archive: Path, details: dict[str, str], variable: str) -> Resolved:
+    try:
+        declarations = read_declarations(str(archive), tree.dependencies["by"])
+    except Refused as exc:
+        raise SourceError("source-declarations-refused", variable, exc.fault, exc.remedy) from exc
+    return Resolved(kind, label, tree.digest, str(archive), tree.dependencies, details, *tree.doubts(), *declarations)
+
+
+def _is_empty(directory: Path) -> bool:
+    """Return whether *directory* is empty except for .git, like a submodule that is not checked out."""
+    return directory.is_dir() and not any(entry.name != ".git" for entry in directory.iterdir())
+
+
+def _enclosing_submodules(root: Path) -> Iterator[str]:
+    """Yield the submodules below *root* that an enclosing repository declares, if *root* is a subdirectory of one."""
+    below = root
+    while not (below / ".git").exists() and below != below.parent:
+        below = below.parent
+        if (below / ".gitmodules").is_file():
+            for path in submodule_paths("", (below / ".gitmodules").read_bytes()):
+                if (below / path).is_relative_to(root):
+                    yield (below / path).relative_to(root).as_posix()
+
+
+def refuse_incomplete(variable: str, where: str, pointers: Sequence[str], submodules: Sequence[str]) -> None:
+    """Raise SourceError if there are Git LFS *pointers* or empty *submodules*; *where* completes the remedy."""
+    faults, commands = [], []
+    if submodules:
+        faults.append(f"{_count(submodules, 'git submodule')} that {'is' if len(submodules) == 1 else 'are'} empty")
+        commands.append("`git submodule update --init --recursive`")
+    if pointers:
+        faults.append(
+            f"{_count(pointers, 'Git LFS pointer')} in place of {'a file' if len(pointers) == 1 else 'files'}"
+        )
+        commands.append("`git lfs pull`")
+    if faults:
+        example = shown([*submodules, *pointers][0])
+        remedy = f"run {' and '.join(commands)} {where}; add paths that the app does not need to asgi_app_exclude, such as {example}"
+        raise SourceError("source-incomplete", variable, f"holds {' and '.join(faults)}", remedy)
+
+
+def _count(names: Sequence[str], kind: str) -> str:
+    """Return the number of *names*, the noun *kind* and the first names as text."""
+    return f"{len(names)} {kind}{'' if len(names) == 1 else 's'} ({shown_list(list(names))})"

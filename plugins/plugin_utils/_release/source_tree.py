@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pack a source tree into an archive with a digest of its content.
+
+The archive and the digest depend only on the content of the tree, not on times, owners and the umask of the checkout.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import posixpath
+import re
+import stat
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_archive import escapes
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import (
+    declared,
+    read_project,
+    undeclared,
+    unread_locks,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import PATH, SourceError
+
+# nginx derives ETag and Last-Modified from the modification time of a file. A time that is derived from the content changes only with
+# the content, and is the same on every host. It starts in 2000, because zip files, such as wheels, support no time before 1980.
+FIRST_MTIME = 946_684_800
+MTIME_RANGE = 2**29
+
+# The pointer that `git lfs` leaves in place of a file that is not fetched: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+LFS_POINTER = re.compile(
+    rb"version https://(?:git-lfs|hawser)\.github\.com/spec/v1\r?\n(?:[a-z0-9.-]+ [^\n]*\n)*?oid [a-z0-9]+:"
+)
+LFS_POINTER_BYTES = 1024
+SUBMODULE_PATH = re.compile(r"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
+
+
+class Entry(NamedTuple):
+    """A file, a directory or a symlink of a tree; ``name`` is relative to its root."""
+
+    name: str
+    kind: str
+    executable: bool = False
+    target: str = ""
+    open: Callable[[], BinaryIO] | None = None
+
+
+class Tree(NamedTuple):
+    """The properties of a packed tree.
+
+    ``declares`` is true if the tree has a declaration of its dependencies, even an empty one.
+    ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files.
+    """
+
+    digest: str
+    dependencies: dict[str, Any]
+    declares: bool
+    version: str
+    files: list[str]
+    directories: set[str]
+    pointers: list[str]
+    submodules: list[str]
+
+    def doubts(self) -> tuple[list[Sequence[str]], Sequence[str]]:
+        """Return the doubts about the tree, and the doubt about missing dependencies, which is empty if the tree declares them."""
+        return list(unread_locks(self.files, self.dependencies["by"])), () if self.declares else undeclared(self.files)
+
+
+def excluded(name: str, patterns: Iterable[str]) -> bool:
+    """Return whether a pattern matches *name*. Patterns with a slash match the whole path, others only its last component."""
+    for pattern in patterns:
+        wanted = pattern.strip("/")
+        if fnmatchcase(name if "/" in wanted or pattern.startswith("/") else name.rsplit("/", 1)[-1], wanted):
+            return True
+    return False
+
+
+def directory_entries(root: Path, exclude: Sequence[str]) -> Iterator[Entry]:
+    """Yield the entries of the directory *root*, sorted."""
+    yield from _walk(root, "", exclude)
+
+
+def _walk(root: Path, prefix: str, exclude: Sequence[str]) -> Iterator[Entry]:
+    with os.scandir(root / prefix) as found:
+        items = sorted(found, key=lambda item: os.fsencode(item.name))
+    for item in items:
+        name = f"{prefix}{item.name}"
+        if excluded(name, exclude):
+            continue
+        mode = item.stat(follow_symlinks=False).st_mode
+        if stat.S_ISLNK(mode):
+            target = str(Path(item.path).readlink())
+            if not (root / name).resolve().is_relative_to(root):
+                raise _outside(PATH, name, target)
+            yield Entry(name, "link", target=target)
+        elif stat.S_ISDIR(mode):
+            yield Entry(name, "directory")
+            yield from _walk(root, f"{name}/", exclude)
+        elif stat.S_ISREG(mode):
+            yield Entry(name, "file", bool(mode & stat.S_IXUSR), open=partial(Path(item.path).open, "rb"))
+        else:
+            fault = f"holds {name!r}, which is neither a file, a directory nor a symlink"
+            raise SourceError("source-special-file", PATH, fault, "remove it, or list it in asgi_app_exclude")
+
+
+def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str]) -> Iterator[Entry]:
+    """Yield the entries of an archive that git exported, sorted."""
+    left_out: set[str] = set()
+    for member in sorted(tar.getmembers(), key=lambda m: os.fsencode(m.name).split(b"/")):
+        parent = member.name.rpartition("/")[0]
+        if parent in left_out or excluded(member.name, exclude):
+            left_out.add(member.name)
+        elif member.issym():
+            yield Entry(member.name, "link", target=member.linkname)
+        elif member.isdir():
+            yield Entry(member.name, "directory")
+        elif member.isreg():
+            executable = bool(member.mode & stat.S_IXUSR)
+            yield Entry(member.name, "file", executable, open=partial(tar.extractfile, member))
+
+
+def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
+    """Write *entries* to *archive*; raise a SourceError about *variable* if they are not a valid source tree."""
+    digest = hashlib.sha256()
+    top: dict[str, bytes] = {}
+    files: list[str] = []
+    directories: set[str] = set()
+    links: dict[str, str] = {}
+    pointers: list[str] = []
+    submodules: list[str] = []
+    temporary = archive.with_name(f"{archive.name}.new")
+    with (
+        temporary.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for entry in entries:
+            member = tarfile.TarInfo(entry.name)
+            member.mode = 0o755 if entry.executable or entry.kind == "directory" else 0o644
+            member.mtime = FIRST_MTIME
+            content = ""
+            if entry.kind == "directory":
+                directories.add(entry.name)
+                member.type = tarfile.DIRTYPE
+                tar.addfile(member)
+            elif entry.kind == "link":
+                links[entry.name] = entry.target
+                member.type = tarfile.SYMTYPE
+                member.linkname = content = entry.target
+                tar.addfile(member)
+            else:
+                files.append(entry.name)
+                with entry.open() as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+                    member.size = file.tell()
+                    member.mtime = FIRST_MTIME + int(content[:8], 16) % MTIME_RANGE
+                    file.seek(0)
+                    tar.addfile(member, file)
+                    if member.size < LFS_POINTER_BYTES:
+                        file.seek(0)
+                        if LFS_POINTER.match(file.read()):
+                            pointers.append(entry.name)
+                    parent, _slash, name = entry.name.rpartition("/")
+                    if name == ".gitmodules":
+                        file.seek(0)
+                        submodules += submodule_paths(parent, file.read())
+                    if "/" not in entry.name:
+                        file.seek(0)
+                        top[entry.name] = file.read() if entry.name == "pyproject.toml" else b""
+            line = "\0".join((entry.kind, entry.name, oct(member.mode), content))
+            digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
+    for name, target in links.items():
+        if escapes(name, links.get):
+            raise _outside(variable, name, target)
+    if not files:
+        raise SourceError(
+            "source-empty", variable, "holds no file", "set the directory of the application; see asgi_app_exclude"
+        )
+    temporary.replace(archive)
+    project = read_project(top.get("pyproject.toml", b""), variable)
+    metadata = project.get("project", {})
+    version = metadata.get("version", "")
+    dependencies = declared(top, project, variable)
+    return Tree(
+        digest=digest.hexdigest(),
+        dependencies=dependencies,
+        declares=dependencies["by"] not in ("nothing", "list") or "dependencies" in metadata,
+        version=version if isinstance(version, str) else "",
+        files=files,
+        directories=directories,
+        pointers=pointers,
+        submodules=submodules,
+    )
+
+
+def submodule_paths(parent: str, gitmodules: bytes) -> list[str]:
+    """Return the paths, relative to the root, in a .gitmodules file of the directory *parent*."""
+    paths = (path.strip('"') for path in SUBMODULE_PATH.findall(gitmodules.decode("utf-8", "surrogateescape")))
+    return [posixpath.normpath(posixpath.join(parent, path)) for path in paths]
+
+
+def _outside(variable: str, name: str, target: str) -> SourceError:
+    fault = f"contains the symlink {name!r} to {target!r}, which leads out of the tree"
+    return SourceError(
+        "symlink-outside-source",
+        variable,
+        fault,
+        "make it a relative link within the tree, or list it in asgi_app_exclude",
+    )

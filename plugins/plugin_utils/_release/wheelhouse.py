@@ -1,0 +1,302 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Resolve the requirements of a release once for all hosts, and provide the wheels on the controller.
+
+Nothing is downloaded if the cache contains everything.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release import without_credentials
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_archive import extract
+from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pin import uv_hashes
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheel_cache import FORMAT, WheelCache, digest
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheel_tools import WheelTools, write_lines
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import (
+    VARIABLE,
+    WITHOUT,
+    Target,
+    Wanted,
+    WheelError,
+    check_built,
+    choose,
+    describe_wheel,
+    file_name,
+    python_floor,
+    raised_floor,
+    read_pylock,
+    resolved_digest,
+)
+
+# The first version whose `uv pip compile --universal` writes a pylock.toml.
+OLDEST_UV = (0, 8, 0)
+
+REQUIREMENTS = "asgi_app_requirements and asgi_app_server_requirements"
+# Names of the declarations in error messages, by their kind.
+DECLARATIONS = {
+    "lock": "the uv.lock of asgi_app_source",
+    "requirements": "the requirements.txt of asgi_app_source",
+    "project": "the project of asgi_app_source",
+    "list": "the pyproject.toml of asgi_app_source",
+    "package": "asgi_app_source.package",
+    "nothing": REQUIREMENTS,
+}
+
+# The wheels of a release under "release", those of uv under "tools".
+Wheels = dict[str, list[dict[str, str]]]
+
+
+def resolve_wheels(source: Resolved, settings: Settings, directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the resolution of *source* and the requirements for all hosts: ``key``, ``parts`` and ``digest``.
+
+    The same source and requirements get the same resolution, in later runs too. Raises SourceError.
+    """
+    # The key includes the whole source, because a requirements.txt may include other files, and a project may compute its dependencies.
+    key = digest(
+        [
+            FORMAT,
+            [
+                source.digest,
+                source.dependencies,
+                python_floor(settings.python),
+                sorted(settings.requirements),
+                sorted(settings.server_requirements),
+                settings.uv_version,
+                without_credentials(settings.index_url or ""),
+            ],
+        ]
+    )
+    return once(directory, "resolution", key, lambda place: _Wheelhouse(settings, place).resolve(source, key))
+
+
+def provide_wheels(
+    source: Resolved,
+    settings: Settings,
+    resolution: Mapping[str, Any],
+    target: Target,
+    with_uv: bool,
+    directory: str | os.PathLike[str],
+) -> Wheels:
+    """Return the wheels that a host needs: ``release``, and ``tools`` if it lacks uv. All of them are in the cache afterwards."""
+    return once(
+        directory,
+        "wheelhouse",
+        [resolution["key"], target, with_uv],
+        lambda place: _Wheelhouse(settings, place).provide(source, resolution, target, with_uv),
+    )
+
+
+def pack_wheels(wheels: Sequence[Mapping[str, str]], directory: str | os.PathLike[str]) -> str:
+    """Return the path of an archive of these *wheels*. Hosts that need the same wheels get the same file."""
+
+    def pack(place: Path) -> dict[str, str]:
+        archive, cache = place / "wheels.tar", WheelCache()
+        with tarfile.open(archive, "w") as tar:
+            for wheel in wheels:
+                tar.add(cache.path_of(wheel), f"{wheel['sha256']}/{wheel['file']}", filter=_without_owner)
+        return {"archive": str(archive)}
+
+    return once(directory, "shipment", sorted(wheel["sha256"] for wheel in wheels), pack)["archive"]
+
+
+def _without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mode = 0o644
+    return member
+
+
+class _Wheelhouse:
+    """Fills the controller's cache with uv and pip; *place* is a directory of this run."""
+
+    def __init__(self, settings: Settings, place: Path) -> None:
+        self.settings = settings
+        self.place = place
+        self.cache = WheelCache()
+        self.tools = WheelTools(settings, self.cache)
+
+    def resolve(self, source: Resolved, key: str) -> dict[str, Any]:
+        def compute() -> dict[str, Any]:
+            with self._tree(source) as tree:
+                parts = self._resolve(source, tree)
+            return {"key": key, "parts": parts, "digest": resolved_digest(parts)}
+
+        return self.cache.cached("resolutions", key, compute)
+
+    def provide(self, source: Resolved, resolution: Mapping[str, Any], target: Target, with_uv: bool) -> Wheels:
+        wanted = {"release": choose(resolution["parts"], target), "tools": []}
+        if with_uv:
+            wanted["tools"] = [self._checked_uv(item) for item in choose([self._resolve_uv()], target)]
+
+        def compute() -> Wheels:
+            self.cache.remove_unused()
+            with self._tree(source) as tree:
+                return {kind: self._fetch(items, source, tree, target) for kind, items in wanted.items()}
+
+        key = digest([FORMAT, resolution["key"], target, with_uv and self.settings.uv_version])
+        found = self.cache.cached("sets", key, compute)
+        if not all(self.cache.has(wheel) for wheels in found.values() for wheel in wheels):
+            self.cache.drop("sets", key)
+            found = self.cache.cached("sets", key, compute)
+        return found
+
+    # Resolution
+
+    @contextmanager
+    def _tree(self, source: Resolved) -> Iterator[Path]:
+        """Yield a temporary directory with the files of *source*."""
+        with tempfile.TemporaryDirectory(dir=self.place) as directory:
+            tree = Path(directory).resolve() / "tree"
+            tree.mkdir()
+            if source.archive:
+                extract(source.archive, str(tree))
+            yield tree
+
+    def _resolve(self, source: Resolved, tree: Path) -> list[dict[str, Any]]:
+        lines = [*self.settings.requirements, *self.settings.server_requirements]
+        by = "package" if source.kind == "package" else source.dependencies["by"]
+        fault = f"cannot be resolved, alone or together with {REQUIREMENTS}"
+        inputs: list[str] = []
+        if by == "lock":
+            return self._resolve_lock(lines, tree)
+        if by == "package":
+            lines.append(source.details["requirement"])
+        elif by == "requirements":
+            inputs.append("requirements.txt")
+        elif by == "project":
+            lines.append(str(tree))
+        elif by == "list":
+            lines += source.dependencies["requirements"]
+        else:
+            fault = "cannot be resolved together"
+        inputs.append(write_lines(tree.parent / "requirements.txt", lines))
+        return [self._compile(inputs, tree, f"{DECLARATIONS[by]} {fault}")]
+
+    def _resolve_lock(self, lines: Sequence[str], tree: Path) -> list[dict[str, Any]]:
+        """Return two resolutions: the packages of uv.lock, and the requirements of the role with the versions of uv.lock as constraints."""
+        export = ["export", "--frozen", "--no-dev", "--no-editable", "--no-header", "--no-annotate", "--quiet"]
+        text = self.tools.uv([*export, "--format", "pylock.toml"], tree, f"{DECLARATIONS['lock']} cannot be read")
+        locked = read_pylock(text, tree)
+        pins = [
+            f"{package['name']}=={package['version']}{' ; ' + package['marker'] if package['marker'] else ''}"
+            for package in locked["packages"]
+            if package["version"] and "directory" not in package
+        ]
+        inputs = [
+            write_lines(tree.parent / "requirements.txt", lines),
+            "--constraint",
+            write_lines(tree.parent / "constraints.txt", pins),
+        ]
+        return [locked, self._compile(inputs, tree, f"{REQUIREMENTS} conflict with {DECLARATIONS['lock']}")]
+
+    def _compile(self, inputs: Sequence[str], tree: Path, blame: str) -> dict[str, Any]:
+        """Return the resolution of *inputs*, for the oldest supported Python that they allow."""
+        floor: str | None = python_floor(self.settings.python)
+        while True:
+            argv = ["pip", "compile", "--universal", "--python-version", floor, "--format", "pylock.toml"]
+            try:
+                return read_pylock(self.tools.uv([*argv, "--quiet", *inputs], tree, blame), tree)
+            except WheelError as exc:
+                floor = raised_floor(exc.fault, floor)
+                if floor is None:
+                    raise
+
+    def _resolve_uv(self) -> dict[str, Any]:
+        """Return the resolution of uv itself, for a host that does not have it."""
+
+        def compute() -> dict[str, Any]:
+            with tempfile.TemporaryDirectory(dir=self.place) as directory:
+                tree = Path(directory) / "tree"
+                tree.mkdir()
+                wanted = write_lines(tree.parent / "requirements.txt", [f"uv=={self.settings.uv_version}"])
+                return self._compile([wanted], tree, "asgi_app_uv_version cannot be resolved")
+
+        index = without_credentials(self.settings.index_url or "")
+        key = digest([FORMAT, self.settings.uv_version, python_floor(self.settings.python), index])
+        return self.cache.cached("resolutions", key, compute)
+
+    def _checked_uv(self, item: Wanted) -> Wanted:
+        """Return *item*, a wheel of uv from the index; raise WheelError if its hash is not pinned."""
+        if item.build or item.sha256 not in uv_hashes(self.settings.uv_version, self.settings.uv_hashes):
+            fault = (
+                f"is an index whose {file_name(item.url)} has an unexpected SHA-256, {item.sha256 or 'unknown'}, "
+                "so an attacker may have replaced it"
+            )
+            remedy = "check the index; for another build of uv, set asgi_app_uv_hashes"
+            raise WheelError("uv-hash-mismatch", "asgi_app_index_url", fault, remedy)
+        return item
+
+    # Wheels
+
+    def _fetch(self, wanted: Sequence[Wanted], source: Resolved, tree: Path, target: Target) -> list[dict[str, str]]:
+        """Return the *wanted* wheels; download or build those that the cache does not have."""
+        found = {item.name: wheel for item in wanted if (wheel := self._stored(item))}
+        missing = [item for item in wanted if not item.build and item.name not in found]
+        if missing:
+            found.update(self._download(missing, target))
+        for item in wanted:
+            if item.build:
+                wheel = self._built(item, source, tree)
+                check_built(item, wheel["file"], target, platform.libc_ver())
+                found[item.name] = wheel
+        return [found[item.name] for item in wanted]
+
+    def _stored(self, item: Wanted) -> dict[str, str] | None:
+        if item.build or not item.sha256:
+            return None
+        wheel = describe_wheel(file_name(item.url), item.sha256)
+        return wheel if self.cache.has(wheel) else None
+
+    def _download(self, wanted: Sequence[Wanted], target: Target) -> dict[str, dict[str, str]]:
+        with tempfile.TemporaryDirectory(dir=self.place) as directory:
+            into = Path(directory)
+            listed = write_lines(into / "wheels.txt", [f"{item.name} @ {item.url}" for item in wanted])
+            argv = ["download", "--no-deps", "--no-cache-dir", "--only-binary=:all:"]
+            argv += ["--python-version", "{}.{}".format(*target.minor), "--implementation", "cp"]
+            argv += [f"--abi={abi}" for abi in ("cp{}{}".format(*target.minor), "abi3", "none")]
+            argv += [f"--platform={name}" for name in target.platforms()]
+            blame = f"{VARIABLE} is true, and wheels cannot be downloaded"
+            self.tools.pip([*argv, "--dest", str(into), "--requirement", listed], into, blame)
+            return {item.name: self.cache.store(into / file_name(item.url), item) for item in wanted}
+
+    def _built(self, item: Wanted, source: Resolved, tree: Path) -> dict[str, str]:
+        """Return the wheel that this controller builds from *item*, or has built from the same source before."""
+        origin = [source.digest, item.url] if item.directory else [item.sha256 or item.url]
+
+        def compute() -> dict[str, str]:
+            with tempfile.TemporaryDirectory(dir=self.place) as directory:
+                into = Path(directory)
+                requirement = str(tree / item.url) if item.directory else f"{item.name} @ {item.url}"
+                if item.sha256:
+                    requirement += f"#sha256={item.sha256}"
+                listed = write_lines(into / "build.txt", [requirement])
+                blame = f"{VARIABLE} is true, but {item.name} {item.version} has no wheel and cannot be built here"
+                remedy = (
+                    f"require a version of {item.name} that has a wheel for the hosts, add one to the index, or "
+                    f"install its build dependencies on the controller; or {WITHOUT}"
+                )
+                argv = ["wheel", "--no-deps", "--ignore-requires-python", "--wheel-dir", str(into)]
+                self.tools.pip([*argv, "--requirement", listed], into, blame.replace("  ", " "), remedy)
+                [file] = into.glob("*.whl")
+                return self.cache.store(file)
+
+        key = digest([FORMAT, origin, sys.version_info[:2], platform.system(), platform.machine()])
+        wheel = self.cache.cached("built", key, compute)
+        if not self.cache.has(wheel):
+            self.cache.drop("built", key)
+            wheel = self.cache.cached("built", key, compute)
+        return wheel

@@ -1,0 +1,75 @@
+"""The import check runs in the environment and the sandbox of a slot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils._app import import_check
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import BuildError
+from ansible_collections.asgi.deploy.plugins.module_utils._app.import_check import check_import
+from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import properties, transient
+from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import app_environment
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import Finished, TimedOut
+from app_homes import RECIPE
+
+VENV, CODE = Path("/release/.venv"), Path("/release/code")
+
+
+class Unit:
+    """A fake transient unit that records its arguments; *result* is the result of its program."""
+
+    result = Finished(0, "", "")
+    made: ClassVar[list] = []
+
+    def __init__(self, name, user, sandbox):
+        self.made.append(self)
+        self.name, self.user, self.sandbox = name, user, sandbox
+
+    def run(self, *arguments):
+        self.arguments = arguments
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+@pytest.fixture
+def unit(monkeypatch):
+    monkeypatch.setattr(import_check, "TransientUnit", Unit)
+    monkeypatch.setattr(Unit, "made", [])
+    return Unit
+
+
+def test_the_import_check_uses_the_environment_of_the_unit(unit):
+    recipe = RECIPE._replace(environment={"STAGE": "first", "PYTHONUNBUFFERED": ""}, sandbox={"memory_max": "1G"})
+
+    check_import(recipe, VENV, CODE)
+
+    [made] = unit.made
+    argv, directory, environment, _seconds = made.arguments
+    assert (made.user, argv[0], argv[-1], directory) == ("hello", f"{VENV}/bin/python", "main:app", str(CODE))
+    slot = app_environment(layout("hello"), recipe.environment)
+    assert {key: environment[key] for key in slot} == slot
+    assert environment["ASGI_SHARED"] == environment["HOME"] == "/srv/hello/shared"
+    assert set(environment) - set(slot) == {"PATH"}
+    assert made.sandbox == transient(properties("hello", {"memory_max": "1G"}))
+
+
+def test_a_missing_sandbox_path_is_reported(unit):
+    with pytest.raises(BuildError, match="asgi_server_read_paths contains '/no-such/path'"):
+        check_import(RECIPE._replace(sandbox={"read_paths": ["/usr", "/no-such/path"]}), VENV, CODE)
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (Finished(1, "", "KeyError: 'X'\n"), "(?s)asgi_module.*does not import as the account hello.*KeyError: 'X'"),
+        (TimedOut(), "was not imported within"),
+    ],
+)
+def test_a_failed_or_hanging_import_is_reported(unit, monkeypatch, result, message):
+    monkeypatch.setattr(unit, "result", result)
+    with pytest.raises(BuildError, match=message):
+        check_import(RECIPE, VENV, CODE)

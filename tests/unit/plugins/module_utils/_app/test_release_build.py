@@ -1,0 +1,304 @@
+"""Building a release: the commands of the installers, the account that runs them, and the files that remain."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils._app import release_build
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_environment import CA_VARIABLES
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import BuildError
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_build import Build
+from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_wheels import WHEELS
+from app_homes import RECIPE
+
+
+@pytest.fixture(autouse=True)
+def build_account(monkeypatch):
+    """Use the account that runs the tests as the build account."""
+    monkeypatch.setattr(release_build, "_account", lambda _name: pwd.getpwuid(os.getuid()))
+
+
+class Recorded(Build):
+    """A build that records its commands instead of running them."""
+
+    def __init__(self, directory, **changes):
+        super().__init__(RECIPE._replace(**changes), directory)
+        self.work.mkdir(parents=True)
+        self.calls = []
+
+    def _run(self, argv, blame, directory="/", **variables):
+        self.calls.append(([str(Path(a).name) if a.startswith("/") else a for a in argv], Path(directory).name))
+        self.blame = blame
+        return json.dumps([{"name": "fastapi", "version": "0.1"}])
+
+
+def lines(build, name="requirements.txt"):
+    return (build.work / name).read_text().split()
+
+
+UV = ["uv", "pip", "install"]
+OURS = ["--requirement", "requirements.txt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "uv", "calls", "requirements"),
+    [
+        ({}, "/opt/uv", [([*UV, *OURS], "code")], ["six", "gunicorn", "uvicorn"]),
+        (
+            {"dependencies": {"by": "requirements"}},
+            "/opt/uv",
+            [([*UV, "--requirement", "requirements.txt", *OURS], "code")],
+            ["six", "gunicorn", "uvicorn"],
+        ),
+        ({"dependencies": {"by": "project"}}, "/opt/uv", [([*UV, ".", *OURS], "tree")], ["six", "gunicorn", "uvicorn"]),
+        (
+            {"dependencies": {"by": "list", "requirements": ["fastapi"]}},
+            "/opt/uv",
+            [([*UV, *OURS], "code")],
+            ["six", "gunicorn", "uvicorn", "fastapi"],
+        ),
+        (
+            {"source": {"kind": "package", "requirement": "titiler.application==1.0"}, "archive": None},
+            "/opt/uv",
+            [([*UV, *OURS], "code")],
+            ["six", "gunicorn", "uvicorn", "titiler.application==1.0"],
+        ),
+        (
+            {"dependencies": {"by": "lock"}},
+            "/opt/uv",
+            [
+                (["uv", "sync", "--frozen", "--no-dev", "--no-editable", "--active"], "tree"),
+                (["uv", "pip", "list", "--format", "json"], ""),
+                ([*UV, "--constraint", "constraints.txt", *OURS], "code"),
+            ],
+            ["six", "gunicorn", "uvicorn"],
+        ),
+        (
+            {"dependencies": {"by": "project"}, "installer": "pip"},
+            None,
+            [(["python", "-m", "pip", "--quiet", "install", ".", *OURS], "tree")],
+            ["six", "gunicorn", "uvicorn"],
+        ),
+    ],
+)
+def test_all_requirements_are_resolved_together(tmp_path, changes, uv, calls, requirements):
+    build = Recorded(tmp_path, **changes)
+    build._install(uv)
+    assert build.calls == calls
+    assert lines(build) == requirements
+
+
+def test_locked_versions_constrain_the_other_requirements(tmp_path):
+    build = Recorded(tmp_path, dependencies={"by": "lock"})
+    build._install("/opt/uv")
+    assert lines(build, "constraints.txt") == ["fastapi==0.1"]
+    assert "uv.lock" in build.blame
+    assert "asgi_app_server_requirements" in build.blame
+
+
+def test_credentials_are_not_on_the_command_line(tmp_path):
+    build = Recorded(tmp_path, index_url="https://user:secret@index.example/simple", build_environment={"UV_X": "1"})
+    build._install("/opt/uv")
+    assert "secret" not in str(build.calls)
+    assert build._environment()["UV_X"] == "1"
+
+
+def test_only_the_build_account_can_read_the_requirements(tmp_path):
+    """URLs in these files may contain credentials."""
+    build = Recorded(tmp_path)
+    assert os.stat(build._write("requirements.txt", ["x @ https://user:secret@example.org/x"])).st_mode & 0o777 == 0o640
+
+
+WHEEL = {"name": "six", "version": "1.0", "file": "six-1.0-py3-none-any.whl", "sha256": "ab"}
+UV_WHEEL = {"name": "uv", "version": "0.13.8", "file": "uv-0.13.8-py3-none-any.whl", "sha256": "cd"}
+
+
+@pytest.mark.parametrize(
+    ("installer", "uv", "command"),
+    [("uv", "/opt/uv", UV), ("pip", None, ["python", "-m", "pip", "--quiet", "install"])],
+)
+@pytest.mark.parametrize("by", ["nothing", "requirements", "project", "lock", "list"])
+def test_only_wheels_from_the_controller_are_installed(tmp_path, installer, uv, command, by):
+    wheels = {"release": [WHEEL], "tools": []}
+    build = Recorded(tmp_path, installer=installer, dependencies={"by": by}, wheelhouse=True, wheels=wheels)
+    build._install(uv)
+    where = f"--find-links={build.store / 'ab'}"
+    options = ["--no-deps", "--no-index", "--require-hashes", "--requirement", "release.txt", where]
+    assert build.calls == [([*command, *options], "")]
+    assert lines(build, "release.txt") == ["six==1.0", "--hash=sha256:ab"]
+
+
+def test_uv_is_installed_from_the_wheels_of_the_controller(tmp_path, monkeypatch):
+    monkeypatch.setattr(release_build, "TOOLS", tmp_path / "tools")
+    (tmp_path / "tools/uv-0.13.8").mkdir(parents=True)
+    build = Recorded(tmp_path, wheelhouse=True, wheels={"release": [WHEEL], "tools": [UV_WHEEL]})
+    (build.work / "uv/bin").mkdir(parents=True)
+    (build.work / "uv/bin/uv").write_text("uv")
+    assert build._provide_uv() == str(tmp_path / "tools/uv-0.13.8-pinned/uv")
+    assert not (tmp_path / "tools/uv-0.13.8").exists(), "uv of an earlier version, with an unverified hash, is removed"
+    assert {"--no-index", "--no-cache-dir"} < set(build.calls[-1][0])
+    assert lines(build, "tools.txt") == ["uv==0.13.8", "--hash=sha256:cd"]
+
+
+def test_uv_from_the_index_is_pinned_by_hash(tmp_path, monkeypatch):
+    monkeypatch.setattr(release_build, "TOOLS", tmp_path / "tools")
+    build = Recorded(tmp_path)
+    (build.work / "uv/bin").mkdir(parents=True)
+    (build.work / "uv/bin/uv").write_text("uv")
+    build._provide_uv()
+    assert build.calls[-1][0][-5:] == [
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--requirement",
+        "uv.txt",
+    ]
+    first, *hashes = lines(build, "uv.txt")
+    assert (first, len(hashes)) == ("uv==0.13.8", len(WHEELS))
+    assert set(hashes) == {f"--hash=sha256:{sha256}" for sha256 in WHEELS.values()}
+
+
+def test_uv_with_an_unknown_hash_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr(release_build, "TOOLS", tmp_path / "tools")
+    build = Recorded(tmp_path, uv_version="0.13.9")
+    with pytest.raises(BuildError, match="asgi_app_uv_hashes"):
+        build._provide_uv()
+    assert not any("install" in argv for argv, _where in build.calls)
+
+
+@pytest.mark.parametrize(("limit", "release", "kept"), [(99, 0, False), (100, 0, True), (9, 49, False), (9, 50, True)])
+def test_the_cache_of_an_app_is_bounded(tmp_path, monkeypatch, limit, release, kept):
+    monkeypatch.setattr(release_build, "CACHE_BYTES", limit)
+    build = Recorded(tmp_path / "release")
+    build.cache = tmp_path / "cache"
+    build.cache.mkdir()
+    (build.cache / "file").write_bytes(b"x" * 100)
+    build.venv.mkdir()
+    (build.venv / "file").write_bytes(b"x" * release)
+    build._clean_caches()
+    assert build.cache.exists() is kept
+
+
+def test_the_build_account_gets_a_copy_of_the_ca_bundle(tmp_path):
+    """The bundle may be in a directory that builds cannot access, such as /root, and readable only by root."""
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("authorities")
+    bundle.chmod(0o600)
+    build = Recorded(tmp_path / "release", ca_bundle=str(bundle))
+    build._copy_ca_bundle()
+    copies = {build._environment()[name] for name in CA_VARIABLES}
+    assert copies == {str(build.work / "ca-bundle.pem")}
+    copy = Path(copies.pop())
+    assert (copy.read_text(), copy.stat().st_mode & 0o777) == ("authorities", 0o644)
+
+    assert not set(CA_VARIABLES) & set(Recorded(tmp_path / "other", wheelhouse=True)._environment())
+    with pytest.raises(BuildError, match="asgi_app_ca_bundle is '/no/such', which is not a file on the host"):
+        Recorded(tmp_path / "third", ca_bundle="/no/such")._copy_ca_bundle()
+
+
+def test_a_missing_python_is_reported(tmp_path):
+    with pytest.raises(BuildError, match="asgi_app_python is 'python9.9'"):
+        release_build.find_python("python9.9")
+
+
+def test_a_python_that_others_can_modify_is_rejected(tmp_path):
+    python = tmp_path / "python3"
+    python.write_text("")
+    python.chmod(0o777)
+    with pytest.raises(BuildError, match=f"asgi_app_python is '{python}', which root runs, but .* can modify {python}"):
+        release_build.find_python(str(python))
+
+
+def test_errors_of_tools_contain_their_output(tmp_path, transient_units):
+    build = Build(RECIPE, tmp_path)
+    with pytest.raises(BuildError, match=r"(?s)asgi_app_x cannot.*ca_bundle.*UnknownIssuer"):
+        build._run(["/bin/sh", "-c", "echo invalid peer certificate: UnknownIssuer >&2; exit 2"], "asgi_app_x cannot")
+    with pytest.raises(BuildError, match="asgi_app_x cannot"):
+        build._run([str(tmp_path / "nothing")], "asgi_app_x cannot")
+    with pytest.raises(BuildError, match="asgi_app_x cannot:\nexit status 3"):
+        build._run(["/bin/sh", "-c", "exit 3"], "asgi_app_x cannot")
+
+
+def test_a_hanging_tool_is_killed(tmp_path, transient_units, monkeypatch):
+    monkeypatch.setattr(release_build, "BUILD_SECONDS", 0.3)
+    with pytest.raises(BuildError, match="(?s)asgi_app_x cannot: it did not end within 0.3 s.*waiting"):
+        Build(RECIPE, tmp_path)._run(["/bin/sh", "-c", "echo waiting; sleep 60"], "asgi_app_x cannot")
+
+
+@pytest.mark.parametrize("wheelhouse", [False, True])
+def test_a_tool_runs_in_the_sandbox_of_the_build_account(tmp_path, transient_units, wheelhouse):
+    build = Build(RECIPE._replace(index_url="https://user:secret@index.example", wheelhouse=wheelhouse), tmp_path)
+    assert build._run(["/bin/sh", "-c", "echo $UV_DEFAULT_INDEX"], "") == "https://user:secret@index.example\n"
+    text = (transient_units / "asgi-build-hello.json").read_text()
+    options = json.loads(text)
+    assert "secret" not in text
+    assert "--property=User=_hello" in options
+    assert f"--property=BindPaths={tmp_path} /var/cache/asgi/apps/hello" in options
+    assert ("--property=PrivateNetwork=yes" in options) is wheelhouse
+
+
+DESCRIBED = '{"python": "3.13.5", "packages": {"six": "1.0"}}'
+
+
+def test_a_release_is_recorded_only_if_it_imports(tmp_path, monkeypatch):
+    monkeypatch.setattr(release_build, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(release_build, "find_python", lambda wanted: f"/usr/bin/{wanted}")
+    monkeypatch.setattr(release_build, "uv_of", lambda _version: tmp_path)
+    monkeypatch.setattr(release_build, "leads_to_interpreter", lambda _path: True)
+    monkeypatch.setattr(release_build, "check_import", lambda *_arguments: None)
+    for step in ("_copy_ca_bundle", "_clean_caches"):
+        monkeypatch.setattr(Build, step, lambda _build: None)
+
+    def unpack(build):
+        (build.code / "main.py").write_text("")
+        (build.code / "main.py").chmod(0o666)
+
+    runs = []
+
+    def run(build, argv, *_arguments, **_options):
+        build.python.parent.mkdir(exist_ok=True)
+        if not build.python.is_symlink():
+            build.python.symlink_to(sys.executable)
+        (build.venv / "lib").mkdir(exist_ok=True)
+        runs.append((oct(build.directory.stat().st_mode & 0o777), build.work.exists()))
+        return f"from a .pth file\n{DESCRIBED}\n"
+
+    monkeypatch.setattr(Build, "_unpack", unpack)
+    monkeypatch.setattr(Build, "_run", run)
+
+    def build(name):
+        made = Build(RECIPE, tmp_path / name)
+        made.cache = tmp_path / "cache/apps/hello"
+        made.make()
+
+    build("good")
+
+    manifest = json.loads((tmp_path / "good/release.json").read_text())
+    assert (manifest["python"], manifest["packages"]) == ("3.13.5", {"six": "1.0"})
+    assert set(runs) == {("0o710", True)}
+    assert (tmp_path / "good").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "good/code/main.py").stat().st_mode & 0o777 == 0o644
+    assert not (tmp_path / "good/.build").exists()
+    assert (tmp_path / "cache/apps/hello").stat().st_mode & 0o777 == 0o700
+    document = json.loads((tmp_path / "good/sbom.cdx.json").read_text())
+    assert document["metadata"]["timestamp"] == manifest["built_at"]
+
+    def refuse(*_arguments):
+        raise BuildError("does not import")
+
+    monkeypatch.setattr(release_build, "check_import", refuse)
+    with pytest.raises(BuildError, match="does not import"):
+        build("bad")
+    assert not (tmp_path / "bad/release.json").exists()
+
+
+def test_a_forged_description_fails_the_build(tmp_path, monkeypatch):
+    build = Recorded(tmp_path)
+    monkeypatch.setattr(build, "_run", lambda *_arguments: "[]")
+    with pytest.raises(BuildError, match="the virtual environment cannot be described"):
+        build._describe()

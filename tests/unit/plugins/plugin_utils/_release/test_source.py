@@ -1,0 +1,534 @@
+"""Sources resolve to a reproducible archive and digest, or are rejected with the name of the variable."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_archive import extract
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release import source
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import (
+    check_installer,
+    normalise,
+    resolve,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
+
+EXCLUDE = [".git", "__pycache__", "*.pyc", ".env", "/data", "docs/build"]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    root = tmp_path / "tree"
+    (root / "hello").mkdir(parents=True)
+    (root / "hello" / "__init__.py").touch()
+    (root / "hello" / "main.py").write_text("app = None\n")
+    (root / "requirements.txt").write_text("fastapi\n")
+    (root / "run.sh").write_text("#!/bin/sh\n")
+    (root / "run.sh").chmod(0o755)
+    (root / "link").symlink_to("hello/main.py")
+    return root
+
+
+@pytest.fixture
+def at(tmp_path):
+    """Return a function that resolves a source in a new run."""
+    runs = iter(range(1000))
+
+    def new_run(exclude=(), **source):
+        return resolve(source, list(exclude), tmp_path / f"run{next(runs)}")
+
+    return new_run
+
+
+def names(resolved):
+    with tarfile.open(resolved.archive) as tar:
+        return [member.name for member in tar.getmembers()]
+
+
+# -- a directory -------------------------------------------------------------------------------------------------------
+
+
+def test_the_archive_does_not_depend_on_location_times_and_modes(tree, at, tmp_path):
+    first = at(path=str(tree))
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(tree, copy, symlinks=True)
+    for path in copy.rglob("*"):
+        if not path.is_symlink():
+            os.utime(path, (1, 1))
+            path.chmod(path.stat().st_mode & 0o700)
+    second = at(path=str(copy))
+    assert first.digest == second.digest
+    assert Path(first.archive).read_bytes() == Path(second.archive).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "hello/main.py").write_text("app = True\n"),
+        lambda root: (root / "hello/main.py").rename(root / "hello/other.py"),
+        lambda root: (root / "new.py").touch(),
+        lambda root: (root / "hello/main.py").chmod(0o755),
+        lambda root: ((root / "link").unlink(), (root / "link").symlink_to("run.sh")),
+        lambda root: ((root / "link").unlink(), (root / "link").write_text("hello/main.py")),
+        lambda root: (root / "empty").mkdir(),
+    ],
+    ids=["content", "name", "new file", "mode", "link", "link or file", "directory"],
+)
+def test_each_change_of_the_tree_changes_the_digest(tree, at, change):
+    before = at(path=str(tree)).digest
+    change(tree)
+    assert at(path=str(tree)).digest != before
+
+
+def test_the_archive_contains_the_tree(tree, at, tmp_path):
+    extract(at(path=str(tree)).archive, str(tmp_path / "out"))
+    assert (tmp_path / "out/hello/main.py").read_text() == "app = None\n"
+    assert os.access(tmp_path / "out/run.sh", os.X_OK)
+    assert not os.access(tmp_path / "out/hello/main.py", os.X_OK)
+    assert (tmp_path / "out/link").readlink() == Path("hello/main.py")
+
+
+def test_modification_times_depend_on_the_content(tree, at, tmp_path):
+    """nginx derives ETag and Last-Modified from modification times, so clients keep only unchanged files in their caches."""
+
+    def times(run):
+        extract(at(path=str(tree)).archive, str(tmp_path / run))
+        return {name: int((tmp_path / run / name).stat().st_mtime) for name in ("run.sh", "hello/main.py")}
+
+    before = times("before")
+    (tree / "hello/main.py").write_text("app = Nona\n")  # the same length as before
+    after = times("after")
+    assert before["run.sh"] == after["run.sh"]
+    assert before["hello/main.py"] != after["hello/main.py"]
+    assert min(after.values()) > 315_532_800, "a zip file, such as a wheel, supports no time before 1980"
+
+
+def test_excluded_files_are_not_in_the_archive_and_the_digest(tree, at):
+    before = at(EXCLUDE, path=str(tree))
+    for name in (".git/config", "hello/__pycache__/main.pyc", ".env", "data/big", "docs/build/x"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("SECRET=1")
+    (tree / "docs/build/x").unlink()
+    (tree / "docs/build").rmdir()
+    (tree / "docs").rmdir()
+    after = at(EXCLUDE, path=str(tree))
+    assert names(after) == names(before)
+    assert after.digest == before.digest
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../outside", "hello/../../outside"])
+def test_a_symlink_out_of_the_tree_is_rejected(tree, at, target):
+    (tree / "evil").symlink_to(target)
+    with pytest.raises(SourceError, match=r"asgi_app_source\.path contains the symlink 'evil'"):
+        at(path=str(tree))
+    assert at(["evil"], path=str(tree)).digest
+
+
+def test_a_symlink_out_of_the_tree_through_another_is_rejected(tree, at):
+    (tree / "a/b").mkdir(parents=True)
+    (tree / "a/b/up").symlink_to("../..")
+    (tree / "evil").symlink_to("a/b/up/../outside")
+    with pytest.raises(SourceError, match="evil"):
+        at(path=str(tree))
+
+
+def test_a_loop_of_symlinks_is_a_source_error(tree, at):
+    (tree / "loop").symlink_to("loop")
+    try:
+        at(path=str(tree))  # some versions of Python accept the loop
+    except SourceError as exc:
+        assert exc.variable == "asgi_app_source.path"
+
+
+def test_a_pipe_is_rejected(tree, at):
+    os.mkfifo(tree / "pipe")
+    with pytest.raises(SourceError, match="'pipe', which is neither"):
+        at(path=str(tree))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "does not exist on the controller"),
+        (lambda path: path.touch(), "is not a directory"),
+        (lambda path: path.mkdir(), "holds no file"),
+    ],
+)
+def test_a_path_without_a_tree_is_rejected(tmp_path, at, make, message):
+    make(tmp_path / "x")
+    with pytest.raises(SourceError, match=message) as caught:
+        at(path=str(tmp_path / "x"))
+    assert caught.value.variable == "asgi_app_source.path"
+
+
+def test_file_names_need_not_be_utf_8(tree, at, tmp_path):
+    name = os.fsdecode(b"caf\xe9.txt")
+    (tree / name).write_text("x")
+    extract(at(path=str(tree)).archive, str(tmp_path / "out"))
+    assert (tmp_path / "out" / name).read_text() == "x"
+
+
+# -- declared dependencies --------------------------------------------------------------------------------
+
+
+def test_an_invalid_project_file_is_rejected(tree, at):
+    (tree / "pyproject.toml").write_text("[project")
+    with pytest.raises(SourceError, match=r"pyproject\.toml that is not valid"):
+        at(path=str(tree))
+
+
+# -- incomplete sources ------------------------------------------------------------------------
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "pointer"),
+    [
+        (POINTER, True),
+        (POINTER.replace("git-lfs", "hawser"), True),
+        (POINTER.replace("\n", "\r\n"), True),
+        (POINTER.replace("oid", "ext-0-foo sha256:4d7a\noid"), True),
+        (f"A pointer looks like this:\n\n{POINTER}", False),
+        ("version https://git-lfs.github.com/spec/v1\n", False),
+        (POINTER + "x" * 1024, False),
+        ("", False),
+    ],
+)
+def test_a_git_lfs_pointer_is_rejected(tree, at, content, pointer):
+    (tree / "static").mkdir()
+    (tree / "static/logo.svg").write_text(content, newline="")
+
+    if not pointer:
+        at(path=str(tree))
+        return
+    with pytest.raises(SourceError, match=r"holds 1 Git LFS pointer \(static/logo\.svg\) in place of a file") as caught:
+        at(path=str(tree))
+    assert "run `git lfs pull` in that directory" in caught.value.remedy
+    assert "asgi_app_exclude, such as static/logo.svg" in caught.value.remedy
+    at(["static/logo.svg"], path=str(tree))
+    at(["static"], path=str(tree))
+
+
+def test_file_names_in_messages_are_escaped(tree, at):
+    (tree / "a\nb.png").write_text(POINTER)
+    with pytest.raises(SourceError, match=r"\('a\\nb\.png'\)"):
+        at(path=str(tree))
+
+
+def test_many_pointers_are_counted(tree, at):
+    for number in range(5):
+        (tree / f"{number}.png").write_text(POINTER)
+    with pytest.raises(SourceError, match=r"holds 5 Git LFS pointers \(0\.png, 1\.png, 2\.png and 2 more\)"):
+        at(path=str(tree))
+
+
+@pytest.fixture
+def with_submodules(tree, tmp_path):
+    """A repository with the submodules library and docs/theme, which are checkouts of one other repository."""
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "shared.py").write_text("X = 1\n")
+    for directory in (library, tree):
+        git(directory, "init", "--quiet", "--initial-branch=main")
+    git(library, "add", ".")
+    git(library, "commit", "--quiet", "--message=one")
+    for path in ("library", "docs/theme"):
+        git(tree, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), path)
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "--message=one")
+    return tree
+
+
+def test_submodules_of_a_repository_are_rejected(with_submodules, at):
+    with pytest.raises(SourceError, match=r"holds 2 git submodules \(docs/theme, library\) that are empty") as caught:
+        at(EXCLUDE, git=str(with_submodules), ref="main")
+    assert caught.value.variable == "asgi_app_source.git"
+    assert (
+        "git submodule update --init --recursive` in a checkout, and set asgi_app_source.path to it"
+        in caught.value.remedy
+    )
+    with pytest.raises(SourceError, match=r"holds 1 git submodule \(library\) that is empty"):
+        at([*EXCLUDE, "docs"], git=str(with_submodules), ref="main")
+    assert at([*EXCLUDE, "docs/theme", "library"], git=str(with_submodules), ref="main").kind == "git"
+
+
+def test_empty_submodules_in_a_directory_are_rejected(with_submodules, at, tmp_path):
+    assert "library/shared.py" in names(at(EXCLUDE, path=str(with_submodules)))
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(with_submodules), str(clone))
+
+    with pytest.raises(SourceError, match=r"holds 2 git submodules \(library, docs/theme\) that are empty") as caught:
+        at(EXCLUDE, path=str(clone))
+
+    assert caught.value.variable == "asgi_app_source.path"
+    assert "asgi_app_exclude, such as library" in caught.value.remedy
+    assert at([*EXCLUDE, "library", "docs"], path=str(clone)).kind == "path"
+    # Missing paths of .gitmodules, and empty directories that .gitmodules does not list, are accepted.
+    shutil.rmtree(clone / "library")
+    shutil.rmtree(clone / "docs")
+    (clone / "empty").mkdir()
+    assert at(EXCLUDE, path=str(clone)).kind == "path"
+
+
+def test_empty_submodules_in_a_subdirectory_of_a_repository_are_rejected(with_submodules, at, tmp_path):
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", str(with_submodules), str(clone))
+    (clone / "docs/index.txt").write_text("documentation")
+
+    with pytest.raises(SourceError, match=r"holds 1 git submodule \(theme\) that is empty"):
+        at(EXCLUDE, path=str(clone / "docs"))
+    assert at(EXCLUDE, path=str(clone / "hello")).kind == "path"
+
+
+def test_a_submodule_whose_files_are_excluded_is_not_empty(with_submodules, at):
+    assert at([*EXCLUDE, "*/shared.py"], path=str(with_submodules)).kind == "path"
+
+
+def test_a_nested_empty_submodule_is_rejected(tree, at):
+    (tree / "library/vendor").mkdir(parents=True)
+    (tree / "library/.gitmodules").write_text('[submodule "vendor"]\n\tpath = "vendor"\n\turl = ../vendor\n')
+    with pytest.raises(SourceError, match=r"git submodule \(library/vendor\) that is empty"):
+        at(path=str(tree))
+
+
+def test_pointers_and_submodules_are_reported_at_once(with_submodules, at):
+    (with_submodules / "logo.svg").write_text(POINTER)
+    git(with_submodules, "add", ".")
+    git(with_submodules, "commit", "--quiet", "--message=two")
+    with pytest.raises(
+        SourceError, match=r"submodules \(.*\) that are empty and 1 Git LFS pointer \(logo\.svg\)"
+    ) as caught:
+        at(EXCLUDE, git=str(with_submodules), ref="main")
+    assert "`git submodule update --init --recursive` and `git lfs pull`" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("files", "declares"),
+    [
+        ({}, False),
+        ({"requirements/production.txt": "fastapi\n"}, False),
+        ({"pyproject.toml": "[tool.ruff]\n"}, False),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\nfastapi = "*"\n'}, False),
+        ({"pyproject.toml": '[project]\nname = "x"\n[tool.poetry.dependencies]\nfastapi = "*"\n'}, False),
+        ({"pyproject.toml": '[project]\nname = "x"\ndependencies = []\n'}, True),
+        ({"requirements.txt": ""}, True),
+        ({"setup.py": ""}, True),
+    ],
+)
+def test_a_tree_without_declared_dependencies_is_a_doubt(tree, at, files, declares):
+    (tree / "requirements.txt").unlink()
+    for name, content in files.items():
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text(content)
+    assert bool(at(path=str(tree)).undeclared) is not declares
+
+
+def test_a_uv_lock_requires_uv(tree, at):
+    (tree / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1.0"\n')
+    (tree / "uv.lock").write_text("version = 1\n")
+    locked = at(path=str(tree))
+    check_installer(locked, "uv")
+    with pytest.raises(SourceError, match="asgi_app_installer is 'pip'"):
+        check_installer(locked, "pip")
+    check_installer(at(["uv.lock"], path=str(tree)), "pip")
+
+
+@pytest.mark.parametrize(
+    ("text", "label"), [("", "src"), ('version = "1.4.0"', "1.4.0"), ('dynamic = ["version"]', "src")]
+)
+def test_the_label_is_the_version_of_the_project(tree, at, text, label):
+    (tree / "pyproject.toml").write_text(f'[project]\nname = "x"\n{text}\n')
+    assert at(path=str(tree)).label == label
+
+
+# -- caching in a run -----------------------------------------------------------------------------------------------------
+
+
+def test_all_hosts_of_a_run_get_the_same_source(tree, tmp_path):
+    first = resolve({"path": str(tree)}, [], tmp_path / "run")
+    (tree / "hello/main.py").write_text("changed\n")
+    assert resolve({"path": str(tree)}, [], tmp_path / "run") == first
+    assert resolve({"path": str(tree)}, ["x"], tmp_path / "run") != first
+    assert resolve({"path": str(tree)}, [], tmp_path / "another run") != first
+
+
+def test_all_hosts_of_a_run_get_the_same_error(tmp_path):
+    for _host in range(2):
+        with pytest.raises(SourceError, match="does not exist") as caught:
+            resolve({"path": str(tmp_path / "x")}, [], tmp_path / "run")
+        assert caught.value.variable == "asgi_app_source.path"
+        (tmp_path / "x").mkdir(exist_ok=True)
+
+
+# -- a repository ------------------------------------------------------------------------------------------------------
+
+
+def git(directory, *arguments):
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *identity, *arguments], cwd=directory, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tree):
+    git(tree, "init", "--quiet", "--initial-branch=main")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "--message=one")
+    git(tree, "tag", "v1")
+    (tree / "hello/main.py").write_text("two = 2\n")
+    git(tree, "commit", "--quiet", "--all", "--message=two")
+    return tree
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        {"hello/up": "..", "static": "hello/up/../../other/htpasswd"},
+        {"a": "hello/..", "static/all": "../a/../other"},
+        {"b": "c", "c": "/etc/asgi/other/htpasswd"},
+        {"hello/static": "../d", "d": "hello/../.."},
+    ],
+    ids=["link/..", "chain", "absolute", "directory"],
+)
+def test_chained_symlinks_out_of_a_repository_are_rejected(tree, at, links):
+    for name, target in links.items():
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).symlink_to(target)
+    git(tree, "init", "--quiet", "--initial-branch=main")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "--message=one")
+    with pytest.raises(SourceError, match=r"asgi_app_source\.git contains the symlink .* which leads out of the tree"):
+        at(git=str(tree), ref="main")
+    assert at(list(links), git=str(tree), ref="main").digest
+
+
+def test_a_ref_resolves_to_a_commit(repository, at):
+    tag, branch = (at(EXCLUDE, git=str(repository), ref=ref) for ref in ("v1", "main"))
+    assert tag.details["commit"] == git(repository, "rev-parse", "v1")
+    assert branch.details["commit"] == git(repository, "rev-parse", "main")
+    assert branch.label == branch.details["commit"][:10]
+    assert tag.digest != branch.digest
+    assert branch.dependencies == {"by": "requirements"}
+    assert at(EXCLUDE, git=str(repository), ref=tag.details["commit"]).digest == tag.digest
+    # A directory and a repository with the same files have the same digest.
+    assert at(EXCLUDE, path=str(repository)).digest == branch.digest
+
+
+def test_a_commit_without_a_branch_or_tag_is_found_by_its_full_id(repository, at):
+    commit = git(repository, "rev-parse", "v1")
+    assert at(git=f"file://{repository}", ref=commit).details["commit"] == commit
+
+
+def test_files_of_a_repository_are_excluded(repository, at):
+    assert "hello" not in names(at(["hello"], git=str(repository), ref="main"))
+    assert "hello/main.py" not in names(at(["hello"], git=str(repository), ref="main"))
+
+
+@pytest.mark.parametrize(
+    ("ref", "message"),
+    [
+        ("nope", "does not exist in"),
+        ("0" * 40, "does not exist in"),
+        ("0123abc", "full id of the commit"),
+        ("-x", "not a valid ref"),
+        ("--upload-pack=touch /tmp/x", "not a valid ref"),
+        ("main:other", "not a valid ref"),
+        ("+main", "not a valid ref"),
+        ("a..b", "not a valid ref"),
+        ("main^", "not a valid ref"),
+        ("", "not a valid ref"),
+        ("a b", "not a valid ref"),
+    ],
+)
+def test_an_invalid_ref_is_rejected(repository, at, ref, message):
+    with pytest.raises(SourceError, match=message) as caught:
+        at(git=str(repository), ref=ref)
+    assert caught.value.variable == "asgi_app_source.ref"
+
+
+@pytest.mark.parametrize(
+    "url", ["--upload-pack=x", "ext::sh -c true", "/no/such/repository", "file:///no/such/repository"]
+)
+def test_an_invalid_repository_is_rejected(at, url):
+    with pytest.raises(SourceError) as caught:
+        at(git=url, ref="main")
+    assert caught.value.variable == "asgi_app_source.git"
+
+
+@pytest.mark.parametrize("password", ["secret", "p@secret", "it's@secret"])
+def test_credentials_are_not_in_messages(at, password):
+    with pytest.raises(SourceError) as caught:
+        at(git=f"https://user:{password}@127.0.0.1:1/x.git", ref="main")
+    assert "secret" not in str(caught.value)
+    assert "secret" not in caught.value.fault
+
+
+def test_credentials_are_not_recorded(at, monkeypatch):
+    monkeypatch.setattr(source.GitRepository, "fetch", lambda _self: "0" * 40)
+
+    def export(_self, _commit, archive):
+        with tarfile.open(archive, "w") as tar:
+            tar.addfile(tarfile.TarInfo("main.py"))
+
+    monkeypatch.setattr(source.GitRepository, "export", export)
+    monkeypatch.setattr(source.GitRepository, "submodules", lambda _self, _commit: [])
+    resolved = at(git="https://user:p@secret@git.example/x.git", ref="main")
+    assert resolved.details["url"] == "https://git.example/x.git"
+
+
+def test_missing_git_is_reported_with_a_remedy(repository, at, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SourceError, match="install git"):
+        at(git=str(repository), ref="main")
+
+
+# -- a package ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("requirement", "normal", "label"),
+    [
+        ("titiler.application==1.0.2", "titiler.application==1.0.2", "1.0.2"),
+        (" name [ a , b-c ] == 1.2rc1 ", "name[a,b-c]==1.2rc1", "1.2rc1"),
+        ("name==1!2.0+local.1", "name==1!2.0+local.1", "1_2.0_local.1"),
+    ],
+)
+def test_a_package_with_an_exact_version(at, requirement, normal, label):
+    resolved = at(package=requirement)
+    assert (resolved.details["requirement"], resolved.label, resolved.archive) == (normal, label, None)
+    assert resolved.digest == at(package=normal).digest
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    ["name", "name>=1", "name==1.*", "name===1", "name==1,==2", "name==1; python_version>'3'", "-r x", "==1", "", "name==",
+     "name @ https://example.org/x.whl", "a b==1", "name==1\nother", "name[]==1"],
+)  # fmt: skip
+def test_a_package_without_an_exact_version_is_rejected(at, requirement):
+    with pytest.raises(SourceError, match="not one exact version") as caught:
+        at(package=requirement)
+    assert caught.value.variable == "asgi_app_source.package"
+
+
+# -- normalisation ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ({"path": "../app", "git": None, "ref": None, "package": None}, {"path": "/playbooks/../app"}),
+        ({"git": "repo", "ref": "v1"}, {"git": "/playbooks/repo", "ref": "v1"}),
+        ({"git": "https://example.org/x.git", "ref": "v1"}, {"git": "https://example.org/x.git", "ref": "v1"}),
+        ({"git": "git@example.org:x.git", "ref": "v1"}, {"git": "git@example.org:x.git", "ref": "v1"}),
+        ({"git": "--x", "ref": "v1"}, {"git": "--x", "ref": "v1"}),
+        ({"package": "a==1"}, {"package": "a==1"}),
+    ],
+)
+def test_normalise(written, normal):
+    assert normalise(written, lambda path: Path("/playbooks") / path) == normal
