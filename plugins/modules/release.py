@@ -45,7 +45,7 @@ options:
     required: true
   module:
     description:
-      - Import path of the ASGI application, as C(package.module:attribute).
+      - Import path of the ASGI application, as C(package.module:attribute), or a call of a factory with literal arguments.
     type: str
     required: true
   source:

@@ -19,6 +19,9 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
     layout,
 )
 
+# The working directory of the app if it is not in shared/: the code of the release.
+CODE = "code"
+
 # The variables asgi_server_* that configure the sandbox, with their defaults.
 VARIABLES: dict[str, object] = {
     "write_paths": [],
@@ -28,6 +31,7 @@ VARIABLES: dict[str, object] = {
     "cpu_quota": None,
     "tasks_max": None,
     "unit_settings": {},
+    "working_directory": CODE,
 }
 
 # Directories that the app sees empty, with the mount options of the tmpfs that hides them.
@@ -151,6 +155,12 @@ def _paths(app: str, writable: list, readable: list) -> Iterable[tuple[str, obje
         if path != paths["shared"] and any(is_below(path, each) for each in (*hidden, *HOMES)):
             yield "BindPaths", path
         yield "ReadWritePaths", path
+
+
+def working_directory(paths: Mapping, settings: Mapping[str, object]) -> str | None:
+    """Return the working directory in shared/ of the app with the layout *paths*; None for the code of the release."""
+    name = settings.get("working_directory") or CODE
+    return None if name == CODE else os.path.join(paths["home"], str(name))
 
 
 def missing_paths(settings: Mapping[str, object]) -> list[str]:
