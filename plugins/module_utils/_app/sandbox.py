@@ -92,8 +92,9 @@ FIXED = (
     ("SystemCallArchitectures", "native"),
     ("SystemCallFilter", "@system-service"),
     ("SystemCallFilter", "~@privileged @resources"),
-    # Numerical libraries pin their threads, and batch jobs lower their own priority.
-    ("SystemCallFilter", "sched_setaffinity setpriority"),
+    # Numerical libraries pin their threads, and batch jobs lower their own priority. libzmq sets the default scheduling policy of its threads
+    # and aborts if it cannot; RestrictRealtime= and the missing capabilities prevent a higher priority.
+    ("SystemCallFilter", "sched_setaffinity sched_setscheduler setpriority"),
     ("SystemCallErrorNumber", "EPERM"),
 )
 
