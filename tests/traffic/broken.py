@@ -42,7 +42,9 @@ BROKEN = (
         ("NoSuchSetting", STILL),
         variables={"asgi_server_unit_settings": {"NoSuchSetting": "1"}},
     ),
-    Broken("the app does not import in the slot", ("this release does not import in its slot", STILL), "import in its slot"),
+    Broken(
+        "the app does not import in the slot", ("this release does not import in its slot", STILL), "import in its slot"
+    ),
     Broken("the lifespan fails", ("this release does not start", STILL), "lifespan"),
     Broken(
         "the app hangs at boot",
@@ -50,7 +52,11 @@ BROKEN = (
         "hang",
         variables={"asgi_server_boot_timeout": 4},
     ),
-    Broken("the health check returns 500", ("answered 'HTTP 500: this release is not healthy', wanted 200", STILL), "health"),
+    Broken(
+        "the health check returns 500",
+        ("answered 'HTTP 500: this release is not healthy', wanted 200", STILL),
+        "health",
+    ),
     Broken("the health check returns 404", ("answered 'HTTP 404", "wanted 200", STILL), "no health"),
     Broken("the health check gets no response", ("/health", STILL), "silent"),
     Broken("the worker dies during the health check", ("/health", STILL), "dies"),

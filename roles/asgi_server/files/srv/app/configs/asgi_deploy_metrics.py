@@ -191,9 +191,7 @@ class Metrics:
         def gauge(name, text):
             return Gauge(name, text, registry=registry, multiprocess_mode="livesum")
 
-        self.requests = counter(
-            "asgi_requests", "Responses, by status", ["method", "route", "status"]
-        )
+        self.requests = counter("asgi_requests", "Responses, by status", ["method", "route", "status"])
         self.seconds = Histogram(
             "asgi_request_duration_seconds",
             "Seconds from the arrival of a request at the app to the head of its response",
