@@ -70,6 +70,12 @@ options:
       package:
         description: One exact version of a package in the index, such as V(name==1.2.3) or V(name[extra]==1.2.3).
         type: str
+      subdirectory:
+        description:
+          - Directory of the app in O(source.path) or O(source.git), relative to its root, such as V(backend).
+          - The release contains the whole source, and C(code) in the release is a symlink to this directory.
+        type: str
+        version_added: 1.0.0
   exclude:
     description:
       - Names and patterns of files and directories to exclude from a directory or a repository.

@@ -48,7 +48,7 @@ def test_public_files_are_readable_by_all_accounts(hardened):
         path: (mode, owner)
         for mode, owner, path in (line.split() for line in hardened.host.check_output(find).splitlines())
         # except the files of the app, and locks
-        if not path.startswith("/srv/hello/shared") and not path.endswith(".lock")
+        if not path.startswith(("/srv/hello/cache", "/srv/hello/shared")) and not path.endswith(".lock")
     }
     configs = {path: kept for path, kept in closed.items() if path.startswith("/srv/hello/configs/")}
     assert set(configs.values()) == {("750", "root:hello"), ("640", "root:hello")}

@@ -18,12 +18,17 @@ READ = {
     "/srv/intruder/current/code/main.py": ALLOWED,
     "/srv/intruder/releases": ALLOWED,
     "/srv/intruder/shared": ALLOWED,
+    "/srv/intruder/cache": ALLOWED,
     # Files that programs need.
     "/etc/passwd": ALLOWED,
     "/etc/resolv.conf": ALLOWED,
     "/etc/ssl/certs/ca-certificates.crt": ALLOWED,
     "/usr/bin/python3": ALLOWED,
     "/proc/self/status": ALLOWED,
+    # The load and the processors of the machine, which psutil, JVMs and browsers read.
+    "/proc/meminfo": ALLOWED,
+    "/proc/stat": ALLOWED,
+    "/proc/cpuinfo": ALLOWED,
     "/sys/devices/system/cpu/online": ALLOWED,
     # Other apps.
     "/srv/victim": DENIED,
@@ -47,13 +52,12 @@ READ = {
     "/proc/1": DENIED,
     "/proc/kcore": DENIED,
     "/proc/kallsyms": DENIED,
-    "/proc/meminfo": DENIED,
-    "/proc/sys/kernel/hostname": DENIED,
     "/dev/mem": DENIED,
     "/dev/kmsg": DENIED,
 }
 WRITE = {
     "/srv/intruder/shared": ALLOWED,
+    "/srv/intruder/cache": ALLOWED,
     "/tmp": ALLOWED,
     "/var/tmp": ALLOWED,
     "/dev/shm": ALLOWED,
@@ -73,6 +77,7 @@ WRITE = {
     "/run/intruder": DENIED,
     "/run/victim": DENIED,
     "/sys/fs/cgroup": DENIED,
+    "/proc/sys/kernel": DENIED,
     "/home": DENIED,
 }
 CONNECT = {
@@ -254,7 +259,7 @@ try:
     seen["system calls"] = "more"
 except PermissionError:
     seen["system calls"] = "filtered"
-seen |= {"srv": os.listdir("/srv"), "asgi": os.listdir("/etc/asgi"), "meminfo": os.path.exists("/proc/meminfo")}
+seen |= {"srv": os.listdir("/srv"), "asgi": os.listdir("/etc/asgi"), "init": os.path.exists("/proc/1")}
 seen |= {"written": [path for path in ("/srv/intruder", "/var/lib", "/tmp", "/dev/shm", where) if os.access(path, os.W_OK)]}
 with open(os.path.join(where, unit), "w") as file:
     json.dump(seen, file)

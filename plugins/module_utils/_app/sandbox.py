@@ -78,8 +78,9 @@ FIXED = (
     ("ProtectKernelLogs", True),
     ("ProtectKernelModules", True),
     ("ProtectKernelTunables", True),
+    # Hides the processes of other accounts. ProcSubset=pid would also hide /proc/meminfo and /proc/stat, without which psutil, JVMs and browsers
+    # fail.
     ("ProtectProc", "invisible"),
-    ("ProcSubset", "pid"),
     ("RemoveIPC", True),
     # AF_NETLINK is required by getifaddrs(3), which libraries use to list the host's addresses.
     ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK"),
@@ -151,6 +152,8 @@ def _paths(app: str, writable: list, readable: list) -> Iterable[tuple[str, obje
         if path != paths["shared"] and any(is_below(path, each) for each in (*hidden, *HOMES)):
             yield "BindPaths", path
         yield "ReadWritePaths", path
+    # The operator can remove the cache at any time, so the app must start without it.
+    yield "ReadWritePaths", f"-{paths['cache']}"
 
 
 def missing_paths(settings: Mapping[str, object]) -> list[str]:

@@ -142,6 +142,8 @@ def app_environment(paths: dict, environment: dict[str, str]) -> dict[str, str]:
         "ASGI_APP": paths["name"],
         "ASGI_SHARED": paths["shared"],
         "HOME": paths["shared"],
+        # Libraries keep downloaded models, compiled code and fonts there. They would fill the backups of the app's data.
+        "XDG_CACHE_HOME": paths["cache"],
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         **without_withheld(environment),
