@@ -19,10 +19,6 @@ description:
     C(asgi_server_unit_settings). When it ends, systemd kills all its child processes.
   - The module returns only the first and the last half MiB of each output stream.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   release:
     description: Id of the release, C(asgi_release.id) in a hook.
     type: str
@@ -45,7 +41,8 @@ options:
     description: The variables of the role C(asgi_server) that configure the app's sandbox. The action plugin sets this option; tasks
       must not set it.
     type: dict
-    version_added: 1.0.0
+extends_documentation_fragment:
+  - asgi.deploy.app
 attributes:
   check_mode:
     description: Can run in check mode.

@@ -82,8 +82,9 @@ FIXED = (
     ("ProtectKernelLogs", True),
     ("ProtectKernelModules", True),
     ("ProtectKernelTunables", True),
+    # Hides the processes of other accounts. ProcSubset=pid would also hide /proc/meminfo and /proc/stat, without which psutil, JVMs and browsers
+    # fail.
     ("ProtectProc", "invisible"),
-    ("ProcSubset", "pid"),
     ("RemoveIPC", True),
     # AF_NETLINK is required by getifaddrs(3), which libraries use to list the host's addresses.
     ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK"),
@@ -95,8 +96,9 @@ FIXED = (
     ("SystemCallArchitectures", "native"),
     ("SystemCallFilter", "@system-service"),
     ("SystemCallFilter", "~@privileged @resources"),
-    # Numerical libraries pin their threads, and batch jobs lower their own priority.
-    ("SystemCallFilter", "sched_setaffinity setpriority"),
+    # Numerical libraries pin their threads, and batch jobs lower their own priority. libzmq sets the default scheduling policy of its threads
+    # and aborts if it cannot; RestrictRealtime= and the missing capabilities prevent a higher priority.
+    ("SystemCallFilter", "sched_setaffinity sched_setscheduler setpriority"),
     ("SystemCallErrorNumber", "EPERM"),
 )
 
@@ -155,6 +157,8 @@ def _paths(app: str, writable: list, readable: list) -> Iterable[tuple[str, obje
         if path != paths["shared"] and any(is_below(path, each) for each in (*hidden, *HOMES)):
             yield "BindPaths", path
         yield "ReadWritePaths", path
+    # The operator can remove the cache at any time, so the app must start without it.
+    yield "ReadWritePaths", f"-{paths['cache']}"
 
 
 def working_directory(paths: Mapping, settings: Mapping[str, object]) -> str | None:

@@ -86,7 +86,7 @@ requirement-variable-unset: A requirement contains an environment variable that 
 requirement-outside-source: A requirement is a directory outside of the source tree. -> move it into the tree
 requirements-unresolvable: uv cannot resolve, fetch or build the requirements. -> change the requirements
 server-requirement-missing: The application server's packages are not among its requirements. -> add the packages; versions may be pinned
-installer-cannot-read-lock: pip cannot install from uv.lock. -> set asgi_app_installer to uv, or add uv.lock to asgi_app_exclude
+installer-cannot-read-lock: pip cannot install from uv.lock. -> set asgi_app_installer to uv, or add uv.lock to asgi_app_exclude_extra
 wheel-missing: A package has no wheel for the Python of a host. -> require a version that has a wheel
 wheel-hash-mismatch: The index serves a wheel with an unexpected hash. -> check the index
 wheelhouse-platform-unsupported: The controller cannot provide wheels for the Python of a host. -> install a 64-bit CPython on glibc there,
@@ -103,11 +103,13 @@ package-name-invalid: The value is not the name of a Debian package. -> list nam
 
 # Source
 source-directory-missing: The source is not a directory on the controller. -> set the directory that contains the application
-source-unreadable: The source cannot be read. -> make it readable, or add it to asgi_app_exclude
+source-subdirectory-invalid: The subdirectory is not a path below the root of the source. -> set a relative path, such as backend
+source-subdirectory-missing: The source does not contain the subdirectory. -> set an existing directory of the source
+source-unreadable: The source cannot be read. -> make it readable, or add it to asgi_app_exclude_extra
 source-empty: The source contains no file. -> set the directory that contains the application
 source-incomplete: The source contains empty git submodules or Git LFS pointers. -> fetch them with git submodule update --init --recursive
     or git lfs pull
-source-special-file: The source contains a device, a socket or a named pipe. -> remove it, or add it to asgi_app_exclude
+source-special-file: The source contains a device, a socket or a named pipe. -> remove it, or add it to asgi_app_exclude_extra
 source-declarations-refused: A file that declares requirements is unsafe or invalid. -> correct that file
 symlink-outside-source: A symlink leads out of the source. -> make it a relative link within the tree
 lock-without-project: The source has a uv.lock without a pyproject.toml. -> add the project's pyproject.toml
