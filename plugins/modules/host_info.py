@@ -27,28 +27,23 @@ options:
     type: list
     elements: str
     default: []
-    version_added: 1.0.0
   units:
     description: Systemd units, with their suffix.
     type: list
     elements: str
     default: []
-    version_added: 1.0.0
   paths:
     description: Files, directories and symlinks.
     type: list
     elements: path
     default: []
-    version_added: 1.0.0
   interfaces:
     description: Whether to report the network interfaces.
     type: bool
     default: false
-    version_added: 1.0.0
   certificate:
     description: A certificate of M(asgi.deploy.selfsigned_pem), with the options of that module.
     type: dict
-    version_added: 1.0.0
     suboptions:
       path:
         description: Path of the file.
@@ -70,24 +65,16 @@ options:
       directory_mode:
         description: Mode of the directory of the certificate.
         type: str
-        version_added: 1.0.0
   nginx:
     description: Whether to report the features of nginx.
     type: bool
     default: false
-    version_added: 1.0.0
   served_directories:
     description: Directories below the app's shared directory that nginx serves, as in M(asgi.deploy.served_directories).
     type: list
     elements: str
-    version_added: 1.0.0
-attributes:
-  check_mode:
-    description: The module changes nothing.
-    support: full
-  diff_mode:
-    description: The module changes nothing.
-    support: none
+extends_documentation_fragment:
+  - asgi.deploy.read_only
 seealso:
   - plugin: asgi.deploy.worker_plan
     plugin_type: filter

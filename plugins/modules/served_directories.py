@@ -18,10 +18,6 @@ description:
   - Creates missing directories, which then belong to the app.
   - Withdraws the access to directories that are not listed any more.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   directories:
     description:
       - Directories relative to C(/srv/<name>/shared), such as V(media). No part of the path may be a symlink.
@@ -36,6 +32,8 @@ attributes:
   diff_mode:
     description: The module changes no content.
     support: none
+extends_documentation_fragment:
+  - asgi.deploy.app
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """

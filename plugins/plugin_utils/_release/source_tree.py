@@ -28,7 +28,13 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_fi
     undeclared,
     unread_locks,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import PATH, SourceError
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
+    PATH,
+    SUBDIRECTORY,
+    SourceError,
+    shown_list,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.workspace import is_below, workspace_root
 
 # nginx derives ETag and Last-Modified from the modification time of a file. A time that is derived from the content changes only with
 # the content, and is the same on every host. It starts in 2000, because zip files, such as wheels, support no time before 1980.
@@ -56,7 +62,8 @@ class Entry(NamedTuple):
 class Tree(NamedTuple):
     """The properties of a packed tree.
 
-    ``declares`` is true if the tree has a declaration of its dependencies, even an empty one.
+    ``declares`` is true if the project in ``subdirectory`` declares its dependencies, even an empty list. ``workspace`` is the root of the uv
+    workspace that contains the project, None if there is none.
     ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files.
     """
 
@@ -68,10 +75,14 @@ class Tree(NamedTuple):
     directories: set[str]
     pointers: list[str]
     submodules: list[str]
+    subdirectory: str = ""
+    workspace: str | None = None
 
     def doubts(self) -> tuple[list[Sequence[str]], Sequence[str]]:
         """Return the doubts about the tree, and the doubt about missing dependencies, which is empty if the tree declares them."""
-        return list(unread_locks(self.files, self.dependencies["by"])), () if self.declares else undeclared(self.files)
+        prefix = f"{self.subdirectory}/" if self.subdirectory else ""
+        files = [name.removeprefix(prefix) for name in self.files if name.startswith(prefix)]
+        return list(unread_locks(files, self.dependencies["by"])), () if self.declares else undeclared(files)
 
 
 def excluded(name: str, patterns: Iterable[str]) -> bool:
@@ -108,7 +119,7 @@ def _walk(root: Path, prefix: str, exclude: Sequence[str]) -> Iterator[Entry]:
             yield Entry(name, "file", bool(mode & stat.S_IXUSR), open=partial(Path(item.path).open, "rb"))
         else:
             fault = f"holds {name!r}, which is neither a file, a directory nor a symlink"
-            raise SourceError("source-special-file", PATH, fault, "remove it, or list it in asgi_app_exclude")
+            raise SourceError("source-special-file", PATH, fault, "remove it, or list it in asgi_app_exclude_extra")
 
 
 def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str]) -> Iterator[Entry]:
@@ -127,10 +138,14 @@ def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str]) -> Iterator[En
             yield Entry(member.name, "file", executable, open=partial(tar.extractfile, member))
 
 
-def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
-    """Write *entries* to *archive*; raise a SourceError about *variable* if they are not a valid source tree."""
+def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: str = "") -> Tree:
+    """Write *entries* to *archive*; raise a SourceError about *variable* if they are not a valid source tree.
+
+    The project is in *subdirectory*. The other directories are packed too, because the project may need them.
+    """
     digest = hashlib.sha256()
-    top: dict[str, bytes] = {}
+    top: set[str] = set()
+    projects: dict[str, bytes] = {}
     files: list[str] = []
     directories: set[str] = set()
     links: dict[str, str] = {}
@@ -172,9 +187,11 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
                     if name == ".gitmodules":
                         file.seek(0)
                         submodules += submodule_paths(parent, file.read())
-                    if "/" not in entry.name:
+                    if parent == subdirectory:
+                        top.add(name)
+                    if name == "pyproject.toml" and is_below(subdirectory, parent):
                         file.seek(0)
-                        top[entry.name] = file.read() if entry.name == "pyproject.toml" else b""
+                        projects[parent] = file.read()
             line = "\0".join((entry.kind, entry.name, oct(member.mode), content))
             digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     for name, target in links.items():
@@ -182,13 +199,25 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
             raise _outside(variable, name, target)
     if not files:
         raise SourceError(
-            "source-empty", variable, "holds no file", "set the directory of the application; see asgi_app_exclude"
+            "source-empty",
+            variable,
+            "holds no file",
+            "set the directory of the application; see asgi_app_exclude",
         )
+    if subdirectory and subdirectory not in directories:
+        raise _no_subdirectory(subdirectory, files, links, directories)
     temporary.replace(archive)
-    project = read_project(top.get("pyproject.toml", b""), variable)
+    parsed = {directory: read_project(text, variable) for directory, text in projects.items()}
+    project = parsed.get(subdirectory, {})
+    workspace = workspace_root(subdirectory, parsed)
+    if workspace is not None and posixpath.join(workspace, "uv.lock") in files:
+        # In a workspace, uv reads only the lock file at its root.
+        top.add("uv.lock")
     metadata = project.get("project", {})
     version = metadata.get("version", "")
     dependencies = declared(top, project, variable)
+    if subdirectory:
+        digest.update(f"subdirectory\0{subdirectory}\n".encode("utf-8", "surrogateescape"))
     return Tree(
         digest=digest.hexdigest(),
         dependencies=dependencies,
@@ -198,7 +227,24 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
         directories=directories,
         pointers=pointers,
         submodules=submodules,
+        subdirectory=subdirectory,
+        workspace=workspace,
     )
+
+
+def _no_subdirectory(
+    subdirectory: str, files: Iterable[str], links: Iterable[str], directories: Iterable[str]
+) -> SourceError:
+    """Return the error for a *subdirectory* that the packed tree does not contain as a directory."""
+    if subdirectory in links:
+        fault = "which is a symlink in the source"
+    elif subdirectory in files:
+        fault = "which is a file in the source"
+    else:
+        fault = "which the source does not contain, or which asgi_app_exclude removes"
+    existing = sorted(name for name in directories if "/" not in name)
+    remedy = f"set an existing directory{f', such as {shown_list(existing)}' if existing else ''}"
+    return SourceError("source-subdirectory-missing", SUBDIRECTORY, f"is {subdirectory!r}, {fault}", remedy)
 
 
 def submodule_paths(parent: str, gitmodules: bytes) -> list[str]:
@@ -213,5 +259,5 @@ def _outside(variable: str, name: str, target: str) -> SourceError:
         "symlink-outside-source",
         variable,
         fault,
-        "make it a relative link within the tree, or list it in asgi_app_exclude",
+        "make it a relative link within the tree, or list it in asgi_app_exclude_extra",
     )

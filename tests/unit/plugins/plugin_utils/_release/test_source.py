@@ -210,7 +210,7 @@ def test_a_git_lfs_pointer_is_rejected(tree, at, content, pointer):
     with pytest.raises(SourceError, match=r"holds 1 Git LFS pointer \(static/logo\.svg\) in place of a file") as caught:
         at(path=str(tree))
     assert "run `git lfs pull` in that directory" in caught.value.remedy
-    assert "asgi_app_exclude, such as static/logo.svg" in caught.value.remedy
+    assert "asgi_app_exclude_extra, such as static/logo.svg" in caught.value.remedy
     at(["static/logo.svg"], path=str(tree))
     at(["static"], path=str(tree))
 
@@ -267,7 +267,7 @@ def test_empty_submodules_in_a_directory_are_rejected(with_submodules, at, tmp_p
         at(EXCLUDE, path=str(clone))
 
     assert caught.value.variable == "asgi_app_source.path"
-    assert "asgi_app_exclude, such as library" in caught.value.remedy
+    assert "asgi_app_exclude_extra, such as library" in caught.value.remedy
     assert at([*EXCLUDE, "library", "docs"], path=str(clone)).kind == "path"
     # Missing paths of .gitmodules, and empty directories that .gitmodules does not list, are accepted.
     shutil.rmtree(clone / "library")
@@ -532,3 +532,111 @@ def test_a_package_without_an_exact_version_is_rejected(at, requirement):
 )
 def test_normalise(written, normal):
     assert normalise(written, lambda path: Path("/playbooks") / path) == normal
+
+
+# -- a subdirectory ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def monorepo(tmp_path):
+    """A uv workspace with the members services/api and packages/shared, and the unrelated project frontend."""
+    root = tmp_path / "monorepo"
+    member = '[project]\nname = "{0}"\nversion = "{1}"\ndependencies = []\n[build-system]\nrequires = ["setuptools"]\n'
+    for name, content in {
+        "pyproject.toml": '[tool.uv.workspace]\nmembers = ["services/*", "packages/*"]\n',
+        "uv.lock": """
+            [[package]]\nname = "api"\nsource = { editable = "services/api" }\ndependencies = [{ name = "shared" }]\n
+            [[package]]\nname = "shared"\nsource = { editable = "packages/shared" }\n
+            [[package]]\nname = "other"\nsource = { editable = "../other" }\n
+            """.replace("    ", ""),
+        "services/api/pyproject.toml": member.format("api", "1.3.0"),
+        "services/api/api.py": "app = None\n",
+        "packages/shared/pyproject.toml": member.format("shared", "0.1.0"),
+        "frontend/package.json": "{}",
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    return root
+
+
+def test_subdirectory_keeps_the_rest_of_the_source(monorepo, at):
+    resolved = at(path=str(monorepo), subdirectory="services/api")
+    assert resolved.subdirectory == resolved.details["subdirectory"] == "services/api"
+    assert resolved.label == "1.3.0"
+    assert {"services/api/api.py", "packages/shared/pyproject.toml", "frontend/package.json"} <= set(names(resolved))
+
+
+def test_subdirectory_is_part_of_the_digest(monorepo, at):
+    (monorepo / "uv.lock").unlink()
+    digests = [at(path=str(monorepo), **more).digest for more in ({}, {"subdirectory": "services/api"})]
+    assert digests[0] != digests[1]
+    assert at(path=str(monorepo), subdirectory="packages/shared").digest not in digests
+
+
+def test_subdirectory_of_a_repository(monorepo, at):
+    git(monorepo, "init", "--quiet", "--initial-branch=main")
+    git(monorepo, "add", ".")
+    git(monorepo, "commit", "--quiet", "--message=one")
+    resolved = at(git=str(monorepo), ref="main", subdirectory="services/api")
+    assert resolved.details["subdirectory"] == "services/api"
+    assert resolved.digest == at(path=str(monorepo), exclude=[".git"], subdirectory="services/api").digest
+
+
+def test_workspace_member_uses_the_lock_at_the_root(monorepo, at):
+    assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "lock"}
+    (monorepo / "uv.lock").unlink()
+    assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "project"}
+
+
+def test_lock_of_a_directory_above_that_is_no_workspace_is_not_used(monorepo, at):
+    (monorepo / "pyproject.toml").write_text('[project]\nname = "root"\n')
+    assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "project"}
+
+
+def test_packages_that_a_member_needs_must_be_in_the_source(monorepo, at):
+    lock = monorepo / "uv.lock"
+    lock.write_text(lock.read_text().replace('{ name = "shared" }', '{ name = "shared" }, { name = "other" }'))
+    with pytest.raises(SourceError, match=r"'\.\./other' in uv\.lock, which is not in the tree"):
+        at(path=str(monorepo), subdirectory="services/api")
+
+
+def test_paths_may_lead_out_of_the_subdirectory_but_not_out_of_the_source(monorepo, at):
+    requirements = monorepo / "frontend/requirements.txt"
+    requirements.write_text("-e ../packages/shared\n-r ../base.txt\n")
+    (monorepo / "base.txt").write_text("six\n")
+    assert at(path=str(monorepo), subdirectory="frontend").dependencies["by"] == "requirements"
+    requirements.write_text("-e ../../shared\n")
+    with pytest.raises(SourceError, match="which is not in the tree"):
+        at(path=str(monorepo), subdirectory="frontend")
+
+
+@pytest.mark.parametrize("value", ["backend", "./backend/", "backend//", "frontend/../backend"])
+def test_subdirectory_is_normalised(value):
+    assert normalise({"path": "/x", "subdirectory": value}, Path)["subdirectory"] == "backend"
+
+
+@pytest.mark.parametrize("value", ["", "..", "../x", "backend/../../x", "/backend", "~/x", "a\nb"])
+def test_subdirectory_outside_of_the_source_is_rejected(value):
+    with pytest.raises(SourceError) as caught:
+        normalise({"path": "/x", "subdirectory": value}, Path)
+    assert (caught.value.variable, caught.value.code) == (
+        "asgi_app_source.subdirectory",
+        "source-subdirectory-invalid",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("nowhere", "the source does not contain"),
+        ("services/nowhere", "the source does not contain"),
+        ("uv.lock", "is a file"),
+        ("link", "is a symlink"),
+    ],
+)
+def test_missing_subdirectory_is_rejected(monorepo, at, value, fault):
+    (monorepo / "link").symlink_to("frontend")
+    with pytest.raises(SourceError, match=fault) as caught:
+        at(path=str(monorepo), subdirectory=value)
+    assert caught.value.variable == "asgi_app_source.subdirectory"
+    assert "such as frontend, packages, services" in caught.value.remedy
