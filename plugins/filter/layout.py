@@ -21,7 +21,6 @@ options:
   release:
     description: Id of a release, for its paths under V(release).
     type: str
-    version_added: 1.0.0
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """

@@ -19,14 +19,12 @@ description:
     the app.
   - Can be run again after an interruption. Does nothing if the app is not on the host.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   data:
     description: Whether to also remove the app's data, C(/srv/<name>/shared).
     type: bool
     default: false
+extends_documentation_fragment:
+  - asgi.deploy.app
 attributes:
   check_mode:
     description: Returns the paths that would be removed.

@@ -10,7 +10,7 @@ import yaml
 
 INVENTORY = Path(__file__).parents[1] / "inventory"
 
-# Inventory variables that would redirect a controller task to another machine, or to a missing sudo.
+# Inventory variables that would run a controller task on another machine, or with a sudo that does not exist.
 WRONG_LOCALHOST = {
     "ansible_become": True,
     "ansible_become_exe": "/no/such/sudo",

@@ -96,6 +96,8 @@ EXECUTE = {
     "a thread": ALLOWED,
     "the addresses of the host": ALLOWED,
     "a thread's processors": ALLOWED,
+    "the scheduler of a thread": ALLOWED,
+    "the scheduler of real-time threads": DENIED,
     "becoming root": DENIED,
     "a namespace for users": DENIED,
     "a mount": DENIED,
@@ -164,6 +166,8 @@ def tries(paths, sockets):
         "a thread": thread,
         "the addresses of the host": socket.if_nameindex,
         "a thread's processors": lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)),
+        "the scheduler of a thread": lambda: os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)),
+        "the scheduler of real-time threads": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)),
         "becoming root": lambda: os.setuid(0),
         "a namespace for users": lambda: call("unshare", 0x10000000),
         "a mount": lambda: call("mount", b"tmpfs", b"/tmp", b"tmpfs", 0, None),
@@ -255,7 +259,7 @@ group = open("/proc/self/cgroup").read()
 unit = re.search(r"([^/\\n]+)\\.service", group).group(1)
 seen = {name: re.search(rf"^{name}:\\s*(.*)$", status, re.M).group(1) for name in ("Uid", "Gid", "CapBnd", "NoNewPrivs", "Seccomp")}
 try:
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    os.sched_setparam(0, os.sched_param(0))
     seen["system calls"] = "more"
 except PermissionError:
     seen["system calls"] = "filtered"

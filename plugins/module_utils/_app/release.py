@@ -107,7 +107,7 @@ def to_prune(found: Iterable[Kept], keep: int, protected: Iterable[str]) -> list
 
 
 def needed_by_log(log: Iterable[Mapping]) -> set[str]:
-    """Return the releases that are live or may be the target of a rollback, according to the activation log.
+    """Return the releases that are live or may be the target of a rollback, according to the release log.
 
     The last activation of a pair of release and configuration determines whether the pair is good.
     """

@@ -19,6 +19,9 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
     layout,
 )
 
+# The working directory of the app if it is not in shared/: the code of the release.
+CODE = "code"
+
 # The variables asgi_server_* that configure the sandbox, with their defaults.
 VARIABLES: dict[str, object] = {
     "write_paths": [],
@@ -28,6 +31,7 @@ VARIABLES: dict[str, object] = {
     "cpu_quota": None,
     "tasks_max": None,
     "unit_settings": {},
+    "working_directory": CODE,
 }
 
 # Directories that the app sees empty, with the mount options of the tmpfs that hides them.
@@ -92,8 +96,9 @@ FIXED = (
     ("SystemCallArchitectures", "native"),
     ("SystemCallFilter", "@system-service"),
     ("SystemCallFilter", "~@privileged @resources"),
-    # Numerical libraries pin their threads, and batch jobs lower their own priority.
-    ("SystemCallFilter", "sched_setaffinity setpriority"),
+    # Numerical libraries pin their threads, and batch jobs lower their own priority. libzmq sets the default scheduling policy of its threads
+    # and aborts if it cannot; RestrictRealtime= and the missing capabilities prevent a higher priority.
+    ("SystemCallFilter", "sched_setaffinity sched_setscheduler setpriority"),
     ("SystemCallErrorNumber", "EPERM"),
 )
 
@@ -154,6 +159,12 @@ def _paths(app: str, writable: list, readable: list) -> Iterable[tuple[str, obje
         yield "ReadWritePaths", path
     # The operator can remove the cache at any time, so the app must start without it.
     yield "ReadWritePaths", f"-{paths['cache']}"
+
+
+def working_directory(paths: Mapping, settings: Mapping[str, object]) -> str | None:
+    """Return the working directory in shared/ of the app with the layout *paths*; None for the code of the release."""
+    name = settings.get("working_directory") or CODE
+    return None if name == CODE else os.path.join(paths["home"], str(name))
 
 
 def missing_paths(settings: Mapping[str, object]) -> list[str]:

@@ -64,8 +64,8 @@ hook-file-missing: The hook is not an absolute path of an existing file. -> set 
 app-name-invalid: The value is not a valid app name. -> use a name such as 'hello' or 'web-shop'
 uninstall-name-mismatch: The app to remove is not the app of the host. -> set it to the name of the app to remove, and limit the run to its
     hosts with --limit
-import-path-invalid: The value is not the import path of an application. -> use 'package.module:attribute', such as 'main:app'; instead of a
-    call, use an attribute with its result
+import-path-invalid: The value is not the import path of an application. -> use 'package.module:attribute', such as 'main:app', or a
+    call of a factory with literal arguments, such as 'main:create_app(debug=False)'
 clients-invalid: The number of clients is invalid. -> use 'auto' or an integer within the range
 environment-invalid: The environment contains an invalid name or value. -> use names such as DATABASE_URL and scalar values
 python-invalid: The interpreter is not a command. -> use a command such as python3.12, or an absolute path
@@ -147,6 +147,8 @@ probe-host-invalid: The value is not a host name. -> set a host name that the ap
 memory-limit-invalid: The value is not a size in systemd's format. -> use a size such as '512M' or '2G'
 cpu-quota-invalid: The value is not a percentage of a CPU. -> use a percentage of one CPU, such as '150%'
 path-not-absolute: The value is not an absolute path that systemd reads literally. -> use absolute paths without '..', colons and spaces
+working-directory-invalid: The value is not a directory that the app may use. -> use 'code', 'shared', or a directory below it such as
+    'shared/data'
 unit-setting-invalid: The name is not that of a systemd setting. -> use settings of systemd.exec(5)
 unit-setting-reserved: The slots, the socket or the drain depend on this setting. -> remove it
 unit-setting-public: Every account of the host could read the value. -> move it to asgi_env, which only root and the app can read
@@ -224,7 +226,11 @@ header-reserved: Other variables configure this header. -> set asgi_proxy_hsts_m
 header-duplicate: The header is listed more than once; case does not matter. -> list it once
 static-url-invalid: The value cannot be the URL of static files. -> use letters, digits, and . _ ~ - in each segment, none starting with a
     dot, and at most 1000 characters
-static-path-invalid: The value cannot be a directory of the source tree. -> use a relative path without '..': letters, digits, and . _ ~ -
+static-directory-ambiguous: An entry needs exactly one directory. -> set path for files of the source tree, or shared for files that the app
+    writes
+static-internal-caching: The app sets Cache-Control of internal files. -> remove hashed and immutable, or internal
+static-shared-symlinks: The app could serve files of other directories. -> remove follow_symlinks, and let the app copy or move the files
+static-path-invalid: The value cannot be such a directory. -> use a relative path without '..': letters, digits, and . _ ~ -
     in each segment, none starting with a dot, and at most 1000 characters
 url-duplicate: The URL is listed more than once. -> list each URL once
 location-url-invalid: The value cannot be the URL of a location. -> use letters, digits, and . _ ~ - in each segment, none empty or starting
