@@ -183,8 +183,9 @@ CASES = {
             "asgi_proxy_server_names": ["names.example.org", "*.example.org"],
             "asgi_proxy_trusted": ["2001:db8::11"],
             "asgi_proxy_proxy_protocol": True,
+            "asgi_proxy_static": [{"url": "/sharedurl/", "shared": "shareddirectory"}],
         },
-        ("asgi_proxy_server_names[]", "asgi_proxy_trusted[]"),
+        ("asgi_proxy_server_names[]", "asgi_proxy_trusted[]", "asgi_proxy_static[].shared"),
     ),
     "slot": Case(
         "asgi_server",

@@ -226,7 +226,11 @@ header-reserved: Other variables configure this header. -> set asgi_proxy_hsts_m
 header-duplicate: The header is listed more than once; case does not matter. -> list it once
 static-url-invalid: The value cannot be the URL of static files. -> use letters, digits, and . _ ~ - in each segment, none starting with a
     dot, and at most 1000 characters
-static-path-invalid: The value cannot be a directory of the source tree. -> use a relative path without '..': letters, digits, and . _ ~ -
+static-directory-ambiguous: An entry needs exactly one directory. -> set path for files of the source tree, or shared for files that the app
+    writes
+static-internal-caching: The app sets Cache-Control of internal files. -> remove hashed and immutable, or internal
+static-shared-symlinks: The app could serve files of other directories. -> remove follow_symlinks, and let the app copy or move the files
+static-path-invalid: The value cannot be such a directory. -> use a relative path without '..': letters, digits, and . _ ~ -
     in each segment, none starting with a dot, and at most 1000 characters
 url-duplicate: The URL is listed more than once. -> list each URL once
 location-url-invalid: The value cannot be the URL of a location. -> use letters, digits, and . _ ~ - in each segment, none empty or starting
