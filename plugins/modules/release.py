@@ -24,6 +24,8 @@ description:
   - The build account C(_<name>) builds, installs and inspects packages in a transient systemd unit that can write only to the release and
     to C(/var/cache/asgi/apps/<name>). Then root takes ownership of the release, which must not contain hard links, special files, or
     symlinks to files outside the release.
+  - Warns about packages of a release that is not live yet if the sandbox would deny them executable memory, see
+    C(asgi_server_unit_settings).
   - Every account of the host can read the code, because the web server serves static files from it. Put secrets in
     O(environment), not in the source.
 attributes:
@@ -441,7 +443,7 @@ def _run(module, recipe):
         result["changed"] = result["changed"] or laid_out
     if "missing" in result:
         return result
-    if params["audit"] and not result["live"]:
+    if not result["live"]:
         # In check mode, the release may not exist.
         result["installed"] = home.manifest(result["release"]).get("packages", {})
     app = App(home.app, Systemd(module.run_command), dry=True)
