@@ -67,6 +67,7 @@ class Resolved:
     - ``undeclared``: the doubt about a tree that declares no dependencies; it does not apply if the variables declare them
     - ``insecure``: URLs in the files of the tree whose transport does not authenticate the server
     - ``expanded``: environment variables in the requirements of the tree
+    - ``pythons``: the versions of Python that the tree declares, see python_request
     """
 
     kind: str
@@ -79,6 +80,7 @@ class Resolved:
     undeclared: Sequence[str] = ()
     insecure: list[str] = field(default_factory=list)
     expanded: list[str] = field(default_factory=list)
+    pythons: list[Sequence[Any]] = field(default_factory=list)
 
 
 def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, str]:
@@ -190,7 +192,17 @@ def _from_tree(kind: str, label: str, tree: Tree, archive: Path, details: dict[s
         declarations = read_declarations(str(archive), tree.dependencies["by"])
     except Refused as exc:
         raise SourceError("source-declarations-refused", variable, exc.fault, exc.remedy) from exc
-    return Resolved(kind, label, tree.digest, str(archive), tree.dependencies, details, *tree.doubts(), *declarations)
+    return Resolved(
+        kind,
+        label,
+        tree.digest,
+        str(archive),
+        tree.dependencies,
+        details,
+        *tree.doubts(),
+        *declarations,
+        pythons=tree.pythons,
+    )
 
 
 def _is_empty(directory: Path) -> bool:

@@ -28,6 +28,11 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_fi
     undeclared,
     unread_locks,
 )
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import (
+    VERSION_FILE,
+    Declared,
+    declared_pythons,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import PATH, SourceError
 
 # nginx derives ETag and Last-Modified from the modification time of a file. A time that is derived from the content changes only with
@@ -57,7 +62,7 @@ class Tree(NamedTuple):
     """The properties of a packed tree.
 
     ``declares`` is true if the tree has a declaration of its dependencies, even an empty one.
-    ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files.
+    ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files, ``pythons`` the versions that it declares.
     """
 
     digest: str
@@ -68,6 +73,7 @@ class Tree(NamedTuple):
     directories: set[str]
     pointers: list[str]
     submodules: list[str]
+    pythons: list[Declared]
 
     def doubts(self) -> tuple[list[Sequence[str]], Sequence[str]]:
         """Return the doubts about the tree, and the doubt about missing dependencies, which is empty if the tree declares them."""
@@ -174,7 +180,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
                         submodules += submodule_paths(parent, file.read())
                     if "/" not in entry.name:
                         file.seek(0)
-                        top[entry.name] = file.read() if entry.name == "pyproject.toml" else b""
+                        top[entry.name] = file.read() if entry.name in ("pyproject.toml", VERSION_FILE) else b""
             line = "\0".join((entry.kind, entry.name, oct(member.mode), content))
             digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     for name, target in links.items():
@@ -198,6 +204,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
         directories=directories,
         pointers=pointers,
         submodules=submodules,
+        pythons=declared_pythons(project, top.get(VERSION_FILE, b""), variable),
     )
 
 
