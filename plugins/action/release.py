@@ -82,6 +82,7 @@ class ActionModule(ActionBase):
                 "label": resolved.label,
                 "digest": resolved.digest,
                 **resolved.details,
+                **({"variables": resolved.variables} if resolved.variables else {}),
             },
             "dependencies": resolved.dependencies,
             "python": request and request._asdict(),

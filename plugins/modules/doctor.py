@@ -15,10 +15,6 @@ description:
     of the app and its site, and tests a private copy of nginx's configuration. Changes nothing.
   - Does not fail if it finds problems; C(doctor.yml) does.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   expected:
     description: Values of the inventory to compare the host with.
     type: dict
@@ -39,13 +35,9 @@ options:
       drift:
         description: Results of the roles' modules in check mode, by subject.
         type: dict
-attributes:
-  check_mode:
-    description: Changes nothing in either mode.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
+extends_documentation_fragment:
+  - asgi.deploy.app
+  - asgi.deploy.read_only
 seealso:
   - module: asgi.deploy.fleet_report
 author:
@@ -102,6 +94,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app import observatio
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import serving
+from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import logged_write_faults
 from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import capacity, live_plan, measured_memory
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_link, read_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import NGINX_LOGS, TRIAL, release_paths
@@ -190,6 +183,7 @@ class Observer:
             "somaxconn": int(read_text("/proc/sys/net/core/somaxconn") or 0),
             "tcp": look.tcp_drops(read_text("/proc/net/netstat"), read_text("/proc/net/snmp")),
             "queue_full": look.queue_full(self.paths["error_log"]),
+            "write_faults": logged_write_faults(self.run, self.slot["service_unit"]),
             "health": self._health(units[self.slot["service_unit"]]["active"] == "active"),
             "python": look.pythons(release),
             "disk": look.disk(self.paths["home"], release["directory"]),

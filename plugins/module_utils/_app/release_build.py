@@ -72,7 +72,11 @@ class Build:
         self.python = self.venv / "bin" / "python"
         # The work directory is removed after the build. Build backends write into the source tree, so they get a second copy of it.
         self.work = directory / ".build"
+        self.subdirectory = recipe.source.get("subdirectory", "")
+        # With a subdirectory, "code" is a symlink into the source, because the app may need files outside of its subdirectory.
+        self.source = directory / "source" if self.subdirectory else self.code
         self.tree = self.work / "tree"
+        self.project = self.tree / self.subdirectory
         self.temporary = self.work / "tmp"
         self.ca_bundle = self.work / "ca-bundle.pem"
         self.seconds: dict[str, float] = {}
@@ -92,7 +96,7 @@ class Build:
             directory.mkdir(mode=0o700, parents=True)
             os.chown(directory, 0, account.pw_gid)
             directory.chmod(0o710)
-        self.code.mkdir()
+        self.make_source()
         if not self.recipe.wheelhouse:
             self._copy_ca_bundle()
         with self._timed("source"):
@@ -121,6 +125,11 @@ class Build:
             write_record(self.recipe, self.directory, described, python.key)
             self._clean_caches()
 
+    def make_source(self) -> None:
+        self.source.mkdir()
+        if self.subdirectory:
+            self.code.symlink_to(f"{self.source.name}/{self.subdirectory}")
+
     @contextlib.contextmanager
     def _timed(self, step: str) -> Iterator[None]:
         start = time.monotonic()
@@ -140,7 +149,7 @@ class Build:
         scratch = self._scratch() + ([self.work / "python"] if python.is_missing else [])
         for directory in (self.venv, self.temporary, *scratch):
             directory.mkdir(mode=0o755)
-        for directory in (self.code, self.tree, self.venv, self.temporary, *scratch):
+        for directory in (self.source, self.tree, self.venv, self.temporary, *scratch):
             if directory.exists():
                 give(str(directory), account.pw_uid, account.pw_gid)
         for directory in (CACHE, self.cache.parent):
@@ -167,7 +176,7 @@ class Build:
         if not self.recipe.archive:
             return
         try:
-            extract(self.recipe.archive, str(self.code))
+            extract(self.recipe.archive, str(self.source))
             if self.recipe.dependencies["by"] in ("project", "lock") and not self.recipe.wheelhouse:
                 extract(self.recipe.archive, str(self.tree))
         except UnsafeArchive as exc:
@@ -277,7 +286,7 @@ class Build:
             options = ["--requirement", "requirements.txt"]
             blame = f"the requirements.txt of asgi_app_source {together}"
         elif declared == "project":
-            options, directory = ["."], self.tree
+            options, directory = ["."], self.project
             blame = f"the project of asgi_app_source {together}"
         elif declared == "list":
             lines += recipe.dependencies["requirements"]
@@ -297,7 +306,7 @@ class Build:
         self._run(
             [uv, "sync", "--frozen", "--no-dev", "--no-editable", "--active"],
             "the uv.lock of asgi_app_source cannot be installed",
-            self.tree,
+            self.project,
             VIRTUAL_ENV=str(self.venv),
         )
         found = json.loads(self._run([uv, "pip", "list", "--format", "json"], "the packages cannot be listed"))
@@ -314,7 +323,7 @@ class Build:
     def _describe(self) -> dict:
         """Compile the code, and return the Python version and packages of the virtual environment."""
         blame = "the virtual environment cannot be described"
-        code = [str(self.code)] if self.recipe.archive else []
+        code = [str(self.source)] if self.recipe.archive else []
         output = self._run([str(self.python), "-I", "-c", DESCRIBE_PROBE, *code], blame)
         try:
             return description(output)

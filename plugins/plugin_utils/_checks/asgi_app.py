@@ -35,6 +35,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._values.problems impor
 COMMAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*|/[^\s\0]+")
 DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:=[A-Za-z0-9.+:~-]+)?")
 REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?=\s*(?:\Z|[\[<>=!~;@(]))")
+EXCLUDE = ("asgi_app_exclude", "asgi_app_exclude_extra")
 REQUIREMENTS = ("asgi_app_requirements", "asgi_app_server_requirements")
 UV_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
@@ -79,7 +80,8 @@ def _source(context: Context) -> Iterator[Problem]:
 def _resolved(context: Context) -> Resolved:
     source = normalise(context.options["asgi_app_source"], context.find)
     insecure = context.options["asgi_app_insecure_transports"]
-    resolved = resolve(source, context.options["asgi_app_exclude"], C.DEFAULT_LOCAL_TMP, insecure)
+    exclude = [pattern for variable in EXCLUDE for pattern in context.options[variable]]
+    resolved = resolve(source, exclude, C.DEFAULT_LOCAL_TMP, insecure)
     check_installer(resolved, context.options["asgi_app_installer"])
     return resolved
 
@@ -212,9 +214,10 @@ def _server(options: dict) -> Iterator[Problem]:
 
 
 def _exclude(options: dict) -> Iterator[Problem]:
-    for pattern in options["asgi_app_exclude"]:
-        if not pattern.strip("/") or ".." in pattern.split("/"):
-            yield Problem("exclude-pattern-invalid", "asgi_app_exclude", f"contains {pattern!r}")
+    for variable in EXCLUDE:
+        for pattern in options[variable]:
+            if not pattern.strip("/") or ".." in pattern.split("/"):
+                yield Problem("exclude-pattern-invalid", variable, f"contains {pattern!r}")
 
 
 def _index(options: dict) -> Iterator[Problem]:

@@ -46,7 +46,7 @@ _ROOT = re.compile(r"(?:file:///?)?\$\{PROJECT_ROOT\}/")
 _PATHS = frozenset(
     ["path", "find-links", "directory", "editable", "virtual", "cache-dir", "members", "target", "prefix"]
 )
-_ROOT_SOURCES = ({"virtual": "."}, {"editable": "."}, {"directory": "."})
+_ROOT_SOURCES = ("virtual", "editable", "directory")
 _OF_DEVELOPMENT = frozenset(["dev-dependencies", "metadata"])
 _LINK_LIMIT = 40
 # More than any legitimate requirements or lock file.
@@ -69,20 +69,23 @@ class Declared(NamedTuple):
     variables: list[str]
 
 
-def read_declarations(archive: str, declared_by: str) -> Declared:
+def read_declarations(archive: str, declared_by: str, subdirectory: str = "", workspace: str | None = None) -> Declared:
     """Return the insecure transports and variables in the files of *archive* that the installers read, or raise Refused.
 
-    *declared_by* is the kind of file that declares the tree's dependencies, see Resolved.
+    *declared_by* is the kind of file that declares the dependencies of the project in *subdirectory*, see Resolved. *workspace* is the
+    root of its uv workspace.
     """
+    root = subdirectory if workspace is None else workspace
     with tarfile.open(archive) as tar:
-        reader = _Reader(_Tree(tar))
+        reader = _Reader(_Tree(tar), subdirectory)
         if declared_by == "requirements":
-            reader.requirements(REQUIREMENTS)
-        # uv reads its settings for every kind of declaration.
-        reader.project("pyproject.toml", with_sources=declared_by == "project")
-        reader.settings("uv.toml")
+            reader.requirements(posixpath.join(subdirectory, REQUIREMENTS))
+        for directory in dict.fromkeys([subdirectory, root]):
+            # uv reads its settings for every kind of declaration.
+            reader.project(posixpath.join(directory, "pyproject.toml"), with_sources=declared_by == "project")
+            reader.settings(posixpath.join(directory, "uv.toml"))
         if declared_by == "lock":
-            reader.lock("uv.lock")
+            reader.lock(posixpath.join(root, "uv.lock"), posixpath.relpath(subdirectory or ".", root or "."))
         return Declared(list(dict.fromkeys(reader.insecure)), list(dict.fromkeys(reader.variables)))
 
 
@@ -135,10 +138,14 @@ class _Tree:
 
 
 class _Reader:
-    """Collects insecure transports and variables. Without a *tree*, references to files are rejected."""
+    """Collects insecure transports and variables. Without a *tree*, references to files are rejected.
 
-    def __init__(self, tree: _Tree | None) -> None:
+    The installers run in *directory*, relative to the root of the tree.
+    """
+
+    def __init__(self, tree: _Tree | None, directory: str = "") -> None:
         self.tree = tree
+        self.directory = directory
         self.insecure: list[str] = []
         self.variables: list[str] = []
         self._read: set[tuple[str | None, str | None]] = set()
@@ -226,7 +233,7 @@ class _Reader:
             path = value[scheme.end() :].partition("#")[0] if scheme else value
             if self.tree is not None:
                 # pip and uv resolve the path relative to different directories.
-                for directory in ("", posixpath.dirname(name)):
+                for directory in (self.directory, posixpath.dirname(name)):
                     self._inside(posixpath.join(directory, path), name, value)
             elif not scheme:
                 raise Refused(f"has {value!r}, which is a path", "write it as a requirement, such as orjson>=3.10")
@@ -269,9 +276,9 @@ class _Reader:
         """Check a uv.toml."""
         self._settings(self._toml(name), name)
 
-    def lock(self, name: str) -> None:
-        """Check the packages of a uv.lock that the project needs; packages of development groups may be outside the tree."""
-        self._settings(_needed(self._toml(name).get("package", [])), name)
+    def lock(self, name: str, project: str) -> None:
+        """Check the packages of a uv.lock that *project*, relative to the lock, needs; those of development groups may be outside the tree."""
+        self._settings(_needed(self._toml(name).get("package", []), project), name)
 
     def _settings(self, table: Any, name: str) -> None:
         for key, text in _texts(table):
@@ -292,13 +299,14 @@ class _Reader:
             raise Refused(f"contains a {name} that is not valid: {exc}", "correct that file") from exc
 
 
-def _needed(packages: Any) -> list[dict[str, Any]]:
-    """Return the *packages* of a lock that the root project depends on, including those of extras."""
+def _needed(packages: Any, project: str) -> list[dict[str, Any]]:
+    """Return the *packages* of a lock that *project* depends on, including those of extras."""
     packages = [_table(package) for package in packages] if isinstance(packages, list) else []
     by_name: dict[str, list[dict[str, Any]]] = {}
     for package in packages:
         by_name.setdefault(str(package.get("name")), []).append(package)
-    roots = [package for package in packages if _table(package.get("source")) in _ROOT_SOURCES]
+    sources = [{kind: project} for kind in _ROOT_SOURCES]
+    roots = [package for package in packages if _table(package.get("source")) in sources]
     seen: set[int] = set()
     needed, todo = [], list(roots or packages)
     while todo:

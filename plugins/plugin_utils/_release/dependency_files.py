@@ -84,7 +84,7 @@ def unread_locks(files: Iterable[str], by: str) -> Iterator[tuple[str, str]]:
         if export and "/" not in name:
             # With a uv.lock, an exported requirements.txt would be ignored, so do not suggest it.
             remedy = f"to use {name}, {export}; otherwise" if by != "lock" else "if this is intended"
-            yield f"holds {name}, which is ignored: {INSTALLED[by]}", f"{remedy}, add it to asgi_app_exclude"
+            yield f"holds {name}, which is ignored: {INSTALLED[by]}", f"{remedy}, add it to asgi_app_exclude_extra"
 
 
 def undeclared(files: Iterable[str]) -> tuple[str, str]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,18 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release import (
     without_credentials,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, read_declarations
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repository import GitRepository, check_ref
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repository import (
+    Checkout,
+    GitRepository,
+    check_ref,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.scm_version import add_versions
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
     GIT,
     PACKAGE,
     PATH,
+    SUBDIRECTORY,
     SourceError,
     shown,
     shown_list,
@@ -67,6 +75,8 @@ class Resolved:
     - ``undeclared``: the doubt about a tree that declares no dependencies; it does not apply if the variables declare them
     - ``insecure``: URLs in the files of the tree whose transport does not authenticate the server
     - ``expanded``: environment variables in the requirements of the tree
+    - ``subdirectory``: the directory of the project in the tree, empty for its root
+    - ``variables``: environment variables for the build backend of the project
     - ``pythons``: the versions of Python that the tree declares, see python_request
     """
 
@@ -80,6 +90,8 @@ class Resolved:
     undeclared: Sequence[str] = ()
     insecure: list[str] = field(default_factory=list)
     expanded: list[str] = field(default_factory=list)
+    subdirectory: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
     pythons: list[Sequence[Any]] = field(default_factory=list)
 
 
@@ -90,7 +102,18 @@ def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, 
         given["path"] = str(find(given["path"]))
     if "git" in given and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:|-", given["git"]):
         given["git"] = str(find(given["git"]))
+    if "subdirectory" in given:
+        given["subdirectory"] = _subdirectory(given["subdirectory"])
     return given
+
+
+def _subdirectory(value: str) -> str:
+    """Return the normalised path of a subdirectory, empty for the root; raise SourceError if it leads out of the source."""
+    path = posixpath.normpath(value) if value else ""
+    if not value.isprintable() or not path or path.startswith(("/", "~")) or path.split("/")[0] == "..":
+        fault, remedy = f"is {value!r}", "set a path below the root of the source, such as backend"
+        raise SourceError("source-subdirectory-invalid", SUBDIRECTORY, fault, remedy)
+    return "" if path == "." else path
 
 
 def resolve(
@@ -111,16 +134,17 @@ def check_installer(resolved: Resolved, installer: str) -> None:
             "installer-cannot-read-lock",
             "asgi_app_installer",
             "is 'pip', which cannot read the uv.lock of the source",
-            "set asgi_app_installer to uv, or add uv.lock to asgi_app_exclude",
+            "set asgi_app_installer to uv, or add uv.lock to asgi_app_exclude_extra",
         )
 
 
 def _resolve(source: dict[str, str], exclude: Sequence[str], place: Path, insecure: bool) -> Resolved:
     if "package" in source:
         return _from_package(source["package"])
+    subdirectory = source.get("subdirectory", "")
     if "path" in source:
-        return _from_path(source["path"], exclude, place)
-    return _from_git(source["git"], source.get("ref", ""), exclude, place, insecure)
+        return _from_path(source["path"], subdirectory, exclude, place)
+    return _from_git(source["git"], source.get("ref", ""), subdirectory, exclude, place, insecure)
 
 
 def _from_package(requirement: str) -> Resolved:
@@ -138,7 +162,7 @@ def _from_package(requirement: str) -> Resolved:
     return Resolved("package", safe_label(match["version"]), digest, details={"requirement": requirement})
 
 
-def _from_path(path: str, exclude: Sequence[str], place: Path) -> Resolved:
+def _from_path(path: str, subdirectory: str, exclude: Sequence[str], place: Path) -> Resolved:
     root = Path(path)
     if not root.is_dir():
         fault = "is not a directory" if root.exists() else "does not exist on the controller"
@@ -147,18 +171,24 @@ def _from_path(path: str, exclude: Sequence[str], place: Path) -> Resolved:
         )
     archive = place / "source.tar.gz"
     try:
-        tree = pack(directory_entries(root.resolve(), exclude), archive, PATH)
+        checkout = Checkout(root.resolve())
+        versioned = add_versions(directory_entries(root.resolve(), exclude), checkout.describe)
+        tree = pack(versioned.entries, archive, PATH, subdirectory)
         named = [*tree.submodules, *_enclosing_submodules(root.resolve())]
         submodules = [path for path in dict.fromkeys(named) if path in tree.directories and _is_empty(root / path)]
     except (OSError, RuntimeError) as exc:  # RuntimeError: a loop of symlinks
         raise SourceError(
-            "source-unreadable", PATH, f"cannot be read: {exc}", "make it readable, or list it in asgi_app_exclude"
+            "source-unreadable",
+            PATH,
+            f"cannot be read: {exc}",
+            "make it readable, or list it in asgi_app_exclude_extra",
         ) from exc
     refuse_incomplete(PATH, "in that directory", tree.pointers, submodules)
-    return _from_tree("path", tree.version or "src", tree, archive, {}, PATH)
+    label = tree.version or versioned.versions.get(subdirectory, "src")
+    return _from_tree("path", label, tree, archive, {}, PATH, versioned.variables)
 
 
-def _from_git(url: str, ref: str, exclude: Sequence[str], place: Path, insecure: bool) -> Resolved:
+def _from_git(url: str, ref: str, subdirectory: str, exclude: Sequence[str], place: Path, insecure: bool) -> Resolved:
     fault = repository_fault(url)
     if fault:
         raise SourceError(
@@ -178,20 +208,32 @@ def _from_git(url: str, ref: str, exclude: Sequence[str], place: Path, insecure:
     exported, archive = place / "exported.tar", place / "source.tar.gz"
     repository.export(commit, exported)
     with tarfile.open(exported) as tar:
-        tree = pack(archive_entries(tar, exclude), archive, GIT)
+        versioned = add_versions(archive_entries(tar, exclude), partial(repository.describe, commit))
+        tree = pack(versioned.entries, archive, GIT, subdirectory)
     exported.unlink()
     submodules = [path for path in repository.submodules(commit) if path in tree.directories]
     remedy = "in a checkout, and set asgi_app_source.path to it, because neither is fetched here"
     refuse_incomplete(GIT, remedy, tree.pointers, submodules)
     details = {"url": without_credentials(url), "ref": ref, "commit": commit}
-    return _from_tree("git", commit[:10], tree, archive, details, GIT)
+    return _from_tree("git", commit[:10], tree, archive, details, GIT, versioned.variables)
 
 
-def _from_tree(kind: str, label: str, tree: Tree, archive: Path, details: dict[str, str], variable: str) -> Resolved:
+def _from_tree(
+    kind: str,
+    label: str,
+    tree: Tree,
+    archive: Path,
+    details: dict[str, str],
+    variable: str,
+    variables: dict[str, str],
+) -> Resolved:
     try:
-        declarations = read_declarations(str(archive), tree.dependencies["by"])
+        declarations = read_declarations(str(archive), tree.dependencies["by"], tree.subdirectory, tree.workspace)
     except Refused as exc:
         raise SourceError("source-declarations-refused", variable, exc.fault, exc.remedy) from exc
+    if tree.subdirectory:
+        details = {**details, "subdirectory": tree.subdirectory}
+    doubts = tree.doubts()
     return Resolved(
         kind,
         label,
@@ -199,8 +241,10 @@ def _from_tree(kind: str, label: str, tree: Tree, archive: Path, details: dict[s
         str(archive),
         tree.dependencies,
         details,
-        *tree.doubts(),
+        *doubts,
         *declarations,
+        subdirectory=tree.subdirectory,
+        variables=variables,
         pythons=tree.pythons,
     )
 
@@ -234,7 +278,7 @@ def refuse_incomplete(variable: str, where: str, pointers: Sequence[str], submod
         commands.append("`git lfs pull`")
     if faults:
         example = shown([*submodules, *pointers][0])
-        remedy = f"run {' and '.join(commands)} {where}; add paths that the app does not need to asgi_app_exclude, such as {example}"
+        remedy = f"run {' and '.join(commands)} {where}; add paths that the app does not need to asgi_app_exclude_extra, such as {example}"
         raise SourceError("source-incomplete", variable, f"holds {' and '.join(faults)}", remedy)
 
 

@@ -33,7 +33,13 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_reques
     Declared,
     declared_pythons,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import PATH, SourceError
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
+    PATH,
+    SUBDIRECTORY,
+    SourceError,
+    shown_list,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.workspace import is_below, workspace_root
 
 # nginx derives ETag and Last-Modified from the modification time of a file. A time that is derived from the content changes only with
 # the content, and is the same on every host. It starts in 2000, because zip files, such as wheels, support no time before 1980.
@@ -61,7 +67,8 @@ class Entry(NamedTuple):
 class Tree(NamedTuple):
     """The properties of a packed tree.
 
-    ``declares`` is true if the tree has a declaration of its dependencies, even an empty one.
+    ``declares`` is true if the project in ``subdirectory`` declares its dependencies, even an empty list. ``workspace`` is the root of the uv
+    workspace that contains the project, None if there is none.
     ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files, ``pythons`` the versions that it declares.
     """
 
@@ -74,10 +81,14 @@ class Tree(NamedTuple):
     pointers: list[str]
     submodules: list[str]
     pythons: list[Declared]
+    subdirectory: str = ""
+    workspace: str | None = None
 
     def doubts(self) -> tuple[list[Sequence[str]], Sequence[str]]:
         """Return the doubts about the tree, and the doubt about missing dependencies, which is empty if the tree declares them."""
-        return list(unread_locks(self.files, self.dependencies["by"])), () if self.declares else undeclared(self.files)
+        prefix = f"{self.subdirectory}/" if self.subdirectory else ""
+        files = [name.removeprefix(prefix) for name in self.files if name.startswith(prefix)]
+        return list(unread_locks(files, self.dependencies["by"])), () if self.declares else undeclared(files)
 
 
 def excluded(name: str, patterns: Iterable[str]) -> bool:
@@ -114,7 +125,7 @@ def _walk(root: Path, prefix: str, exclude: Sequence[str]) -> Iterator[Entry]:
             yield Entry(name, "file", bool(mode & stat.S_IXUSR), open=partial(Path(item.path).open, "rb"))
         else:
             fault = f"holds {name!r}, which is neither a file, a directory nor a symlink"
-            raise SourceError("source-special-file", PATH, fault, "remove it, or list it in asgi_app_exclude")
+            raise SourceError("source-special-file", PATH, fault, "remove it, or list it in asgi_app_exclude_extra")
 
 
 def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str]) -> Iterator[Entry]:
@@ -133,10 +144,15 @@ def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str]) -> Iterator[En
             yield Entry(member.name, "file", executable, open=partial(tar.extractfile, member))
 
 
-def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
-    """Write *entries* to *archive*; raise a SourceError about *variable* if they are not a valid source tree."""
+def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: str = "") -> Tree:
+    """Write *entries* to *archive*; raise a SourceError about *variable* if they are not a valid source tree.
+
+    The project is in *subdirectory*. The other directories are packed too, because the project may need them.
+    """
     digest = hashlib.sha256()
-    top: dict[str, bytes] = {}
+    top: set[str] = set()
+    projects: dict[str, bytes] = {}
+    version_files: dict[str, bytes] = {}
     files: list[str] = []
     directories: set[str] = set()
     links: dict[str, str] = {}
@@ -166,7 +182,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
                 files.append(entry.name)
                 with entry.open() as file:
                     content = hashlib.file_digest(file, "sha256").hexdigest()
-                    member.size = file.tell()
+                    member.size = file.seek(0, os.SEEK_END)
                     member.mtime = FIRST_MTIME + int(content[:8], 16) % MTIME_RANGE
                     file.seek(0)
                     tar.addfile(member, file)
@@ -178,9 +194,14 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
                     if name == ".gitmodules":
                         file.seek(0)
                         submodules += submodule_paths(parent, file.read())
-                    if "/" not in entry.name:
+                    if parent == subdirectory:
+                        top.add(name)
+                    if name == "pyproject.toml" and is_below(subdirectory, parent):
                         file.seek(0)
-                        top[entry.name] = file.read() if entry.name in ("pyproject.toml", VERSION_FILE) else b""
+                        projects[parent] = file.read()
+                    if name == VERSION_FILE and is_below(subdirectory, parent):
+                        file.seek(0)
+                        version_files[parent] = file.read()
             line = "\0".join((entry.kind, entry.name, oct(member.mode), content))
             digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     for name, target in links.items():
@@ -188,13 +209,25 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
             raise _outside(variable, name, target)
     if not files:
         raise SourceError(
-            "source-empty", variable, "holds no file", "set the directory of the application; see asgi_app_exclude"
+            "source-empty",
+            variable,
+            "holds no file",
+            "set the directory of the application; see asgi_app_exclude",
         )
+    if subdirectory and subdirectory not in directories:
+        raise _no_subdirectory(subdirectory, files, links, directories)
     temporary.replace(archive)
-    project = read_project(top.get("pyproject.toml", b""), variable)
+    parsed = {directory: read_project(text, variable) for directory, text in projects.items()}
+    project = parsed.get(subdirectory, {})
+    workspace = workspace_root(subdirectory, parsed)
+    if workspace is not None and posixpath.join(workspace, "uv.lock") in files:
+        # In a workspace, uv reads only the lock file at its root.
+        top.add("uv.lock")
     metadata = project.get("project", {})
     version = metadata.get("version", "")
     dependencies = declared(top, project, variable)
+    if subdirectory:
+        digest.update(f"subdirectory\0{subdirectory}\n".encode("utf-8", "surrogateescape"))
     return Tree(
         digest=digest.hexdigest(),
         dependencies=dependencies,
@@ -204,8 +237,28 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
         directories=directories,
         pointers=pointers,
         submodules=submodules,
-        pythons=declared_pythons(project, top.get(VERSION_FILE, b""), variable),
+        # As uv does, use the nearest file in the directory of the project and those above it.
+        pythons=declared_pythons(
+            project, version_files[max(version_files, key=len)] if version_files else b"", variable
+        ),
+        subdirectory=subdirectory,
+        workspace=workspace,
     )
+
+
+def _no_subdirectory(
+    subdirectory: str, files: Iterable[str], links: Iterable[str], directories: Iterable[str]
+) -> SourceError:
+    """Return the error for a *subdirectory* that the packed tree does not contain as a directory."""
+    if subdirectory in links:
+        fault = "which is a symlink in the source"
+    elif subdirectory in files:
+        fault = "which is a file in the source"
+    else:
+        fault = "which the source does not contain, or which asgi_app_exclude removes"
+    existing = sorted(name for name in directories if "/" not in name)
+    remedy = f"set an existing directory{f', such as {shown_list(existing)}' if existing else ''}"
+    return SourceError("source-subdirectory-missing", SUBDIRECTORY, f"is {subdirectory!r}, {fault}", remedy)
 
 
 def submodule_paths(parent: str, gitmodules: bytes) -> list[str]:
@@ -220,5 +273,5 @@ def _outside(variable: str, name: str, target: str) -> SourceError:
         "symlink-outside-source",
         variable,
         fault,
-        "make it a relative link within the tree, or list it in asgi_app_exclude",
+        "make it a relative link within the tree, or list it in asgi_app_exclude_extra",
     )

@@ -80,7 +80,7 @@ def resolve_wheels(source: Resolved, settings: Settings, directory: str | os.Pat
             ],
         ]
     )
-    return once(directory, "resolution", key, lambda place: _Wheelhouse(settings, place).resolve(source, key))
+    return once(directory, "resolution", key, lambda place: _Wheelhouse(source, settings, place).resolve(source, key))
 
 
 def provide_wheels(
@@ -96,7 +96,7 @@ def provide_wheels(
         directory,
         "wheelhouse",
         [resolution["key"], target, with_uv],
-        lambda place: _Wheelhouse(settings, place).provide(source, resolution, target, with_uv),
+        lambda place: _Wheelhouse(source, settings, place).provide(source, resolution, target, with_uv),
     )
 
 
@@ -123,7 +123,8 @@ def _without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
 class _Wheelhouse:
     """Fills the controller's cache with uv and pip; *place* is a directory of this run."""
 
-    def __init__(self, settings: Settings, place: Path) -> None:
+    def __init__(self, source: Resolved, settings: Settings, place: Path) -> None:
+        settings = settings._replace(build_environment={**source.variables, **settings.build_environment})
         self.settings = settings
         self.place = place
         self.cache = WheelCache()
@@ -158,7 +159,7 @@ class _Wheelhouse:
 
     @contextmanager
     def _tree(self, source: Resolved) -> Iterator[Path]:
-        """Yield a temporary directory with the files of *source*."""
+        """Yield the root of a temporary tree with the files of *source*; its parent directory is empty otherwise."""
         with tempfile.TemporaryDirectory(dir=self.place) as directory:
             tree = Path(directory).resolve() / "tree"
             tree.mkdir()
@@ -172,25 +173,26 @@ class _Wheelhouse:
         fault = f"cannot be resolved, alone or together with {REQUIREMENTS}"
         inputs: list[str] = []
         if by == "lock":
-            return self._resolve_lock(lines, tree)
+            return self._resolve_lock(lines, tree, source.subdirectory)
         if by == "package":
             lines.append(source.details["requirement"])
         elif by == "requirements":
             inputs.append("requirements.txt")
         elif by == "project":
-            lines.append(str(tree))
+            lines.append(str(tree / source.subdirectory))
         elif by == "list":
             lines += source.dependencies["requirements"]
         else:
             fault = "cannot be resolved together"
         inputs.append(write_lines(tree.parent / "requirements.txt", lines))
-        return [self._compile(inputs, tree, f"{DECLARATIONS[by]} {fault}")]
+        return [self._compile(inputs, tree, f"{DECLARATIONS[by]} {fault}", source.subdirectory)]
 
-    def _resolve_lock(self, lines: Sequence[str], tree: Path) -> list[dict[str, Any]]:
+    def _resolve_lock(self, lines: Sequence[str], tree: Path, subdirectory: str) -> list[dict[str, Any]]:
         """Return two resolutions: the packages of uv.lock, and the requirements of the role with the versions of uv.lock as constraints."""
         export = ["export", "--frozen", "--no-dev", "--no-editable", "--no-header", "--no-annotate", "--quiet"]
-        text = self.tools.uv([*export, "--format", "pylock.toml"], tree, f"{DECLARATIONS['lock']} cannot be read")
-        locked = read_pylock(text, tree)
+        project = tree / subdirectory
+        text = self.tools.uv([*export, "--format", "pylock.toml"], project, f"{DECLARATIONS['lock']} cannot be read")
+        locked = read_pylock(text, tree, project)
         pins = [
             f"{package['name']}=={package['version']}{' ; ' + package['marker'] if package['marker'] else ''}"
             for package in locked["packages"]
@@ -203,13 +205,14 @@ class _Wheelhouse:
         ]
         return [locked, self._compile(inputs, tree, f"{REQUIREMENTS} conflict with {DECLARATIONS['lock']}")]
 
-    def _compile(self, inputs: Sequence[str], tree: Path, blame: str) -> dict[str, Any]:
+    def _compile(self, inputs: Sequence[str], tree: Path, blame: str, subdirectory: str = "") -> dict[str, Any]:
         """Return the resolution of *inputs*, for the oldest supported Python that they allow."""
         floor: str | None = python_floor(self.settings.python)
+        project = tree / subdirectory
         while True:
             argv = ["pip", "compile", "--universal", "--python-version", floor, "--format", "pylock.toml"]
             try:
-                return read_pylock(self.tools.uv([*argv, "--quiet", *inputs], tree, blame), tree)
+                return read_pylock(self.tools.uv([*argv, "--quiet", *inputs], project, blame), tree, project)
             except WheelError as exc:
                 floor = raised_floor(exc.fault, floor)
                 if floor is None:

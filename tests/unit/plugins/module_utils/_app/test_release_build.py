@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pwd
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,27 @@ def test_all_requirements_are_resolved_together(tmp_path, changes, uv, calls, re
     build._install(uv)
     assert build.calls == calls
     assert lines(build) == requirements
+
+
+def test_code_is_the_subdirectory_of_the_source(tmp_path, monkeypatch):
+    """The rest of the source is next to it, because relative paths of the app, and packages in the source, may lead there."""
+    content = {"backend/main.py": b"", "shared/data.txt": b"data", "backend/pyproject.toml": b""}
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, text in content.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text))
+    source = {"kind": "path", "subdirectory": "backend"}
+    build = Recorded(tmp_path, source=source, dependencies={"by": "project"}, archive=archive.getvalue())
+    build.make_source()
+    build._unpack()
+    assert (tmp_path / "code").readlink() == Path("source/backend")
+    assert (build.code / "../shared/data.txt").read_text() == "data"
+    assert sorted(path.name for path in build.code.iterdir()) == ["main.py", "pyproject.toml"]
+    build._install("/opt/uv")
+    assert build.calls[0][1] == "backend"
+    assert (build.project / "pyproject.toml").exists()
 
 
 def test_locked_versions_constrain_the_other_requirements(tmp_path):

@@ -70,6 +70,8 @@ def problems(tmp_path, monkeypatch):
         {"asgi_server_type": "gthread", "asgi_app_server_requirements": ["gunicorn==27.0.1"]},
         {"asgi_app_packages": ["libpq5", "g++", "libc6:amd64", "nano=7.2-1"]},
         {"asgi_app_exclude": ["*.log", "/data", "docs/build"]},
+        {"asgi_app_exclude_extra": ["*.log"]},
+        {"asgi_app_source": {"path": ".", "subdirectory": "app"}},
         {"asgi_app_build_env": {"HTTPS_PROXY": "http://proxy.example:3128", "UV_CONCURRENT_BUILDS": 1}},
         {"asgi_app_keep_releases": 1},
     ],
@@ -86,7 +88,7 @@ def test_unread_lock_file_is_a_doubt(problems, tmp_path):
 
     assert isinstance(doubt, Doubt)
     assert (doubt.variable, doubt.code) == ("asgi_app_source.path", "lock-not-read")
-    assert problems(asgi_app_exclude=["poetry.lock"]) == []
+    assert problems(asgi_app_exclude_extra=["poetry.lock"]) == []
     assert problems(asgi_app_python="-c")[-1].variable == "asgi_app_python", "errors are reported too"
 
 
@@ -149,6 +151,17 @@ def test_doubt_hides_no_problem_of_the_wheelhouse(problems, tmp_path):
         ({"asgi_app_exclude": [""]}, "asgi_app_exclude", "exclude-pattern-invalid"),
         ({"asgi_app_exclude": ["/"]}, "asgi_app_exclude", "exclude-pattern-invalid"),
         ({"asgi_app_exclude": ["../x"]}, "asgi_app_exclude", "exclude-pattern-invalid"),
+        ({"asgi_app_exclude_extra": ["../x"]}, "asgi_app_exclude_extra", "exclude-pattern-invalid"),
+        (
+            {"asgi_app_source": {"path": "app", "subdirectory": "../x"}},
+            "asgi_app_source.subdirectory",
+            "source-subdirectory-invalid",
+        ),
+        (
+            {"asgi_app_source": {"path": "app", "subdirectory": "backend"}},
+            "asgi_app_source.subdirectory",
+            "source-subdirectory-missing",
+        ),
         ({"asgi_app_index_url": "ftp://index.example"}, "asgi_app_index_url", "index-url-invalid"),
         ({"asgi_app_index_url": "index.example/simple"}, "asgi_app_index_url", "index-url-invalid"),
         ({"asgi_app_build_env": {"HTTPS-PROXY": "x"}}, "asgi_app_build_env", "environment-invalid"),

@@ -145,7 +145,9 @@ def test_pip_reads_no_more_than_was_checked(place, texts):
             scheme = urlsplit(address).scheme.rpartition("+")[2]
             assert scheme in ("", "file", "https", "ssh") or declared.insecure, address
             # Accepted paths are relative; file: without a path is the tree itself.
-            assert not address.removeprefix("file:").startswith(("/", "~", "..")), address
+            path = address.removeprefix("file:")
+            assert not path.startswith(("/", "~")), address
+            assert path.split("/")[0] != "..", address
         assert not options.trusted_hosts or declared.insecure
         if line.is_requirement and " @ http:" in (line.requirement or "").lower():
             assert declared.insecure

@@ -43,7 +43,7 @@ def test_a_lock_without_a_project_is_rejected():
 def test_an_unsupported_lock_file_is_a_doubt(lock, by):
     [(fault, remedy)] = unread_locks(["main.py", lock, f"vendor/{lock}"], by)
     assert fault.startswith(f"holds {lock}, which is ignored: ")
-    assert "add it to asgi_app_exclude" in remedy
+    assert "add it to asgi_app_exclude_extra" in remedy
 
 
 @pytest.mark.parametrize("name", ["uv.lock", "yarn.lock", "package-lock.json", "requirements.txt"])
