@@ -18,6 +18,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.keepalive impo
 from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.shared import hook_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render import systemd_unit
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.servers import SERVERS
+from ansible_collections.asgi.deploy.plugins.plugin_utils._server.settings import setting_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.workers import SINGLE
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.addresses import listener
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.numbers import whole
@@ -84,6 +85,7 @@ def problems(context: Context) -> list[Problem]:
         *_workers(options),
         *_server(options),
         *_working_directory(options),
+        *setting_problems(options["asgi_server_settings"], options["asgi_server_type"]),
         *_probe(options),
         *_unit(options),
         *_log(options),
