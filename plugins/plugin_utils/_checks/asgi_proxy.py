@@ -110,6 +110,7 @@ def _trust_problems(options: dict[str, Any]) -> Iterator[Problem]:
         if network(address) and network(address).prefixlen == 0:
             yield Problem("trusted-everyone", variable, f"contains {address!r}, which is every address")
     yield from _trusted_header_problems(options)
+    yield from _balancer_problems(options)
     if not options["asgi_proxy_proxy_protocol"]:
         return
     if not options[variable]:
@@ -118,6 +119,23 @@ def _trust_problems(options: dict[str, Any]) -> Iterator[Problem]:
     if options["asgi_proxy_http3"]:
         fault = "is true, like asgi_proxy_proxy_protocol, which UDP does not support"
         yield Problem("http3-with-proxy-protocol", "asgi_proxy_http3", fault)
+
+
+def _balancer_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the problems of the options for load balancers that send no name, or plain HTTP."""
+    given = [("asgi_proxy_require_sni", "false")] if not options["asgi_proxy_require_sni"] else []
+    given += [("asgi_proxy_trusted_http", "true")] if options["asgi_proxy_trusted_http"] else []
+    for variable, value in given:
+        if not options["asgi_proxy_trusted"]:
+            fault = f"is {value}, but asgi_proxy_trusted is empty, so it applies to no client"
+            yield Problem("balancer-option-unused", variable, fault)
+        if options["asgi_proxy_proxy_protocol"]:
+            fault = f"is {value}, but asgi_proxy_proxy_protocol is true"
+            remedy = "set only one of them: with the PROXY protocol, each client sends its own TLS handshake and headers"
+            yield Problem("balancer-option-unused", variable, fault, remedy)
+    if options["asgi_proxy_trusted_http"] and not options["asgi_proxy_redirect"]:
+        fault = "is true, but asgi_proxy_redirect is false, so nginx does not listen for plain HTTP"
+        yield Problem("trusted-http-without-redirect", "asgi_proxy_trusted_http", fault)
 
 
 def _trusted_header_problems(options: dict[str, Any]) -> Iterator[Problem]:

@@ -217,6 +217,8 @@ acme-balancer-on-app-host: The balancer and the app would write their certificat
 trusted-everyone: The network contains all addresses. -> list the addresses of the balancers
 trusted-header-not-allowed: Proxies cannot set this header. -> remove it
 trusted-header-unused: No proxy can set the trusted headers. -> list the addresses of the proxies in asgi_proxy_trusted
+balancer-option-unused: The option only applies to load balancers. -> list their addresses in asgi_proxy_trusted
+trusted-http-without-redirect: nginx redirects plain HTTP that does not come from the load balancer. -> set asgi_proxy_redirect to true
 proxy-protocol-untrusted: No sender of the PROXY protocol is trusted. -> list the addresses of the balancers in asgi_proxy_trusted
 http3-with-proxy-protocol: UDP has no PROXY protocol. -> set one of the two variables to false
 header-buffer-invalid: The value is not a size from 1k to 64k. -> use 1k to 64k, such as 16k

@@ -126,6 +126,8 @@ def test_valid_values_are_accepted(option, value):
         ("asgi_proxy_headers", {"X-Y": ["a"]}, "header-value-invalid"),
         ("asgi_proxy_headers", {"X-Y": "1", "x-y": "2"}, "header-duplicate"),
         ("asgi_proxy_headers", {"strict-transport-security": "max-age=1"}, "header-reserved"),
+        ("asgi_proxy_require_sni", False, "balancer-option-unused"),
+        ("asgi_proxy_trusted_http", True, "balancer-option-unused"),
         ("asgi_proxy_static", [{**STATIC, "url": "/static"}], "static-url-invalid"),
         ("asgi_proxy_static", [{**STATIC, "url": "static/"}], "static-url-invalid"),
         ("asgi_proxy_static", [{**STATIC, "url": "/"}], "static-url-invalid"),
@@ -228,6 +230,21 @@ def test_messages_contain_no_password():
             {"asgi_proxy_static": [STATIC], "asgi_proxy_locations": [{"url": "/static/x"}]},
             "locations",
             "location-below-static",
+        ),
+        (
+            {"asgi_proxy_trusted": ["10.0.0.5"], "asgi_proxy_proxy_protocol": True, "asgi_proxy_require_sni": False},
+            "require_sni",
+            "balancer-option-unused",
+        ),
+        (
+            {"asgi_proxy_trusted": ["10.0.0.5"], "asgi_proxy_proxy_protocol": True, "asgi_proxy_trusted_http": True},
+            "trusted_http",
+            "balancer-option-unused",
+        ),
+        (
+            {"asgi_proxy_trusted": ["10.0.0.5"], "asgi_proxy_redirect": False, "asgi_proxy_trusted_http": True},
+            "trusted_http",
+            "trusted-http-without-redirect",
         ),
         ({"asgi_proxy_static": [STATIC], "asgi_proxy_health_url": "/static/up"}, "health_url", "health-url-conflict"),
         (
