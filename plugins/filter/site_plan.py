@@ -66,6 +66,10 @@ _value:
       description: Zones of the limits, each with V(name), V(kind) (V(rate) or V(connections)) and V(limit).
       type: list
       elements: dict
+    realms:
+      description: Realms of HTTP basic authentication that CORS preflight requests pass, each with nginx's V(variable) and the V(realm).
+      type: list
+      elements: dict
     request_headers:
       description: Request headers that nginx sends to the app, by name. Headers with an empty value are removed from the request.
       type: dict

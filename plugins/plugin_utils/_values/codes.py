@@ -242,6 +242,7 @@ location-below-static: nginx serves the URL from static files and does not pass 
 rate-invalid: The value is not a rate. -> use requests per second or minute, such as 5r/s or 30r/m
 burst-without-rate: A burst has no effect without a rate. -> set the rate too, or remove the burst
 realm-invalid: nginx cannot represent the realm. -> remove the character
+preflight-without-auth: Only a password stops preflight requests. -> set basic_auth for the location or around it, or remove cors_preflight
 realm-off: nginx reads the realm 'off' as disabled authentication. -> use '' to disable authentication, or another realm to enable it
 basic-auth-without-users: No user could authenticate. -> set asgi_proxy_users
 user-name-invalid: The name of a user is invalid. -> use letters, digits, and . _ @ + -

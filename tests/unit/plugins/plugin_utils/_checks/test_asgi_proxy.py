@@ -143,6 +143,7 @@ def test_valid_values_are_accepted(option, value):
         ("asgi_proxy_static", [{**STATIC, "path": "a//b"}], "static-path-invalid"),
         ("asgi_proxy_static", [{**STATIC, "path": "a;b"}], "static-path-invalid"),
         ("asgi_proxy_static", [{**STATIC, "max_age": -1}], "number-out-of-range"),
+        ("asgi_proxy_locations", [{"url": "/a", "cors_preflight": True}], "preflight-without-auth"),
         ("asgi_proxy_static", [STATIC, STATIC], "url-duplicate"),
         ("asgi_proxy_static", [{"url": "/m/"}], "static-directory-ambiguous"),
         ("asgi_proxy_static", [{**STATIC, "shared": "media"}], "static-directory-ambiguous"),
