@@ -158,6 +158,10 @@ _CAUSES = (
         "asgi_app_python selects another Python on the host",
     ),
     (
+        r"setuptools-scm was unable to detect version|find the version from SCM|Unable to detect version control system",
+        "the project's version comes from git tags; deploy from a repository, or set the version in asgi_app_build_env",
+    ),
+    (
         r"\bgcc\b|\bcc\b.*failed|\bPython\.h\b|\brustc\b|\bcargo\b|pkg-config|pg_config",
         "a package is compiled on the host; add the Debian packages that it needs to asgi_app_packages",
     ),

@@ -15,6 +15,7 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,13 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release import (
     without_credentials,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, read_declarations
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repository import GitRepository, check_ref
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repository import (
+    Checkout,
+    GitRepository,
+    check_ref,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.scm_version import add_versions
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
     GIT,
     PACKAGE,
@@ -70,6 +76,7 @@ class Resolved:
     - ``insecure``: URLs in the files of the tree whose transport does not authenticate the server
     - ``expanded``: environment variables in the requirements of the tree
     - ``subdirectory``: the directory of the project in the tree, empty for its root
+    - ``variables``: environment variables for the build backend of the project
     """
 
     kind: str
@@ -83,6 +90,7 @@ class Resolved:
     insecure: list[str] = field(default_factory=list)
     expanded: list[str] = field(default_factory=list)
     subdirectory: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, str]:
@@ -161,7 +169,9 @@ def _from_path(path: str, subdirectory: str, exclude: Sequence[str], place: Path
         )
     archive = place / "source.tar.gz"
     try:
-        tree = pack(directory_entries(root.resolve(), exclude), archive, PATH, subdirectory)
+        checkout = Checkout(root.resolve())
+        versioned = add_versions(directory_entries(root.resolve(), exclude), checkout.describe)
+        tree = pack(versioned.entries, archive, PATH, subdirectory)
         named = [*tree.submodules, *_enclosing_submodules(root.resolve())]
         submodules = [path for path in dict.fromkeys(named) if path in tree.directories and _is_empty(root / path)]
     except (OSError, RuntimeError) as exc:  # RuntimeError: a loop of symlinks
@@ -172,7 +182,8 @@ def _from_path(path: str, subdirectory: str, exclude: Sequence[str], place: Path
             "make it readable, or list it in asgi_app_exclude_extra",
         ) from exc
     refuse_incomplete(PATH, "in that directory", tree.pointers, submodules)
-    return _from_tree("path", tree.version or "src", tree, archive, {}, PATH)
+    label = tree.version or versioned.versions.get(subdirectory, "src")
+    return _from_tree("path", label, tree, archive, {}, PATH, versioned.variables)
 
 
 def _from_git(url: str, ref: str, subdirectory: str, exclude: Sequence[str], place: Path, insecure: bool) -> Resolved:
@@ -195,16 +206,25 @@ def _from_git(url: str, ref: str, subdirectory: str, exclude: Sequence[str], pla
     exported, archive = place / "exported.tar", place / "source.tar.gz"
     repository.export(commit, exported)
     with tarfile.open(exported) as tar:
-        tree = pack(archive_entries(tar, exclude), archive, GIT, subdirectory)
+        versioned = add_versions(archive_entries(tar, exclude), partial(repository.describe, commit))
+        tree = pack(versioned.entries, archive, GIT, subdirectory)
     exported.unlink()
     submodules = [path for path in repository.submodules(commit) if path in tree.directories]
     remedy = "in a checkout, and set asgi_app_source.path to it, because neither is fetched here"
     refuse_incomplete(GIT, remedy, tree.pointers, submodules)
     details = {"url": without_credentials(url), "ref": ref, "commit": commit}
-    return _from_tree("git", commit[:10], tree, archive, details, GIT)
+    return _from_tree("git", commit[:10], tree, archive, details, GIT, versioned.variables)
 
 
-def _from_tree(kind: str, label: str, tree: Tree, archive: Path, details: dict[str, str], variable: str) -> Resolved:
+def _from_tree(
+    kind: str,
+    label: str,
+    tree: Tree,
+    archive: Path,
+    details: dict[str, str],
+    variable: str,
+    variables: dict[str, str],
+) -> Resolved:
     try:
         declarations = read_declarations(str(archive), tree.dependencies["by"], tree.subdirectory, tree.workspace)
     except Refused as exc:
@@ -213,7 +233,16 @@ def _from_tree(kind: str, label: str, tree: Tree, archive: Path, details: dict[s
         details = {**details, "subdirectory": tree.subdirectory}
     doubts = tree.doubts()
     return Resolved(
-        kind, label, tree.digest, str(archive), tree.dependencies, details, *doubts, *declarations, tree.subdirectory
+        kind,
+        label,
+        tree.digest,
+        str(archive),
+        tree.dependencies,
+        details,
+        *doubts,
+        *declarations,
+        subdirectory=tree.subdirectory,
+        variables=variables,
     )
 
 

@@ -175,7 +175,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
                 files.append(entry.name)
                 with entry.open() as file:
                     content = hashlib.file_digest(file, "sha256").hexdigest()
-                    member.size = file.tell()
+                    member.size = file.seek(0, os.SEEK_END)
                     member.mtime = FIRST_MTIME + int(content[:8], 16) % MTIME_RANGE
                     file.seek(0)
                     tar.addfile(member, file)

@@ -80,7 +80,7 @@ def resolve_wheels(source: Resolved, settings: Settings, directory: str | os.Pat
             ],
         ]
     )
-    return once(directory, "resolution", key, lambda place: _Wheelhouse(settings, place).resolve(source, key))
+    return once(directory, "resolution", key, lambda place: _Wheelhouse(source, settings, place).resolve(source, key))
 
 
 def provide_wheels(
@@ -96,7 +96,7 @@ def provide_wheels(
         directory,
         "wheelhouse",
         [resolution["key"], target, with_uv],
-        lambda place: _Wheelhouse(settings, place).provide(source, resolution, target, with_uv),
+        lambda place: _Wheelhouse(source, settings, place).provide(source, resolution, target, with_uv),
     )
 
 
@@ -123,7 +123,8 @@ def _without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
 class _Wheelhouse:
     """Fills the controller's cache with uv and pip; *place* is a directory of this run."""
 
-    def __init__(self, settings: Settings, place: Path) -> None:
+    def __init__(self, source: Resolved, settings: Settings, place: Path) -> None:
+        settings = settings._replace(build_environment={**source.variables, **settings.build_environment})
         self.settings = settings
         self.place = place
         self.cache = WheelCache()

@@ -640,3 +640,74 @@ def test_missing_subdirectory_is_rejected(monorepo, at, value, fault):
         at(path=str(monorepo), subdirectory=value)
     assert caught.value.variable == "asgi_app_source.subdirectory"
     assert "such as frontend, packages, services" in caught.value.remedy
+
+
+# -- versions from tags --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def versioned(tree):
+    """A repository whose project takes its version from the tags, with the tag v1.2.0 and one commit after it."""
+    (tree / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools-scm"]\n[project]\nname = "shop"\ndynamic = ["version"]\n'
+    )
+    git(tree, "init", "--quiet", "--initial-branch=main")
+    for number, tag in enumerate(["v1.2.0", "nightly"]):
+        (tree / "number").write_text(str(number))
+        git(tree, "add", ".")
+        git(tree, "commit", "--quiet", f"--message={number}")
+        git(tree, "tag", tag)
+    return tree
+
+
+def version_in(resolved):
+    with tarfile.open(resolved.archive) as tar:
+        return tar.extractfile("PKG-INFO").read().decode().split("Version: ")[-1].strip()
+
+
+@pytest.mark.parametrize("partial_clone", [True, False])
+def test_version_of_a_tag_and_of_a_later_commit(versioned, at, partial_clone):
+    git(versioned, "config", "uploadpack.allowFilter", str(partial_clone).lower())
+    commit = git(versioned, "rev-parse", "HEAD")
+    for ref in ("v1.2.0", "refs/tags/v1.2.0", git(versioned, "rev-parse", "v1.2.0")):
+        assert version_in(at([".git"], git=f"file://{versioned}", ref=ref)) == "1.2.0"
+    for ref in ("main", "nightly", commit):
+        assert version_in(at([".git"], git=f"file://{versioned}", ref=ref)) == f"1.2.1.dev1+g{commit[:8]}"
+
+
+def test_new_tag_of_the_same_commit_changes_the_digest(versioned, at):
+    before = at([".git"], git=str(versioned), ref="main")
+    git(versioned, "tag", "--annotate", "--message=x", "v1.3.0")
+    after = at([".git"], git=str(versioned), ref="main")
+    assert version_in(after) == "1.3.0"
+    assert after.digest != before.digest
+
+
+def test_requested_tag_is_preferred_to_other_tags_of_the_commit(versioned, at):
+    for tag in ("v1.10.0", "v1.9.0"):
+        git(versioned, "tag", tag)
+    assert version_in(at([".git"], git=str(versioned), ref="v1.9.0")) == "1.9.0"
+    assert version_in(at([".git"], git=str(versioned), ref="main")) == "1.10.0"
+
+
+def test_version_of_a_directory_is_that_of_its_checkout(versioned, at):
+    git(versioned, "tag", "v1.3.0")
+    (versioned / "number").write_text("changed")
+    resolved = at([".git"], path=str(versioned))
+    assert version_in(resolved) == resolved.label == "1.3.0"
+
+
+def test_directory_that_git_does_not_track_has_no_version(versioned, at):
+    untracked = versioned / "untracked"
+    untracked.mkdir()
+    shutil.copy(versioned / "pyproject.toml", untracked)
+    resolved = at(path=str(untracked))
+    assert "PKG-INFO" not in names(resolved)
+    assert resolved.label == "src"
+
+
+def test_repository_without_tags(versioned, at):
+    git(versioned, "tag", "--delete", "v1.2.0", "nightly")
+    commit = git(versioned, "rev-parse", "HEAD")
+    assert version_in(at([".git"], git=str(versioned), ref="main")) == f"0.1.dev2+g{commit[:8]}"
+    assert version_in(at([".git"], path=str(versioned))) == f"0.1.dev2+g{commit[:8]}"
