@@ -20,6 +20,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.action_failure import ActionFailure
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.audit import audit
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.origins import Origins
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_archive import provide_python
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import python_request
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import check_installer, normalise, resolve
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
@@ -37,6 +39,9 @@ MODULE = "asgi.deploy.release"
 # An archive that is not larger than the module itself is sent with each call, because a second call would take longer.
 SMALL_BYTES = 64 << 10
 
+# With the wheelhouse, these apply to the controller, and may contain credentials.
+NOT_SENT = ("index_url", "build_environment", "python_mirror")
+
 
 class ActionModule(ActionBase):
     _supports_check_mode = True
@@ -53,9 +58,10 @@ class ActionModule(ActionBase):
             resolved = resolve(source, arguments["exclude"], C.DEFAULT_LOCAL_TMP, arguments["insecure_transports"])
             check_installer(resolved, arguments["installer"])
             _origins(arguments).check(resolved)
+            request = python_request(arguments["python"], resolved.pythons, arguments["installer"])
             settings = resolution = None
             if arguments["wheelhouse"]:
-                settings, arguments = _split(arguments)
+                settings, arguments = _split(arguments, request)
                 resolution = resolve_wheels(resolved, settings, C.DEFAULT_LOCAL_TMP)
         except SourceError as exc:
             raise ActionFailure(str(exc)) from exc
@@ -64,7 +70,7 @@ class ActionModule(ActionBase):
             "id": release_id(
                 resolved.label,
                 resolved.digest,
-                python=arguments["python"],
+                python=request.identity if request else arguments["python"],
                 installer=arguments["installer"],
                 module=arguments["module"],
                 requirements=arguments["requirements"],
@@ -79,6 +85,7 @@ class ActionModule(ActionBase):
                 **({"variables": resolved.variables} if resolved.variables else {}),
             },
             "dependencies": resolved.dependencies,
+            "python": request and request._asdict(),
         }
 
         arguments["sandbox"] = sandbox_of(self._templar, task_vars or {})
@@ -96,6 +103,8 @@ class ActionModule(ActionBase):
                 release["archive"] = self._send(resolved.archive, "source.tar.gz")
             if missing.wheels:
                 release.update(self._wheels(resolved, settings, resolution, missing.wheels))
+            if missing.python:
+                release["python_archive"] = self._python(settings, missing.python)
             response = self._call({**arguments, "resolved": release}, task_vars)
         result.update(response)
         if "installed" in response:
@@ -127,6 +136,14 @@ class ActionModule(ActionBase):
         archive = pack_wheels(to_send, C.DEFAULT_LOCAL_TMP)
         return {"wheels": wheels, "wheels_archive": self._send(archive, "wheels.tar")}
 
+    def _python(self, settings, missing):
+        """Send the CPython that the host is missing; return the path of its archive on the host, and the archive's SHA-256."""
+        try:
+            found = provide_python(settings, missing["version"], missing["machine"], C.DEFAULT_LOCAL_TMP)
+        except SourceError as exc:
+            raise ActionFailure(str(exc)) from exc
+        return {"path": self._send(found["archive"], "python.tar.gz"), "sha256": found["sha256"]}
+
     def _call(self, arguments, task_vars):
         return printable(self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars))
 
@@ -151,7 +168,7 @@ def _small_archive(archive):
     return {"archive": base64.b64encode(Path(archive).read_bytes()).decode()}
 
 
-def _split(arguments):
+def _split(arguments, request):
     """Return the settings of the wheelhouse, and the arguments for the hosts, which contain no credentials of the index."""
     if not arguments.get("uv_version"):
         raise SourceError(
@@ -163,7 +180,8 @@ def _split(arguments):
         fault, remedy = exc.args
         raise SourceError("uv-hashes-missing", *fault.split(" ", 1), remedy) from exc
     settings = Settings(
-        python=arguments["python"],
+        python=f"python{request.floor}" if request else arguments["python"],
+        python_mirror=arguments.get("python_mirror"),
         requirements=arguments["requirements"],
         server_requirements=arguments["server_requirements"],
         uv_version=arguments["uv_version"],
@@ -172,7 +190,7 @@ def _split(arguments):
         build_environment=check_environment(json.loads(arguments.get("build_environment") or "{}")),
         uv_hashes=arguments["uv_hashes"],
     )
-    remaining = {key: value for key, value in arguments.items() if key not in ("index_url", "build_environment")}
+    remaining = {key: value for key, value in arguments.items() if key not in NOT_SENT}
     remaining["requirements"] = [without_credentials(requirement) for requirement in remaining["requirements"]]
     return settings, remaining
 
@@ -183,6 +201,7 @@ def _origins(arguments):
         index_url=arguments.get("index_url"),
         build_environment=check_environment(json.loads(arguments.get("build_environment") or "{}")),
         insecure=arguments["insecure_transports"],
+        python_mirror=arguments.get("python_mirror"),
     )
 
 

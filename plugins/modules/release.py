@@ -86,9 +86,14 @@ options:
     default: []
   python:
     description:
-      - The Python of the virtual environment, a command or an absolute path on the host. The module does not download Python.
+      - The Python of the virtual environment. See O(asgi.deploy.asgi_app#role:asgi_app_python).
     type: str
-    default: python3
+    default: auto
+  python_mirror:
+    description:
+      - URL of a mirror of uv's builds of CPython. See O(asgi.deploy.asgi_app#role:asgi_app_python_mirror).
+    type: str
+    version_added: 1.0.0
   requirements:
     description:
       - Requirements in addition to those that the source declares.
@@ -273,6 +278,9 @@ missing:
         uv:
           description: Whether the host needs uv as well.
           type: bool
+    python:
+      description: The version of the CPython that the controller must send, and the machine of the host; null if it needs none.
+      type: dict
 release:
   description: Id of the staged release.
   returned: unless RV(missing) is returned
@@ -368,6 +376,7 @@ import os
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_home import AppHome
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import Recipe
 from ansible_collections.asgi.deploy.plugins.module_utils._app.host_facts import host_facts
+from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import PythonRequest
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import ID_PATTERN, mask_urls
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import ARGUMENTS
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App
@@ -410,6 +419,9 @@ def _recipe(module):
         dependencies=resolved["dependencies"],
         archive=base64.b64decode(params["archive"]) if params["archive"] else resolved.get("archive"),
         python=params["python"],
+        python_request=PythonRequest(**resolved["python"]) if resolved.get("python") else None,
+        python_mirror=params["python_mirror"],
+        python_archive=resolved.get("python_archive"),
         installer=params["installer"],
         requirements=params["requirements"],
         server_requirements=params["server_requirements"],

@@ -77,6 +77,7 @@ class Resolved:
     - ``expanded``: environment variables in the requirements of the tree
     - ``subdirectory``: the directory of the project in the tree, empty for its root
     - ``variables``: environment variables for the build backend of the project
+    - ``pythons``: the versions of Python that the tree declares, see python_request
     """
 
     kind: str
@@ -91,6 +92,7 @@ class Resolved:
     expanded: list[str] = field(default_factory=list)
     subdirectory: str = ""
     variables: dict[str, str] = field(default_factory=dict)
+    pythons: list[Sequence[Any]] = field(default_factory=list)
 
 
 def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, str]:
@@ -243,6 +245,7 @@ def _from_tree(
         *declarations,
         subdirectory=tree.subdirectory,
         variables=variables,
+        pythons=tree.pythons,
     )
 
 

@@ -28,6 +28,11 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_fi
     undeclared,
     unread_locks,
 )
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import (
+    VERSION_FILE,
+    Declared,
+    declared_pythons,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
     PATH,
     SUBDIRECTORY,
@@ -64,7 +69,7 @@ class Tree(NamedTuple):
 
     ``declares`` is true if the project in ``subdirectory`` declares its dependencies, even an empty list. ``workspace`` is the root of the uv
     workspace that contains the project, None if there is none.
-    ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files.
+    ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files, ``pythons`` the versions that it declares.
     """
 
     digest: str
@@ -75,6 +80,7 @@ class Tree(NamedTuple):
     directories: set[str]
     pointers: list[str]
     submodules: list[str]
+    pythons: list[Declared]
     subdirectory: str = ""
     workspace: str | None = None
 
@@ -146,6 +152,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
     digest = hashlib.sha256()
     top: set[str] = set()
     projects: dict[str, bytes] = {}
+    version_files: dict[str, bytes] = {}
     files: list[str] = []
     directories: set[str] = set()
     links: dict[str, str] = {}
@@ -192,6 +199,9 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
                     if name == "pyproject.toml" and is_below(subdirectory, parent):
                         file.seek(0)
                         projects[parent] = file.read()
+                    if name == VERSION_FILE and is_below(subdirectory, parent):
+                        file.seek(0)
+                        version_files[parent] = file.read()
             line = "\0".join((entry.kind, entry.name, oct(member.mode), content))
             digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     for name, target in links.items():
@@ -227,6 +237,10 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
         directories=directories,
         pointers=pointers,
         submodules=submodules,
+        # As uv does, use the nearest file in the directory of the project and those above it.
+        pythons=declared_pythons(
+            project, version_files[max(version_files, key=len)] if version_files else b"", variable
+        ),
         subdirectory=subdirectory,
         workspace=workspace,
     )

@@ -68,7 +68,10 @@ import-path-invalid: The value is not the import path of an application. -> use 
     call of a factory with literal arguments, such as 'main:create_app(debug=False)'
 clients-invalid: The number of clients is invalid. -> use 'auto' or an integer within the range
 environment-invalid: The environment contains an invalid name or value. -> use names such as DATABASE_URL and scalar values
-python-invalid: The interpreter is not a command. -> use a command such as python3.12, or an absolute path
+python-invalid: The interpreter is neither auto, a version, nor a command. -> use auto, a version such as '3.13', a command such as
+    python3.12, or an absolute path
+python-unavailable: Neither a supported distribution nor the pinned uv has a Python that the app accepts. -> set another version
+python-mirror-invalid: The value is not the URL of a mirror. -> use a URL that starts with https:// or file:///
 uv-version-invalid: The version of uv is not exact. -> set an exact version of uv, such as 0.13.8
 uv-version-too-old: The version of uv cannot provide a wheelhouse. -> set a newer version of uv
 uv-hashes-missing: The collection has no hashes of this version of uv, or a hash in asgi_app_uv_hashes is invalid. -> set asgi_app_uv_hashes

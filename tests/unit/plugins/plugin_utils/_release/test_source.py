@@ -534,6 +534,23 @@ def test_normalise(written, normal):
     assert normalise(written, lambda path: Path("/playbooks") / path) == normal
 
 
+def test_the_versions_of_python_at_the_root_are_found(tree, at):
+    (tree / "pyproject.toml").write_text("[project]\nrequires-python = '>=3.12'\n")
+    (tree / ".python-version").write_text("3.13\n")
+    (tree / "docs").mkdir(exist_ok=True)
+    (tree / "docs/.python-version").write_text("3.9\n")
+    assert [accepts for _origin, accepts in at(path=str(tree)).pythons] == [[">=3.12"], ["==3.13.*"]]
+
+
+def test_the_nearest_python_version_applies_to_a_subdirectory(tree, at):
+    (tree / "backend").mkdir()
+    (tree / "backend/app.py").touch()
+    (tree / ".python-version").write_text("3.12\n")
+    assert [accepts for _origin, accepts in at(path=str(tree), subdirectory="backend").pythons] == [["==3.12.*"]]
+    (tree / "backend/.python-version").write_text("3.13\n")
+    assert [accepts for _origin, accepts in at(path=str(tree), subdirectory="backend").pythons] == [["==3.13.*"]]
+
+
 # -- a subdirectory ------------------------------------------------------------------------------------
 
 
