@@ -78,6 +78,11 @@ options:
           - The release contains the whole source, and C(code) in the release is a symlink to this directory.
         type: str
         version_added: 1.0.0
+      submodules:
+        description:
+          - Whether to fetch the submodules of O(source.git), recursively.
+        type: bool
+        version_added: 1.0.0
   exclude:
     description:
       - Names and patterns of files and directories to exclude from a directory or a repository.
