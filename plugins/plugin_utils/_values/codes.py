@@ -227,6 +227,8 @@ acme-balancer-on-app-host: The balancer and the app would write their certificat
 trusted-everyone: The network contains all addresses. -> list the addresses of the balancers
 trusted-header-not-allowed: Proxies cannot set this header. -> remove it
 trusted-header-unused: No proxy can set the trusted headers. -> list the addresses of the proxies in asgi_proxy_trusted
+balancer-option-unused: The option only applies to load balancers. -> list their addresses in asgi_proxy_trusted
+trusted-http-without-redirect: nginx redirects plain HTTP that does not come from the load balancer. -> set asgi_proxy_redirect to true
 proxy-protocol-untrusted: No sender of the PROXY protocol is trusted. -> list the addresses of the balancers in asgi_proxy_trusted
 http3-with-proxy-protocol: UDP has no PROXY protocol. -> set one of the two variables to false
 header-buffer-invalid: The value is not a size from 1k to 64k. -> use 1k to 64k, such as 16k
@@ -250,6 +252,7 @@ location-below-static: nginx serves the URL from static files and does not pass 
 rate-invalid: The value is not a rate. -> use requests per second or minute, such as 5r/s or 30r/m
 burst-without-rate: A burst has no effect without a rate. -> set the rate too, or remove the burst
 realm-invalid: nginx cannot represent the realm. -> remove the character
+preflight-without-auth: Only a password stops preflight requests. -> set basic_auth for the location or around it, or remove cors_preflight
 realm-off: nginx reads the realm 'off' as disabled authentication. -> use '' to disable authentication, or another realm to enable it
 basic-auth-without-users: No user could authenticate. -> set asgi_proxy_users
 user-name-invalid: The name of a user is invalid. -> use letters, digits, and . _ @ + -
