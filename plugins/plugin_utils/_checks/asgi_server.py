@@ -52,7 +52,7 @@ QUOTA = re.compile(r"[1-9][0-9]*%")
 PATH = re.compile(r"/[^\s\\\"'%$:]*")
 GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-WORKING_DIRECTORY = re.compile(r"code|shared(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+)*")
+WORKING_DIRECTORY = re.compile(r"code|shared(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+)*")
 SETTING = re.compile(r"[A-Z][A-Za-z0-9]+")
 
 # Settings that the role reserves, because the slots, the socket and the drain depend on them.
