@@ -34,8 +34,8 @@ class WheelTools:
         self.settings = settings
         self.cache = cache
 
-    def uv(self, arguments: Sequence[str], directory: Path, blame: str) -> str:
-        return self.run([str(self._venv() / "bin" / "uv"), *arguments], directory, blame)
+    def uv(self, arguments: Sequence[str], directory: Path, blame: str, remedy: str = "", **variables: str) -> str:
+        return self.run([str(self._venv() / "bin" / "uv"), *arguments], directory, blame, remedy, **variables)
 
     def pip(self, arguments: Sequence[str], directory: Path, blame: str, remedy: str = "") -> str:
         return self.run([*_pip(self._venv()), *arguments], directory, blame, remedy)
@@ -68,7 +68,7 @@ class WheelTools:
             shutil.rmtree(venv, ignore_errors=True)
             made.rename(venv)
 
-    def run(self, argv: Sequence[str], directory: Path, blame: str, remedy: str = "") -> str:
+    def run(self, argv: Sequence[str], directory: Path, blame: str, remedy: str = "", **variables: str) -> str:
         """Run a tool and return its output; raise WheelError with *blame* and the output if it fails.
 
         *blame* is a variable and its fault.
@@ -77,7 +77,7 @@ class WheelTools:
             done = subprocess.run(
                 argv,
                 cwd=directory,
-                env=tool_environment(self.settings, os.environ, self.cache.directory),
+                env={**tool_environment(self.settings, os.environ, self.cache.directory), **variables},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",
