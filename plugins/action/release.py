@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
+from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import advice
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import release_id, without_credentials
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import ARGUMENTS, Missing, MissingWheels
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pin import uv_hashes
@@ -108,12 +109,20 @@ class ActionModule(ActionBase):
             response = self._call({**arguments, "resolved": release}, task_vars)
         result.update(response)
         if "installed" in response:
-            self._audit(result, arguments)
+            self._inspect(result, arguments)
         return result
 
-    def _audit(self, result, arguments):
-        """Add the audit of the installed packages to *result*, unless the release does not exist yet, as in check mode."""
+    def _inspect(self, result, arguments):
+        """Add to *result* what the packages of a release that is not live reveal about it."""
         installed = result.pop("installed")
+        denied = advice(installed, arguments["sandbox"])
+        if denied:
+            result["warnings"] = [*result.get("warnings", []), f"{arguments['name']}: {denied}"]
+        if arguments["audit"]:
+            self._audit(result, arguments, installed)
+
+    def _audit(self, result, arguments, installed):
+        """Add the audit of the installed packages to *result*, unless the release does not exist yet, as in check mode."""
         if not installed and self._task.check_mode:
             return
         found = audit(installed, arguments["audit_url"], C.DEFAULT_LOCAL_TMP)

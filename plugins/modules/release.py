@@ -24,6 +24,8 @@ description:
   - The build account C(_<name>) builds, installs and inspects packages in a transient systemd unit that can write only to the release and
     to C(/var/cache/asgi/apps/<name>). Then root takes ownership of the release, which must not contain hard links, special files, or
     symlinks to files outside the release.
+  - Warns about packages of a release that is not live yet if the sandbox would deny them executable memory, see
+    C(asgi_server_unit_settings).
   - Every account of the host can read the code, because the web server serves static files from it. Put secrets in
     O(environment), not in the source.
 attributes:
@@ -75,6 +77,11 @@ options:
           - Directory of the app in O(source.path) or O(source.git), relative to its root, such as V(backend).
           - The release contains the whole source, and C(code) in the release is a symlink to this directory.
         type: str
+        version_added: 1.0.0
+      submodules:
+        description:
+          - Whether to fetch the submodules of O(source.git), recursively.
+        type: bool
         version_added: 1.0.0
   exclude:
     description:
@@ -453,7 +460,7 @@ def _run(module, recipe):
         result["changed"] = result["changed"] or laid_out
     if "missing" in result:
         return result
-    if params["audit"] and not result["live"]:
+    if not result["live"]:
         # In check mode, the release may not exist.
         result["installed"] = home.manifest(result["release"]).get("packages", {})
     app = App(home.app, Systemd(module.run_command), dry=True)

@@ -120,7 +120,7 @@ class Build:
                 raise BuildError(f"{self.python} is not the Python of the host, because a package has replaced it")
             self.directory.chmod(0o755)
         with self._timed("import"):
-            check_import(self.recipe, self.venv, self.code)
+            check_import(self.recipe, self.venv, self.code, described["packages"])
         with self._timed("record"):
             write_record(self.recipe, self.directory, described, python.key)
             self._clean_caches()

@@ -48,7 +48,7 @@ MTIME_RANGE = 2**29
 
 # The pointer that `git lfs` leaves in place of a file that is not fetched: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 LFS_POINTER = re.compile(
-    rb"version https://(?:git-lfs|hawser)\.github\.com/spec/v1\r?\n(?:[a-z0-9.-]+ [^\n]*\n)*?oid [a-z0-9]+:"
+    rb"version https://(?:git-lfs|hawser)\.github\.com/spec/v1\r?\n(?:[a-z0-9.-]+ [^\n]*\n)*?oid (?P<hash>[a-z0-9]+):(?P<oid>[0-9a-f]*)"
 )
 LFS_POINTER_BYTES = 1024
 SUBMODULE_PATH = re.compile(r"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
@@ -91,6 +91,11 @@ class Tree(NamedTuple):
         return list(unread_locks(files, self.dependencies["by"])), () if self.declares else undeclared(files)
 
 
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Return *entries* in the order of directory_entries() and archive_entries()."""
+    return sorted(entries, key=lambda entry: os.fsencode(entry.name).split(b"/"))
+
+
 def excluded(name: str, patterns: Iterable[str]) -> bool:
     """Return whether a pattern matches *name*. Patterns with a slash match the whole path, others only its last component."""
     for pattern in patterns:
@@ -128,20 +133,20 @@ def _walk(root: Path, prefix: str, exclude: Sequence[str]) -> Iterator[Entry]:
             raise SourceError("source-special-file", PATH, fault, "remove it, or list it in asgi_app_exclude_extra")
 
 
-def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str]) -> Iterator[Entry]:
-    """Yield the entries of an archive that git exported, sorted."""
+def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str], prefix: str = "") -> Iterator[Entry]:
+    """Yield the entries of an archive that git exported, sorted and with *prefix* before their names."""
     left_out: set[str] = set()
     for member in sorted(tar.getmembers(), key=lambda m: os.fsencode(m.name).split(b"/")):
-        parent = member.name.rpartition("/")[0]
-        if parent in left_out or excluded(member.name, exclude):
-            left_out.add(member.name)
+        name = f"{prefix}{member.name}"
+        if name.rpartition("/")[0] in left_out or excluded(name, exclude):
+            left_out.add(name)
         elif member.issym():
-            yield Entry(member.name, "link", target=member.linkname)
+            yield Entry(name, "link", target=member.linkname)
         elif member.isdir():
-            yield Entry(member.name, "directory")
+            yield Entry(name, "directory")
         elif member.isreg():
             executable = bool(member.mode & stat.S_IXUSR)
-            yield Entry(member.name, "file", executable, open=partial(tar.extractfile, member))
+            yield Entry(name, "file", executable, open=partial(tar.extractfile, member))
 
 
 def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: str = "") -> Tree:
@@ -188,7 +193,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
                     tar.addfile(member, file)
                     if member.size < LFS_POINTER_BYTES:
                         file.seek(0)
-                        if LFS_POINTER.match(file.read()):
+                        if is_lfs_pointer(file.read()):
                             pointers.append(entry.name)
                     parent, _slash, name = entry.name.rpartition("/")
                     if name == ".gitmodules":
@@ -259,6 +264,16 @@ def _no_subdirectory(
     existing = sorted(name for name in directories if "/" not in name)
     remedy = f"set an existing directory{f', such as {shown_list(existing)}' if existing else ''}"
     return SourceError("source-subdirectory-missing", SUBDIRECTORY, f"is {subdirectory!r}, {fault}", remedy)
+
+
+def is_lfs_pointer(content: bytes) -> bool:
+    return len(content) < LFS_POINTER_BYTES and bool(LFS_POINTER.match(content))
+
+
+def lfs_object(content: bytes) -> str:
+    """Return the SHA-256 of the file that the Git LFS pointer *content* represents, empty if it is not a pointer."""
+    found = LFS_POINTER.match(content) if len(content) < LFS_POINTER_BYTES else None
+    return found["oid"].decode() if found and found["hash"] == b"sha256" and len(found["oid"]) == 64 else ""
 
 
 def submodule_paths(parent: str, gitmodules: bytes) -> list[str]:

@@ -107,12 +107,13 @@ package-name-invalid: The value is not the name of a Debian package. -> list nam
 
 # Source
 source-directory-missing: The source is not a directory on the controller. -> set the directory that contains the application
+source-key-unsuitable: The key has no meaning for this kind of source. -> remove the key
 source-subdirectory-invalid: The subdirectory is not a path below the root of the source. -> set a relative path, such as backend
 source-subdirectory-missing: The source does not contain the subdirectory. -> set an existing directory of the source
 source-unreadable: The source cannot be read. -> make it readable, or add it to asgi_app_exclude_extra
 source-empty: The source contains no file. -> set the directory that contains the application
-source-incomplete: The source contains empty git submodules or Git LFS pointers. -> fetch them with git submodule update --init --recursive
-    or git lfs pull
+source-incomplete: The source contains empty git submodules or Git LFS pointers. -> fetch them: set submodules to true, install git-lfs on
+    the controller, or run git submodule update --init --recursive and git lfs pull in the directory
 source-special-file: The source contains a device, a socket or a named pipe. -> remove it, or add it to asgi_app_exclude_extra
 source-declarations-refused: A file that declares requirements is unsafe or invalid. -> correct that file
 symlink-outside-source: A symlink leads out of the source. -> make it a relative link within the tree
@@ -125,6 +126,8 @@ git-url-invalid: The value is not the URL of a git repository. -> set the URL of
 git-ref-invalid: The value cannot be a git reference. -> set a branch, a tag or a commit id
 git-ref-not-found: The repository does not contain the reference. -> set an existing branch, tag or commit id
 git-fetch-failed: The repository cannot be fetched. -> set a repository that the controller can read without a password prompt
+git-submodule-failed: A submodule cannot be fetched. -> make its commit available to the controller, or exclude it
+git-lfs-failed: The files of Git LFS cannot be fetched. -> push them to the server of the repository, or exclude them
 git-timeout: The repository does not answer in time. -> check that the controller reaches it
 git-not-installed: git is not installed on the controller. -> install git there, or deploy from a path
 
@@ -221,6 +224,8 @@ acme-balancer-on-app-host: The balancer and the app would write their certificat
 trusted-everyone: The network contains all addresses. -> list the addresses of the balancers
 trusted-header-not-allowed: Proxies cannot set this header. -> remove it
 trusted-header-unused: No proxy can set the trusted headers. -> list the addresses of the proxies in asgi_proxy_trusted
+balancer-option-unused: The option only applies to load balancers. -> list their addresses in asgi_proxy_trusted
+trusted-http-without-redirect: nginx redirects plain HTTP that does not come from the load balancer. -> set asgi_proxy_redirect to true
 proxy-protocol-untrusted: No sender of the PROXY protocol is trusted. -> list the addresses of the balancers in asgi_proxy_trusted
 http3-with-proxy-protocol: UDP has no PROXY protocol. -> set one of the two variables to false
 header-buffer-invalid: The value is not a size from 1k to 64k. -> use 1k to 64k, such as 16k
@@ -244,6 +249,7 @@ location-below-static: nginx serves the URL from static files and does not pass 
 rate-invalid: The value is not a rate. -> use requests per second or minute, such as 5r/s or 30r/m
 burst-without-rate: A burst has no effect without a rate. -> set the rate too, or remove the burst
 realm-invalid: nginx cannot represent the realm. -> remove the character
+preflight-without-auth: Only a password stops preflight requests. -> set basic_auth for the location or around it, or remove cors_preflight
 realm-off: nginx reads the realm 'off' as disabled authentication. -> use '' to disable authentication, or another realm to enable it
 basic-auth-without-users: No user could authenticate. -> set asgi_proxy_users
 user-name-invalid: The name of a user is invalid. -> use letters, digits, and . _ @ + -

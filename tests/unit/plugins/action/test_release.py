@@ -232,6 +232,20 @@ def test_errors_of_the_source_fail_the_task(run, monkeypatch):
         run(EVERYTHING, wheelhouse=True, uv_version=None)
 
 
+# -- the packages ------------------------------------------------------------------------------------------------------
+
+
+def test_packages_that_need_an_exception_from_the_sandbox_are_warned_about(run, monkeypatch):
+    staged = {"changed": True, "release": "src-1", "installed": {"numba": "1.0"}}
+
+    result, _calls = run(dict(staged))
+    assert [text.split(":")[0] for text in result["warnings"]] == ["hello"]
+    assert 'numba ("cannot allocate executable memory")' in result["warnings"][0]
+
+    monkeypatch.setattr(action, "sandbox_of", lambda *_: {"unit_settings": {"MemoryDenyWriteExecute": False}})
+    assert run(dict(staged))[0] == DONE | {"release": "src-1"}
+
+
 # -- the audit ---------------------------------------------------------------------------------------------------------
 
 STAGED = {"changed": True, "release": "src-1", "installed": {"six": "1.0"}}

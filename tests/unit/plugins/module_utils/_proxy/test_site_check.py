@@ -135,6 +135,14 @@ def test_questions_for_a_site():
     assert is_marked(SITE)
 
 
+def test_a_server_for_balancers_without_tls_redirects_this_host():
+    text = SITE.partition("\nserver {")[0] + "\nserver {" + SITE.rpartition("\nserver {")[2]
+    text = text.replace("    server_name a.test", "    listen 80 proxy_protocol;\n    server_name a.test")
+    found = {(each.kind, each.port, each.tls, each.first) for each in questions("hello", text) if each.name == "a.test"}
+    assert found == {(APP, 8443, True, True), (REDIRECT, 80, False, False)}
+    assert {each.port for each in questions("hello", text, MAINTENANCE)} == {8443}
+
+
 def test_a_sample_name_does_not_decide_about_the_release():
     """An app may accept only the names of its tenants, and reject the sample name of a wildcard."""
     text = "server { listen 443 ssl; server_name *.b.test; location / { proxy_pass http://asgi_hello$request_uri; } }"

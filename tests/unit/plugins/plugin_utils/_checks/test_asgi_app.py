@@ -153,6 +153,11 @@ def test_doubt_hides_no_problem_of_the_wheelhouse(problems, tmp_path):
         ({"asgi_app_exclude": ["../x"]}, "asgi_app_exclude", "exclude-pattern-invalid"),
         ({"asgi_app_exclude_extra": ["../x"]}, "asgi_app_exclude_extra", "exclude-pattern-invalid"),
         (
+            {"asgi_app_source": {"path": "app", "submodules": True}},
+            "asgi_app_source.submodules",
+            "source-key-unsuitable",
+        ),
+        (
             {"asgi_app_source": {"path": "app", "subdirectory": "../x"}},
             "asgi_app_source.subdirectory",
             "source-subdirectory-invalid",
