@@ -71,6 +71,7 @@ environment-invalid: The environment contains an invalid name or value. -> use n
 python-invalid: The interpreter is neither auto, a version, nor a command. -> use auto, a version such as '3.13', a command such as
     python3.12, or an absolute path
 python-unavailable: Neither a supported distribution nor the pinned uv has a Python that the app accepts. -> set another version
+python-download-failed: The controller cannot download the CPython that a host needs. -> check that the controller can reach the server
 python-mirror-invalid: The value is not the URL of a mirror. -> use a URL that starts with https:// or file:///
 uv-version-invalid: The version of uv is not exact. -> set an exact version of uv, such as 0.13.8
 uv-version-too-old: The version of uv cannot provide a wheelhouse. -> set a newer version of uv
