@@ -71,6 +71,7 @@ environment-invalid: The environment contains an invalid name or value. -> use n
 python-invalid: The interpreter is neither auto, a version, nor a command. -> use auto, a version such as '3.13', a command such as
     python3.12, or an absolute path
 python-unavailable: Neither a supported distribution nor the pinned uv has a Python that the app accepts. -> set another version
+python-download-failed: The controller cannot download the CPython that a host needs. -> check that the controller can reach the server
 python-mirror-invalid: The value is not the URL of a mirror. -> use a URL that starts with https:// or file:///
 uv-version-invalid: The version of uv is not exact. -> set an exact version of uv, such as 0.13.8
 uv-version-too-old: The version of uv cannot provide a wheelhouse. -> set a newer version of uv
@@ -155,6 +156,10 @@ cpu-quota-invalid: The value is not a percentage of a CPU. -> use a percentage o
 path-not-absolute: The value is not an absolute path that systemd reads literally. -> use absolute paths without '..', colons and spaces
 working-directory-invalid: The value is not a directory that the app may use. -> use 'code', 'shared', or a directory below it such as
     'shared/data'
+server-setting-unknown: The server has no such setting, or the collection does not pass it on. -> correct the name
+server-setting-reserved: The collection depends on this setting of the server. -> use the variable that the message names
+server-setting-not-supported: The setting belongs to another server. -> remove it, or change asgi_server_type
+server-setting-value-invalid: The value of a setting of the server is invalid. -> use a value as documented by the server
 unit-setting-invalid: The name is not that of a systemd setting. -> use settings of systemd.exec(5)
 unit-setting-reserved: The slots, the socket or the drain depend on this setting. -> remove it
 unit-setting-public: Every account of the host could read the value. -> move it to asgi_env, which only root and the app can read
