@@ -122,6 +122,15 @@ lock-not-read: Warning: the source has a lock file that the installers do not re
 project-file-invalid: The pyproject.toml is not valid. -> correct that file
 dependencies-undeclared: Warning: the source declares no dependencies. -> add a requirements.txt
 package-not-pinned: The package is not pinned to one version. -> write it as name==version
+archive-missing: The archive is not a file on the controller. -> set the path of a tar or zip file
+archive-url-invalid: The value is neither a URL nor a path. -> set an https:// URL, or a path on the controller
+archive-checksum-missing: An archive with a URL has no checksum. -> set asgi_app_source.checksum
+archive-checksum-invalid: The value is not a SHA-256. -> write it as sha256: and 64 hexadecimal digits
+archive-checksum-mismatch: The archive has another SHA-256. -> compare it with the published checksum
+archive-download-failed: The archive cannot be downloaded. -> check the URL and the connection from the controller
+archive-unreadable: The archive is incomplete, encrypted, or in an unsupported format. -> set a complete tar or zip file
+archive-unsafe: The archive contains a path out of it, a device, or another special file. -> make the archive from a directory
+wheel-invalid: The value is not the path of one wheel. -> set the path of one wheel on the controller
 git-url-invalid: The value is not the URL of a git repository. -> set the URL of the repository
 git-ref-invalid: The value cannot be a git reference. -> set a branch, a tag or a commit id
 git-ref-not-found: The repository does not contain the reference. -> set an existing branch, tag or commit id
