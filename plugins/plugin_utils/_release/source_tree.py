@@ -84,6 +84,9 @@ class Tree(NamedTuple):
     subdirectory: str = ""
     workspace: str | None = None
 
+    def is_empty(self, directory: str) -> bool:
+        return not any(name.startswith(f"{directory}/") for name in self.files)
+
     def doubts(self) -> tuple[list[Sequence[str]], Sequence[str]]:
         """Return the doubts about the tree, and the doubt about missing dependencies, which is empty if the tree declares them."""
         prefix = f"{self.subdirectory}/" if self.subdirectory else ""
