@@ -23,6 +23,12 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release import (
     without_credentials,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, read_declarations
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import (
+    DEFAULT,
+    Choice,
+    declared,
+    refuse_choice,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repository import GitRepository, check_ref
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
@@ -61,9 +67,16 @@ class Resolved:
     """A source whose content is known.
 
     - ``archive``: a file on the controller; None for a package
-    - ``dependencies``: how the tree declares its dependencies; ``by`` is lock, requirements, project (install the tree itself), list
-      (install its ``requirements``) or nothing
-    - ``doubts``: possible mistakes, each a fault and a remedy
+    - ``dependencies``: how the tree declares its dependencies. ``by`` is one of
+
+      - lock: a uv.lock, of which ``groups`` and ``extras`` are installed, and the project unless ``install`` is false
+      - pylock: the pylock.toml ``file``, with the same keys
+      - exported: the lock ``file`` of another tool, with the same keys; lock_export adds its packages as ``lines``
+      - requirements: ``files``, requirements.txt by default. With ``hashed``, pip and uv require hashes for everything that they install
+        together. With ``install``, the project too
+      - project: the tree itself with ``extras``, and ``requirements`` from groups
+      - list: ``requirements``
+      - nothing
     - ``undeclared``: the doubt about a tree that declares no dependencies; it does not apply if the variables declare them
     - ``insecure``: URLs in the files of the tree whose transport does not authenticate the server
     - ``expanded``: environment variables in the requirements of the tree
@@ -75,15 +88,18 @@ class Resolved:
     archive: str | None = None
     dependencies: dict[str, Any] = field(default_factory=lambda: {"by": "nothing"})
     details: dict[str, str] = field(default_factory=dict)
-    doubts: list[Sequence[str]] = field(default_factory=list)
     undeclared: Sequence[str] = ()
     insecure: list[str] = field(default_factory=list)
     expanded: list[str] = field(default_factory=list)
 
 
-def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, str]:
+def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, Any]:
     """Return the keys of *source* that are set, with paths on the controller made absolute by *find*."""
-    given = {key: str(value) for key, value in source.items() if value is not None}
+    given = {
+        key: list(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in source.items()
+        if value is not None
+    }
     if "path" in given:
         given["path"] = str(find(given["path"]))
     if "git" in given and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:|-", given["git"]):
@@ -92,33 +108,42 @@ def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, 
 
 
 def resolve(
-    source: dict[str, str], exclude: Sequence[str], directory: str | os.PathLike[str], insecure: bool = False
+    source: dict[str, Any],
+    exclude: Sequence[str],
+    directory: str | os.PathLike[str],
+    insecure: bool = False,
+    choice: Choice = DEFAULT,
 ) -> Resolved:
     """Return the resolution of the normalised *source*, which *directory* caches for the rest of the run. Raises SourceError.
 
-    *insecure* allows a repository with a transport that does not authenticate the server.
+    *insecure* allows a repository with a transport that does not authenticate the server. *choice* selects dependencies.
     """
-    key = [source, sorted(exclude), insecure]
-    return Resolved(**once(directory, "source", key, lambda place: asdict(_resolve(source, exclude, place, insecure))))
+    choice = choice._replace(files=source.get("requirements", ()))
+    key = [source, sorted(exclude), insecure, choice]
+    return Resolved(
+        **once(directory, "source", key, lambda place: asdict(_resolve(source, exclude, place, insecure, choice)))
+    )
 
 
 def check_installer(resolved: Resolved, installer: str) -> None:
     """Raise SourceError if *installer* cannot install the dependencies of *resolved*."""
-    if installer == "pip" and resolved.dependencies["by"] == "lock":
+    if installer == "pip" and resolved.dependencies["by"] in ("lock", "pylock"):
+        lock = resolved.dependencies.get("file", "uv.lock")
         raise SourceError(
             "installer-cannot-read-lock",
             "asgi_app_installer",
-            "is 'pip', which cannot read the uv.lock of the source",
-            "set asgi_app_installer to uv, or add uv.lock to asgi_app_exclude",
+            f"is 'pip', which cannot read the {lock} of the source",
+            f"set asgi_app_installer to uv, or add {lock} to asgi_app_exclude",
         )
 
 
-def _resolve(source: dict[str, str], exclude: Sequence[str], place: Path, insecure: bool) -> Resolved:
+def _resolve(source: dict[str, Any], exclude: Sequence[str], place: Path, insecure: bool, choice: Choice) -> Resolved:
     if "package" in source:
+        refuse_choice(choice)
         return _from_package(source["package"])
     if "path" in source:
-        return _from_path(source["path"], exclude, place)
-    return _from_git(source["git"], source.get("ref", ""), exclude, place, insecure)
+        return _from_path(source["path"], exclude, place, choice)
+    return _from_git(source["git"], source.get("ref", ""), exclude, place, insecure, choice)
 
 
 def _from_package(requirement: str) -> Resolved:
@@ -136,7 +161,7 @@ def _from_package(requirement: str) -> Resolved:
     return Resolved("package", safe_label(match["version"]), digest, details={"requirement": requirement})
 
 
-def _from_path(path: str, exclude: Sequence[str], place: Path) -> Resolved:
+def _from_path(path: str, exclude: Sequence[str], place: Path, choice: Choice) -> Resolved:
     root = Path(path)
     if not root.is_dir():
         fault = "is not a directory" if root.exists() else "does not exist on the controller"
@@ -153,10 +178,10 @@ def _from_path(path: str, exclude: Sequence[str], place: Path) -> Resolved:
             "source-unreadable", PATH, f"cannot be read: {exc}", "make it readable, or list it in asgi_app_exclude"
         ) from exc
     refuse_incomplete(PATH, "in that directory", tree.pointers, submodules)
-    return _from_tree("path", tree.version or "src", tree, archive, {}, PATH)
+    return _from_tree("path", tree.version or "src", tree, archive, {}, PATH, choice)
 
 
-def _from_git(url: str, ref: str, exclude: Sequence[str], place: Path, insecure: bool) -> Resolved:
+def _from_git(url: str, ref: str, exclude: Sequence[str], place: Path, insecure: bool, choice: Choice) -> Resolved:
     fault = repository_fault(url)
     if fault:
         raise SourceError(
@@ -182,15 +207,30 @@ def _from_git(url: str, ref: str, exclude: Sequence[str], place: Path, insecure:
     remedy = "in a checkout, and set asgi_app_source.path to it, because neither is fetched here"
     refuse_incomplete(GIT, remedy, tree.pointers, submodules)
     details = {"url": without_credentials(url), "ref": ref, "commit": commit}
-    return _from_tree("git", commit[:10], tree, archive, details, GIT)
+    return _from_tree("git", commit[:10], tree, archive, details, GIT, choice)
 
 
-def _from_tree(kind: str, label: str, tree: Tree, archive: Path, details: dict[str, str], variable: str) -> Resolved:
+def _from_tree(
+    kind: str, label: str, tree: Tree, archive: Path, details: dict[str, str], variable: str, choice: Choice
+) -> Resolved:
+    dependencies = declared(tree.files, tree.project, variable, choice)
     try:
-        declarations = read_declarations(str(archive), tree.dependencies["by"])
+        declarations = read_declarations(str(archive), dependencies)
     except Refused as exc:
         raise SourceError("source-declarations-refused", variable, exc.fault, exc.remedy) from exc
-    return Resolved(kind, label, tree.digest, str(archive), tree.dependencies, details, *tree.doubts(), *declarations)
+    if declarations.hashed:
+        dependencies["hashed"] = True
+    return Resolved(
+        kind,
+        label,
+        tree.digest,
+        str(archive),
+        dependencies,
+        details,
+        undeclared=tree.undeclared(dependencies),
+        insecure=declarations.insecure,
+        expanded=declarations.variables,
+    )
 
 
 def _is_empty(directory: Path) -> bool:

@@ -23,10 +23,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_archive import escapes
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import (
-    declared,
     read_project,
     undeclared,
-    unread_locks,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import PATH, SourceError
 
@@ -56,22 +54,25 @@ class Entry(NamedTuple):
 class Tree(NamedTuple):
     """The properties of a packed tree.
 
-    ``declares`` is true if the tree has a declaration of its dependencies, even an empty one.
-    ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files.
+    ``project`` is the content of its pyproject.toml. ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files.
     """
 
     digest: str
-    dependencies: dict[str, Any]
-    declares: bool
-    version: str
+    project: dict[str, Any]
     files: list[str]
     directories: set[str]
     pointers: list[str]
     submodules: list[str]
 
-    def doubts(self) -> tuple[list[Sequence[str]], Sequence[str]]:
-        """Return the doubts about the tree, and the doubt about missing dependencies, which is empty if the tree declares them."""
-        return list(unread_locks(self.files, self.dependencies["by"])), () if self.declares else undeclared(self.files)
+    @property
+    def version(self) -> str:
+        version = self.project.get("project", {}).get("version", "")
+        return version if isinstance(version, str) else ""
+
+    def undeclared(self, dependencies: dict[str, Any]) -> Sequence[str]:
+        """Return the doubt about missing *dependencies*, which is empty if the tree declares them, even as an empty list."""
+        declares = dependencies["by"] not in ("nothing", "list") or "dependencies" in self.project.get("project", {})
+        return () if declares or dependencies.get("requirements") else undeclared(self.files)
 
 
 def excluded(name: str, patterns: Iterable[str]) -> bool:
@@ -130,7 +131,7 @@ def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str]) -> Iterator[En
 def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
     """Write *entries* to *archive*; raise a SourceError about *variable* if they are not a valid source tree."""
     digest = hashlib.sha256()
-    top: dict[str, bytes] = {}
+    project = b""
     files: list[str] = []
     directories: set[str] = set()
     links: dict[str, str] = {}
@@ -172,9 +173,9 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
                     if name == ".gitmodules":
                         file.seek(0)
                         submodules += submodule_paths(parent, file.read())
-                    if "/" not in entry.name:
+                    if entry.name == "pyproject.toml":
                         file.seek(0)
-                        top[entry.name] = file.read() if entry.name == "pyproject.toml" else b""
+                        project = file.read()
             line = "\0".join((entry.kind, entry.name, oct(member.mode), content))
             digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     for name, target in links.items():
@@ -185,15 +186,9 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
             "source-empty", variable, "holds no file", "set the directory of the application; see asgi_app_exclude"
         )
     temporary.replace(archive)
-    project = read_project(top.get("pyproject.toml", b""), variable)
-    metadata = project.get("project", {})
-    version = metadata.get("version", "")
-    dependencies = declared(top, project, variable)
     return Tree(
         digest=digest.hexdigest(),
-        dependencies=dependencies,
-        declares=dependencies["by"] not in ("nothing", "list") or "dependencies" in metadata,
-        version=version if isinstance(version, str) else "",
+        project=read_project(project, variable),
         files=files,
         directories=directories,
         pointers=pointers,

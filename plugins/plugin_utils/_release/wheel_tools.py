@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import last_lines, mask_urls
@@ -30,12 +30,17 @@ def write_lines(path: Path, lines: Iterable[str]) -> str:
 
 
 class WheelTools:
-    def __init__(self, settings: Settings, cache: WheelCache) -> None:
+    """*need* is a variable and the reason why the controller needs the tools."""
+
+    def __init__(self, settings: Settings, cache: WheelCache, need: str = f"{VARIABLE} is true") -> None:
         self.settings = settings
         self.cache = cache
+        self.need = need
 
-    def uv(self, arguments: Sequence[str], directory: Path, blame: str) -> str:
-        return self.run([str(self._venv() / "bin" / "uv"), *arguments], directory, blame)
+    def uv(
+        self, arguments: Sequence[str], directory: Path, blame: str, environment: Mapping[str, str] | None = None
+    ) -> str:
+        return self.run([str(self._venv() / "bin" / "uv"), *arguments], directory, blame, environment=environment)
 
     def pip(self, arguments: Sequence[str], directory: Path, blame: str, remedy: str = "") -> str:
         return self.run([*_pip(self._venv()), *arguments], directory, blame, remedy)
@@ -58,26 +63,33 @@ class WheelTools:
             self.run(
                 [sys.executable, "-m", "venv", str(made)],
                 Path("/"),
-                f"{VARIABLE} is true and needs a Python that can create virtual environments on the controller",
+                f"{self.need} and needs a Python that can create virtual environments on the controller",
                 "install it there; on Debian, install the package python3-venv",
             )
-            blame = f"asgi_app_uv_version ({version}) cannot be installed on the controller, as {VARIABLE} needs"
+            blame = f"asgi_app_uv_version ({version}) cannot be installed on the controller, as {self.need.partition(' ')[0]} needs"
             listed = write_lines(Path(directory) / "uv.txt", [uv_requirement(version, self.settings.uv_hashes)])
             self.run([*_pip(made), "install", *INSTALL_OPTIONS, "--requirement", listed], Path("/"), blame)
             # The environment can be renamed, because neither tool is a script with its path: bin/uv is a binary, and pip runs as a module.
             shutil.rmtree(venv, ignore_errors=True)
             made.rename(venv)
 
-    def run(self, argv: Sequence[str], directory: Path, blame: str, remedy: str = "") -> str:
+    def run(
+        self,
+        argv: Sequence[str],
+        directory: Path,
+        blame: str,
+        remedy: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
         """Run a tool and return its output; raise WheelError with *blame* and the output if it fails.
 
-        *blame* is a variable and its fault.
+        *blame* is a variable and its fault. *environment* is added to the tools' environment.
         """
         try:
             done = subprocess.run(
                 argv,
                 cwd=directory,
-                env=tool_environment(self.settings, os.environ, self.cache.directory),
+                env={**tool_environment(self.settings, os.environ, self.cache.directory), **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",
