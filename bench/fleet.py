@@ -219,7 +219,7 @@ def executions(output: str) -> Counter[str]:
 
 
 def venv_seconds(output: str) -> float:
-    """Return the seconds of one host for the virtual environment and its packages, from the output of -v."""
+    """Return the seconds that one host spent on the virtual environment and its packages, from the output of -v."""
     return sum(float(seconds) for seconds in re.findall(r"^\s+(?:venv|packages): ([\d.]+)$", output, re.MULTILINE))
 
 

@@ -183,8 +183,9 @@ CASES = {
             "asgi_proxy_server_names": ["names.example.org", "*.example.org"],
             "asgi_proxy_trusted": ["2001:db8::11"],
             "asgi_proxy_proxy_protocol": True,
+            "asgi_proxy_static": [{"url": "/sharedurl/", "shared": "shareddirectory"}],
         },
-        ("asgi_proxy_server_names[]", "asgi_proxy_trusted[]"),
+        ("asgi_proxy_server_names[]", "asgi_proxy_trusted[]", "asgi_proxy_static[].shared"),
     ),
     "slot": Case(
         "asgi_server",
@@ -202,6 +203,7 @@ CASES = {
             "asgi_server_metrics_allow": ["192.0.2.22"],
             "asgi_server_probe_path": "/probe-path",
             "asgi_server_probe_host": "probe.example.org",
+            "asgi_server_working_directory": "shared/directory",
             "asgi_server_memory_max": "515M",
             "asgi_server_cpu_quota": "151%",
             "asgi_server_tasks_max": 99,

@@ -19,10 +19,11 @@ ROOTS = "/etc /home /opt /root /run /srv /tmp /usr/local /var"
 # Directories to skip: those that package managers, systemd and administrators' commands write to, and those with files of a release's
 # packages, a build account or the app.
 PRUNED = (
-    "/srv/*/releases/*/code/* /srv/*/releases/*/.venv/* /srv/*/shared/* /var/cache/asgi/apps/*/* /var/cache/asgi/wheels/* "
-    "/etc/alternatives/* /etc/rc?.d/* /etc/ssl/certs/* /etc/pam.d/* /root/.ansible/* /root/.ssh/* /run/sudo/* /run/systemd/* /run/udev/* "
-    "/run/user/* /run/credentials/* /run/dbus/* /var/cache/apt/* /var/cache/debconf/* /var/lib/apt/* /var/lib/dpkg/* /var/lib/pam/* /var/lib/python/* "
-    "/var/lib/systemd/* /var/log/apt/* /var/log/journal/* /run/log/journal/* /tmp/.*-unix/* /tmp/ansible_* */systemd-private-*/tmp/*"
+    "/srv/*/releases/*/code/* /srv/*/releases/*/.venv/* /srv/*/shared/* /srv/*/cache/* /var/cache/asgi/apps/*/* "
+    "/var/cache/asgi/wheels/* /etc/alternatives/* /etc/rc?.d/* /etc/ssl/certs/* /etc/pam.d/* /root/.ansible/* /root/.ssh/* /run/sudo/* "
+    "/run/systemd/* /run/udev/* /run/user/* /run/credentials/* /run/dbus/* /var/cache/apt/* /var/cache/debconf/* "
+    "/var/lib/apt/* /var/lib/dpkg/* /var/lib/pam/* /var/lib/python/* /var/lib/systemd/* /var/log/apt/* /var/log/journal/* "
+    "/run/log/journal/* /tmp/.*-unix/* /tmp/ansible_* */systemd-private-*/tmp/*"
 )
 # Directories with a separate check, although PRUNED skips them: an account that can write to one of their files is effectively root.
 SYSTEMD = "/run/systemd/system /run/systemd/transient /run/systemd/system.control /run/systemd/generator"
@@ -66,7 +67,7 @@ TLS = {
 # Roles asgi_app, asgi_server and asgi_proxy.
 APP = {
     "/srv/{app}": "d root:root 755",
-    "/srv/{app}/shared": "d {app}:{app} 750",
+    "/srv/{app}/(cache|shared)": "d {app}:{app} 750",
     "/srv/{app}/(configs|releases|slots|slots/(blue|green))": "d root:root 755",
     r"/srv/{app}/\.(build\.)?lock": "f root:root 600",
     r"/srv/{app}/releases\.json": "f root:root 600",

@@ -57,7 +57,7 @@ def reloads_of_nginx(tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
 
 @pytest.fixture(scope="session")
 def stock() -> list[Result]:
-    """The results of reloads of the stock recipe, repeated until it loses a request, within bounds."""
+    """The results of reloads of the stock recipe, which are repeated a limited number of times until a request is lost."""
     results: list[Result] = []
     for _attempt in range(STOCK_SESSIONS):
         disturbances = catalogue.of_stock(STOCK, STOCK_RELOADS)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from pathlib import Path
+from typing import ClassVar
 
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as core_version
 
 # The same version as requires_ansible in meta/runtime.yml, because Ansible itself only warns if its version is older.
@@ -42,6 +42,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._checks import (
     unknown,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.claims import claims
+from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.play_action import PlayAction
 from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.vrrp import balancer_claims
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.action_failure import ActionFailure
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.options import purpose, typed
@@ -86,22 +87,14 @@ for _found in pkgutil.iter_modules(filters.__path__):
     importlib.import_module(f"{filters.__name__}.{_found.name}")
 
 
-class ActionModule(ActionBase):
-    _requires_connection = False
-    _supports_check_mode = True
-    _supports_async = False
-    _supports_diff = False
+class ActionModule(PlayAction):
+    ARGUMENTS: ClassVar = {
+        "roles": {"type": "list", "elements": "str", "choices": list(ROLES), "default": list(HOST_ROLES)},
+        "playbook": {"type": "str", "choices": list(playbooks.VARIABLES)},
+        "entry_point": {"type": "str", "choices": list(ENTRY_POINTS), "default": ENTRY_POINTS[0]},
+    }
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        _validation, arguments = self.validate_argument_spec(
-            argument_spec={
-                "roles": {"type": "list", "elements": "str", "choices": list(ROLES), "default": list(HOST_ROLES)},
-                "playbook": {"type": "str", "choices": list(playbooks.VARIABLES)},
-                "entry_point": {"type": "str", "choices": list(ENTRY_POINTS), "default": ENTRY_POINTS[0]},
-            }
-        )
+    def compute(self, task_vars, arguments):
         entry_point = arguments["entry_point"]
 
         reaction = self._templar.template(task_vars.get(unknown.SWITCH, unknown.ERROR))
@@ -129,7 +122,7 @@ class ActionModule(ActionBase):
         host = task_vars.get("inventory_hostname", "this host")
         if errors := [problem for problem in found if not isinstance(problem, Doubt)]:
             raise ActionFailure(describe(host, errors))
-        result.update(changed=False)
+        result = {}
         if entry_point == "main" and wanted & {"asgi_server", "asgi_proxy"}:
             result["claims"] = claims(options, sorted(wanted))
         elif entry_point == "main" and "asgi_balancer" in wanted:

@@ -81,6 +81,7 @@ class ActionModule(ActionBase):
                 "label": resolved.label,
                 "digest": resolved.digest,
                 **resolved.details,
+                **({"variables": resolved.variables} if resolved.variables else {}),
             },
             "dependencies": resolved.dependencies,
         }

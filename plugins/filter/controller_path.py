@@ -13,7 +13,6 @@ description:
   - Returns the absolute path. A relative path starts at the directory in which C(ansible-playbook) was started, and C(~) is expanded.
   - Ansible itself would search for a relative path next to the playbook. A playbook such as C(asgi.deploy.site) is inside this
     collection.
-positional: _input
 options:
   _input:
     description: The path. It need not exist.

@@ -12,7 +12,6 @@ version_added: 1.0.0
 description:
   - Quotes a value so that HAProxy reads it literally as one word. Quotes are added only if necessary.
   - Fails for a value with line breaks or other unprintable characters.
-positional: _input
 options:
   _input:
     description: The value.

@@ -12,7 +12,6 @@ version_added: 1.0.0
 description:
   - Renders names and password hashes as the file that nginx reads for C(auth_basic_user_file).
   - Fails for a name or hash that would add a line or a field. The message does not contain the hash.
-positional: _input
 options:
   _input:
     description: Hashes by name, as in C(asgi_proxy_users).

@@ -13,7 +13,6 @@ description:
   - Returns the value unchanged if keepalived reads it as one word, such as an address or the name of an interface.
   - Fails for a value with characters other than letters, digits, V(.), V(_), V(:), V(/) and V(-). The message does not contain
     the value, which may be a password.
-positional: _input
 options:
   _input:
     description: The value.

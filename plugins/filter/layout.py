@@ -21,7 +21,6 @@ options:
   release:
     description: Id of a release, for its paths under V(release).
     type: str
-    version_added: 1.0.0
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """
@@ -40,7 +39,7 @@ RETURN = r"""
 _value:
   description:
     - The keys V(name), V(user), V(group), V(build_user), V(build_comment), V(build_unit), V(build_cache), V(home),
-      V(releases), V(configs), V(slots_directory), V(shared), V(staged),
+      V(releases), V(configs), V(slots_directory), V(shared), V(cache), V(staged),
       V(current), V(log), V(lock), V(build_lock), V(kept), V(run), V(live_socket), V(tmpfiles), V(service_template),
       V(socket_template), V(trial_proxy_unit), V(tls), V(nginx_site), V(access_log), V(error_log).
     - Under V(balancer), the names and files of the app in HAProxy, the keys V(backend), V(fresh), V(site), V(ca_bundle).

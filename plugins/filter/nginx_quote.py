@@ -13,7 +13,6 @@ description:
   - Quotes a string so that nginx reads it literally as one word.
   - Fails for a string with V($), which nginx cannot escape and would expand as a variable, and for one with control characters such
     as line breaks.
-positional: _input
 options:
   _input:
     description: The string.

@@ -12,7 +12,6 @@ version_added: 1.0.0
 description:
   - Returns the value unchanged if nginx reads it as one word without quotes, such as an address, a size or a header name.
   - Fails for other values, for instance with spaces, V(;), V($), quotes or line breaks.
-positional: _input
 options:
   _input:
     description: The value.

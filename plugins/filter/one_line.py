@@ -12,7 +12,6 @@ version_added: 1.0.0
 description:
   - Returns the value unchanged if it is one line of printable text, so that it cannot end a comment in a configuration file.
   - Fails for a value with line breaks or other unprintable characters.
-positional: _input
 options:
   _input:
     description: The value.

@@ -12,7 +12,6 @@ version_added: 1.0.0
 description:
   - Returns the systemd settings of an app's sandbox and resource limits.
   - M(asgi.deploy.release) and M(asgi.deploy.release_command) run the app's code under the same settings.
-positional: _input
 options:
   _input:
     description: Name of the app (C(asgi_name)).

@@ -15,10 +15,6 @@ description:
     previous release serves. If the slot already has the traffic, the previous release is activated again.
   - The C(asgi_server) role uses this module when a hook fails.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   slot:
     description: Slot of the release, as returned by M(asgi.deploy.activate).
     type: str
@@ -32,6 +28,8 @@ options:
     description: Name of the person who deploys, recorded in the release log.
     type: str
     default: ""
+extends_documentation_fragment:
+  - asgi.deploy.app
 attributes:
   check_mode:
     description: Changes nothing in check mode, because nothing has been activated.

@@ -19,10 +19,6 @@ description:
   - If the release is already live with the same configuration, the module only repairs the slots, for instance after a slot was
     stopped by hand or a run was interrupted.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   release:
     description:
       - Id of the release to activate.
@@ -66,6 +62,7 @@ options:
     type: str
     default: ""
 extends_documentation_fragment:
+  - asgi.deploy.app
   - asgi.deploy.probe
 attributes:
   check_mode:

@@ -23,14 +23,8 @@ options:
       - Whether to return the software bill of materials of each live release.
     type: bool
     default: false
-    version_added: 1.0.0
-attributes:
-  check_mode:
-    description: The module changes nothing.
-    support: full
-  diff_mode:
-    description: The module changes nothing.
-    support: none
+extends_documentation_fragment:
+  - asgi.deploy.read_only
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """

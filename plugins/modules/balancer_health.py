@@ -52,13 +52,8 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Changes nothing in either mode.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
+extends_documentation_fragment:
+  - asgi.deploy.read_only
 seealso:
   - module: asgi.deploy.fleet_check
 author:

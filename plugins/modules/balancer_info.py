@@ -16,13 +16,8 @@ options:
     description: Socket of HAProxy's runtime API.
     type: path
     default: /run/haproxy/admin.sock
-attributes:
-  check_mode:
-    description: Changes nothing in either mode.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
+extends_documentation_fragment:
+  - asgi.deploy.read_only
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """

@@ -18,14 +18,12 @@ description:
     the app.
   - Can be run again after an interruption. Does nothing if the app is not on the host.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   by:
     description: Name of the person who removes the app, recorded in the lock.
     type: str
     default: ""
+extends_documentation_fragment:
+  - asgi.deploy.app
 attributes:
   check_mode:
     description: Fails in the same cases, and reports the files that would be removed.

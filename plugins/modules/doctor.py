@@ -15,10 +15,6 @@ description:
     of the app and its site, and tests a private copy of nginx's configuration. Changes nothing.
   - Does not fail if it finds problems; C(doctor.yml) does.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   expected:
     description: Values of the inventory to compare the host with.
     type: dict
@@ -39,13 +35,9 @@ options:
       drift:
         description: Results of the roles' modules in check mode, by subject.
         type: dict
-attributes:
-  check_mode:
-    description: Changes nothing in either mode.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
+extends_documentation_fragment:
+  - asgi.deploy.app
+  - asgi.deploy.read_only
 seealso:
   - module: asgi.deploy.fleet_report
 author:

@@ -29,13 +29,8 @@ options:
     description: Name of the registered variable with the results.
     type: str
     required: true
-attributes:
-  check_mode:
-    description: Runs the same checks in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
+extends_documentation_fragment:
+  - asgi.deploy.read_only
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """

@@ -36,13 +36,8 @@ options:
   observed:
     description: The C(backends) of M(asgi.deploy.balancer_info) by balancer, with O(change=maintenance).
     type: dict
-attributes:
-  check_mode:
-    description: Makes the same plan in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
+extends_documentation_fragment:
+  - asgi.deploy.read_only
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """

@@ -68,13 +68,8 @@ options:
     description: The C(backends) of M(asgi.deploy.balancer_info) after the work, by balancer, with O(kind=maintenance).
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Compiles the same report in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
+extends_documentation_fragment:
+  - asgi.deploy.read_only
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """

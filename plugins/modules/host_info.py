@@ -27,28 +27,23 @@ options:
     type: list
     elements: str
     default: []
-    version_added: 1.0.0
   units:
     description: Systemd units, with their suffix.
     type: list
     elements: str
     default: []
-    version_added: 1.0.0
   paths:
     description: Files, directories and symlinks.
     type: list
     elements: path
     default: []
-    version_added: 1.0.0
   interfaces:
     description: Whether to report the network interfaces.
     type: bool
     default: false
-    version_added: 1.0.0
   certificate:
     description: A certificate of M(asgi.deploy.selfsigned_pem), with the options of that module.
     type: dict
-    version_added: 1.0.0
     suboptions:
       path:
         description: Path of the file.
@@ -70,19 +65,16 @@ options:
       directory_mode:
         description: Mode of the directory of the certificate.
         type: str
-        version_added: 1.0.0
   nginx:
     description: Whether to report the features of nginx.
     type: bool
     default: false
-    version_added: 1.0.0
-attributes:
-  check_mode:
-    description: The module changes nothing.
-    support: full
-  diff_mode:
-    description: The module changes nothing.
-    support: none
+  served_directories:
+    description: Directories below the app's shared directory that nginx serves, as in M(asgi.deploy.served_directories).
+    type: list
+    elements: str
+extends_documentation_fragment:
+  - asgi.deploy.read_only
 seealso:
   - plugin: asgi.deploy.worker_plan
     plugin_type: filter
@@ -168,6 +160,11 @@ wanted_certificate:
   type: str
   returned: success
   sample: the names have changed
+closed_directories:
+  description: The directories that M(asgi.deploy.served_directories) would change.
+  type: list
+  elements: str
+  returned: if O(served_directories) is set
 nginx:
   description: The installed nginx, or the version that apt would install.
   type: dict
@@ -194,6 +191,7 @@ nginx:
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
 from ansible_collections.asgi.deploy.plugins.module_utils._app.host_facts import host_facts
+from ansible_collections.asgi.deploy.plugins.module_utils._app.served_directories import ServedDirectories
 from ansible_collections.asgi.deploy.plugins.module_utils._balancer.vrrp import interfaces
 from ansible_collections.asgi.deploy.plugins.module_utils._host.packages import missing
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_version import host_nginx
@@ -210,13 +208,15 @@ def main():
             "interfaces": {"type": "bool", "default": False},
             "certificate": {"type": "dict", "options": WANTED},
             "nginx": {"type": "bool", "default": False},
+            "served_directories": {"type": "list", "elements": "str"},
         },
         read_only=True,
     )
-    wanted = module.params["units"]
+    wanted, served = module.params["units"], module.params["served_directories"]
     with module.reporting():
         found = host_facts(module.app, module.params["paths"])
         units = module.systemd.show(*wanted) if wanted else {}
+        closed = ServedDirectories(module.paths, served, dry=True).apply() if served is not None else []
     module.exit_json(
         changed=False,
         **found,
@@ -224,6 +224,7 @@ def main():
         idle_units=[unit for unit in wanted if unit not in units or not (units[unit].running and units[unit].enabled)],
         interfaces=interfaces(module.run_command) if module.params["interfaces"] else {},
         wanted_certificate=_wanted_certificate(module),
+        **({"closed_directories": closed} if served is not None else {}),
         **({"nginx": _nginx(module)} if module.params["nginx"] else {}),
     )
 

@@ -16,10 +16,6 @@ description:
   - Mounts a file system for the counters, which limits their size.
   - Fails before any change if another app or process of the host listens at the address, or if the socket's group does not exist.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   state:
     description: V(present) creates the endpoint, V(absent) removes it.
     type: str
@@ -37,6 +33,8 @@ options:
   program:
     description: Content of the exporter. Required with O(state=present).
     type: str
+extends_documentation_fragment:
+  - asgi.deploy.app
 attributes:
   check_mode:
     description: Fails in the same cases, and reports the changes that would be made.

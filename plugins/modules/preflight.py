@@ -35,13 +35,8 @@ options:
     description: Playbook of this collection whose own variables, such as C(asgi_deploy_batches), are checked too.
     type: str
     choices: [deploy, reload, rollback, rolling_maintenance, maintenance_page, status, doctor, tune]
-attributes:
-  check_mode:
-    description: Runs the same checks in check mode.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
+extends_documentation_fragment:
+  - asgi.deploy.read_only
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """

@@ -45,7 +45,7 @@ options:
     required: true
   module:
     description:
-      - Import path of the ASGI application, as C(package.module:attribute).
+      - Import path of the ASGI application, as C(package.module:attribute), or a call of a factory with literal arguments.
     type: str
     required: true
   source:
@@ -76,6 +76,12 @@ options:
           - By default, the source declares them in a lock file, or else in C(requirements.txt), or else in C(pyproject.toml).
         type: list
         elements: str
+        version_added: 1.0.0
+      subdirectory:
+        description:
+          - Directory of the app in O(source.path) or O(source.git), relative to its root, such as V(backend).
+          - The release contains the whole source, and C(code) in the release is a symlink to this directory.
+        type: str
         version_added: 1.0.0
   exclude:
     description:
@@ -142,7 +148,6 @@ options:
     type: list
     elements: str
     default: []
-    version_added: 1.0.0
   uv_path:
     description:
       - Path of uv on the host, to use instead of uv from the index.
@@ -169,7 +174,6 @@ options:
       - Whether to allow transports that do not authenticate the server, such as C(http://) and C(git://), for code and packages.
     type: bool
     default: false
-    version_added: 1.0.0
   audit:
     description:
       - Whether to look up the packages of the staged release in a vulnerability database, unless the release is already live. The
@@ -178,27 +182,23 @@ options:
       - Check mode does not audit a release that has not been built yet.
     type: bool
     default: false
-    version_added: 1.0.0
   audit_strict:
     description:
       - Whether the task fails if a package has a known vulnerability, or if the database does not respond. The release
         remains staged.
     type: bool
     default: false
-    version_added: 1.0.0
   audit_url:
     description:
       - URL of a database with the API of OSV.
     type: str
     default: https://api.osv.dev
-    version_added: 1.0.0
   audit_ignore:
     description:
       - Identifiers of vulnerabilities to ignore, such as V(CVE-2014-1402) or V(PYSEC-2019-217).
     type: list
     elements: str
     default: []
-    version_added: 1.0.0
   keep:
     description:
       - Number of releases to keep.
@@ -226,13 +226,11 @@ options:
       - The task fails before any change if another site serves one of the names, another program or app uses one of the
         ports, or the other sites of a port have different settings.
     type: dict
-    version_added: 1.0.0
   missing:
     description:
       - The value of RV(missing) that an earlier task returned. The action plugin then sends the missing files without querying the host
         again.
     type: dict
-    version_added: 1.0.0
   resolved:
     description:
       - The resolved O(source). The action plugin sets this option; tasks must not set it.
@@ -246,7 +244,6 @@ options:
       - The variables of the role C(asgi_server) that configure the app's sandbox, in which the import check runs. The action plugin sets
         this option; tasks must not set it.
     type: dict
-    version_added: 1.0.0
 seealso:
   - module: asgi.deploy.activate
 author:

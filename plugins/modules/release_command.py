@@ -11,17 +11,14 @@ module: release_command
 short_description: Run a command of a release as the app's account
 version_added: 1.0.0
 description:
-  - Use this module in hooks, for instance for a database migration. The command runs in the directory of the release's code. The
-    programs of the virtual environment come first in C(PATH). The environment is that of the app, without C(ASGI_SLOT).
+  - Use this module in hooks, for instance for a database migration. The command runs in the working directory of the app, by default
+    the release's code, see C(asgi_server_working_directory). Python imports modules from the code in either case. The programs of the
+    virtual environment come first in C(PATH). The environment is that of the app, without C(ASGI_SLOT).
   - Unlike with Ansible's keyword C(environment), the values of O(environment) do not appear on a command line or in a log.
   - The command runs in a transient systemd unit, in the sandbox and with the limits of the app's slots, see
     C(asgi_server_unit_settings). When it ends, systemd kills all its child processes.
   - The module returns only the first and the last half MiB of each output stream.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   release:
     description: Id of the release, C(asgi_release.id) in a hook.
     type: str
@@ -44,7 +41,8 @@ options:
     description: The variables of the role C(asgi_server) that configure the app's sandbox. The action plugin sets this option; tasks
       must not set it.
     type: dict
-    version_added: 1.0.0
+extends_documentation_fragment:
+  - asgi.deploy.app
 attributes:
   check_mode:
     description: Can run in check mode.
@@ -86,7 +84,7 @@ import json
 import os
 import pwd
 
-from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import properties, transient
+from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import properties, transient, working_directory
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import (
     check_environment,
     hide,
@@ -121,7 +119,12 @@ def main():
         release = release_paths(paths["name"], module.params["release"])
         secrets = check_environment(json.loads(module.params["environment"] or "{}"))
         environment = release_environment(paths, release["venv"], secrets)
-        sandbox = transient(properties(paths["name"], module.params["sandbox"] or {}))
+        settings = module.params["sandbox"] or {}
+        sandbox = transient(properties(paths["name"], settings))
+        shared = working_directory(paths, settings)
+        directory = shared or release["code"]
+        if shared:
+            environment["PYTHONPATH"] = ":".join(filter(None, (release["code"], environment.get("PYTHONPATH"))))
     try:
         pwd.getpwnam(paths["user"])
     except KeyError:
@@ -129,8 +132,8 @@ def main():
     # The name contains the process id, because several hooks may run concurrently.
     unit = TransientUnit(f"asgi-command-{paths['name']}-{os.getpid()}", paths["user"], sandbox)
     try:
-        with module.reporting(f"{argv[0]} cannot be run in {release['code']}: "):
-            status, out, err = unit.run(argv, release["code"], environment, timeout)
+        with module.reporting(f"{argv[0]} cannot be run in {directory}: "):
+            status, out, err = unit.run(argv, directory, environment, timeout, create=bool(shared))
     except TimedOut as exc:
         fault, result = f"did not end within {timeout} s, and was killed", {"stdout": exc.out, "stderr": exc.err}
     else:

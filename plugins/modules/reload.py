@@ -20,10 +20,6 @@ description:
     live slot accepts no connections, for instance because its file was removed.
   - A reload keeps the release and the configuration. To change them, use M(asgi.deploy.activate).
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   timeout:
     description:
       - Seconds to wait for the old workers.
@@ -34,6 +30,8 @@ options:
     description: Name of the person who reloads the app, recorded in the release log and the lock.
     type: str
     default: ""
+extends_documentation_fragment:
+  - asgi.deploy.app
 attributes:
   check_mode:
     description: Runs the check but sends no signal.

@@ -18,10 +18,6 @@ description:
   - Changes nothing if O(release) is already live, or if O(release) is unset and the last activation was a rollback. An interrupted
     run on many hosts can therefore be repeated. To go back further, set O(release).
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   release:
     description:
       - Id of the release to activate.
@@ -40,6 +36,8 @@ options:
     description: Name of the person who rolls back, recorded in the release log.
     type: str
     default: ""
+extends_documentation_fragment:
+  - asgi.deploy.app
 attributes:
   check_mode:
     description: Reports the release that would be activated.

@@ -18,10 +18,6 @@ description:
   - Does not fail if the site does not answer, but returns the causes. The playbooks fail in this case.
   - Sends no requests on a host without a site for the app.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   expect:
     description:
       - The expected response for visitors.
@@ -33,13 +29,9 @@ options:
     description: Seconds to keep retrying while the site does not answer.
     type: int
     default: 5
-attributes:
-  check_mode:
-    description: Sends the requests in either mode.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
+extends_documentation_fragment:
+  - asgi.deploy.app
+  - asgi.deploy.read_only
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """

@@ -11,22 +11,20 @@ module: unstage
 short_description: Remove the releases of an app, and optionally its data
 version_added: 1.0.0
 description:
-  - Removes the files of M(asgi.deploy.release) in the home of an app that M(asgi.deploy.deactivate) has stopped, and the home
-    itself unless it contains other files.
+  - Removes the caches, the files of M(asgi.deploy.release) in the home of an app that M(asgi.deploy.deactivate) has stopped, and the
+    home itself unless it contains other files.
   - Only root can access data that is kept, because another account may get the uid of the removed account. When the app is
     installed again, its account gets access again.
   - Fails while another task changes the app or builds a release of it, and if the account with the app's name does not belong to
     the app.
   - Can be run again after an interruption. Does nothing if the app is not on the host.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   data:
     description: Whether to also remove the app's data, C(/srv/<name>/shared).
     type: bool
     default: false
+extends_documentation_fragment:
+  - asgi.deploy.app
 attributes:
   check_mode:
     description: Returns the paths that would be removed.

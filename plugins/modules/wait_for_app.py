@@ -15,21 +15,13 @@ description:
     those with which M(asgi.deploy.activate) has activated the release.
   - Can be used while the host is booting.
 options:
-  name:
-    description: Name of the app.
-    type: str
-    required: true
   timeout:
     description: Seconds to wait.
     type: int
     default: 60
-attributes:
-  check_mode:
-    description: Waits in check mode too.
-    support: full
-  diff_mode:
-    description: The module changes nothing.
-    support: none
+extends_documentation_fragment:
+  - asgi.deploy.app
+  - asgi.deploy.read_only
 author:
   - the asgi.deploy authors (@asgi-deploy)
 """

@@ -30,33 +30,39 @@ class Broken:
 
 BROKEN = (
     Broken("a dependency does not exist", ("no version of fastapi==999.0",), requirements="fastapi==999.0"),
-    Broken("does not import", ("RuntimeError: this release does not import",), fault="import"),
-    Broken("no such attribute", ("module 'main' has no attribute 'app'",), fault="attribute"),
+    Broken("the app does not import", ("RuntimeError: this release does not import",), fault="import"),
+    Broken("the app object does not exist", ("module 'main' has no attribute 'app'",), fault="attribute"),
     Broken(
         "the migration fails",
         ("this hook fails", "not activated on any host"),
         variables={"asgi_app_hook_staged": HOOK},
     ),
     Broken(
-        "systemd does not know a setting",
+        "an unknown systemd setting",
         ("NoSuchSetting", STILL),
         variables={"asgi_server_unit_settings": {"NoSuchSetting": "1"}},
     ),
-    Broken("does not import in its slot", ("this release does not import in its slot", STILL), "import in its slot"),
-    Broken("fails in lifespan", ("this release does not start", STILL), "lifespan"),
     Broken(
-        "hangs at boot",
+        "the app does not import in the slot", ("this release does not import in its slot", STILL), "import in its slot"
+    ),
+    Broken("the lifespan fails", ("this release does not start", STILL), "lifespan"),
+    Broken(
+        "the app hangs at boot",
         ("did not start within asgi_server_boot_timeout", STILL),
         "hang",
         variables={"asgi_server_boot_timeout": 4},
     ),
-    Broken("health is 500", ("answered 'HTTP 500: this release is not healthy', wanted 200", STILL), "health"),
-    Broken("health is 404", ("answered 'HTTP 404", "wanted 200", STILL), "no health"),
-    Broken("health does not answer", ("/health", STILL), "silent"),
-    Broken("dies when it is asked", ("/health", STILL), "dies"),
+    Broken(
+        "the health check returns 500",
+        ("answered 'HTTP 500: this release is not healthy', wanted 200", STILL),
+        "health",
+    ),
+    Broken("the health check returns 404", ("answered 'HTTP 404", "wanted 200", STILL), "no health"),
+    Broken("the health check gets no response", ("/health", STILL), "silent"),
+    Broken("the worker dies during the health check", ("/health", STILL), "dies"),
     Broken("the smoke test fails", ("this hook fails", STILL), variables={"asgi_server_hook_before": HOOK}),
     Broken(
-        "a task after the flip fails",
+        "a task after the switch fails",
         ("this hook fails", STILL),
         variables={"asgi_server_hook_after": HOOK},
         served=True,

@@ -25,7 +25,10 @@ def start(corner, tmp_path):
     """Return a function that starts a service with gunicorn *settings* and *more* lines of configuration. The service ends with the test."""
     with contextlib.ExitStack() as stack:
 
-        def started(http="auto", ws="auto", stock="", server=DEFAULT, more="", **settings):
-            return stack.enter_context(Service(corner, tmp_path, settings, http, ws, stock, server, more).running())
+        def started(
+            http="auto", ws="auto", stock="", server=DEFAULT, more="", app="", working_directory=None, **settings
+        ):
+            service = Service(corner, tmp_path, settings, http, ws, stock, server, more, app, working_directory)
+            return stack.enter_context(service.running())
 
         yield started

@@ -39,6 +39,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 CONFIGURATION = """
 import sys
 sys.path.append({configs!r})
+import asgi_deploy_app
 import asgi_deploy_process
 asgi_deploy_process.CLOSING_SECONDS = {closing}
 asgi_deploy_process.LINGER_SECONDS = 1
@@ -50,7 +51,8 @@ asgi_deploy_roster.RETRY_SECONDS = 3
 class Worker({worker}):
     CONFIG_KWARGS = {{"http": {http!r}, "ws": {ws!r}}}
 
-wsgi_app = "{app}"
+asgi_deploy_app.configure({app!r}, working_directory={directory!r})
+wsgi_app = "asgi_deploy_app:load()"
 worker_class = Worker
 worker_tmp_dir = "/dev/shm"
 control_socket_disable = True
@@ -66,6 +68,7 @@ for name, value in {settings!r}.items():
 PROGRAM = """
 import sys
 sys.path.append({configs!r})
+import asgi_deploy_app
 import asgi_deploy_process
 asgi_deploy_process.CLOSING_SECONDS = {closing}
 asgi_deploy_process.LINGER_SECONDS = 1
@@ -76,7 +79,8 @@ from asgi_deploy_single import serve
 logging = logging_config("info", False)
 logging["formatters"]["json"] = {{"format": "[%(process)d] [%(levelname)s] %(message)s"}}
 settings = {{"keepalive": 5, "graceful_timeout": 30, "backlog": 2048, **{settings!r}}}
-serve({app!r}, forwarded_allow_ips="*", logging_config=logging, **settings)
+asgi_deploy_app.configure({app!r}, working_directory={directory!r})
+serve(forwarded_allow_ips="*", logging_config=logging, **settings)
 """
 
 
@@ -105,17 +109,26 @@ class Service:
         stock: str = "",
         server: str = DEFAULT,
         more: str = "",
+        app: str = "",
+        working_directory: str | None = None,
     ) -> None:
         """Write the configuration of *server*, or of *stock* (``module.Class``), a worker class of another project."""
         self.address = str(directory / "app.sock")
+        self.code = directory / "code"
+        self.code.mkdir(exist_ok=True)
         self.gate = directory / "gate"
         self.done = directory / "done"
         self._interpreter = corner.interpreter()
         self._release = directory / "release"
         self._log = directory / "log"
         profile = SERVERS[server]
-        app = "stage:app" if profile.interface == "asgi" else "stage_wsgi:app"
-        shared = {"configs": str(CONFIGS), "closing": CLOSING_SECONDS, "app": app}
+        app = app or ("stage:app" if profile.interface == "asgi" else "stage_wsgi:app")
+        shared = {
+            "configs": str(CONFIGS),
+            "closing": CLOSING_SECONDS,
+            "app": app,
+            "directory": working_directory,
+        }
         self._notifications: list[tuple[float, str]] = []
         self.ignored: list[str] = []
         self._over = threading.Event()
@@ -190,6 +203,7 @@ class Service:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", HAND_OVER, str(descriptor), self._interpreter, *self._gunicorn, self._program],
+                cwd=self.code,
                 env=environment,
                 pass_fds=[descriptor],
                 stdout=log,

@@ -168,3 +168,22 @@ def test_hanging_master_does_not_notify_the_watchdog(start, server):
 
     service.send(signal.SIGCONT)
     assert service.notifies_watchdog()
+
+
+@servers(*GUNICORNS, SINGLE)
+@pytest.mark.parametrize("name", ["{prefix}_app('hi', times=2)", "container.{app}"])
+def test_every_server_calls_factories_and_enters_the_working_directory(start, tmp_path, server, name):
+    """Modules are imported from the code, also by child processes, and not from the writable working directory."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/factory_code.py").write_text("NAME = 'from the code'\n")
+    wsgi = server["server"] == "gthread"
+    prefix, app = ("create_wsgi", "wsgi_app") if wsgi else ("create", "app")
+    shared = tmp_path / "shared/data"
+
+    service = start(**server, app="factory:" + name.format(prefix=prefix, app=app), working_directory=str(shared))
+
+    async def scenario():
+        connection = await Connection.open(service.address)
+        return (await connection.ask("/")).body.decode().splitlines()
+
+    assert run(scenario()) == ["hihi" if "hi" in name else "contained", str(shared), "from the code"]

@@ -30,7 +30,7 @@ LATE_CA = Pair(subject="ca", private=CA.private, start=-9, end=-1)
 class Case(NamedTuple):
     certificate: bytes
     key: bytes
-    # the part of the variable's name, and words of the message
+    # the variable without its prefix, and words of the error message
     part: str
     expected: str
     mode: int = 0o600

@@ -222,7 +222,7 @@ def test_failed_check_fails_the_playbook_and_drift_is_a_warning(one_hello, plant
     assert "live.pem has expired" in output
     assert "slot: site.yml would activate release" in output
     assert "site: site.yml would change /etc/nginx/conf.d/asgi-hello.conf" in output
-    # The file has expired, and nginx still serves the previous certificate.
+    # One error is the expired certificate in the file. The other is that nginx still serves the previous certificate.
     assert "hello has 2: certificate" in output, "drift must not count as an error"
 
 

@@ -76,7 +76,7 @@ def test_release_that_fails_on_one_host(fleet, playbook, release, under_traffic,
         assert failed_hosts(output) == ["app3"]
         assert "this host cannot run this release" in output
         assert "asgi_deploy_max_failures is" in output
-        # Two activations return a host to its slot. The fourth host was not changed.
+        # The deploy and the rollback each switch the slot, so a host ends in its original slot. The fourth host was not changed.
         assert fleet.slots == slots
         assert [entry.get("rollback", False) for entry in fleet["app1"].log[-2:]] == [False, True]
         assert fleet["app3"].log[-1]["result"] == "bad"

@@ -139,7 +139,7 @@ backend-path = ["."]
 name = "hostile"
 version = "1.0"
 """
-# It also runs as the app whenever the app starts, which is not part of the build.
+# Python also runs this file whenever the app starts. It attacks only if another account than the app runs it, as in a build.
 PTH = """
 import os, pwd
 if pwd.getpwuid(os.getuid()).pw_name != "intruder" and not os.path.exists(__file__ + ".json"):

@@ -59,7 +59,7 @@ HOSTS = {
     "another host in the request line": f"GET http://{EVIL}/ HTTP/1.1\r\nHost: {SITE}",
     "a request line without a path": f"GET @{EVIL} HTTP/1.1\r\nHost: {SITE}",
     "no host": "GET / HTTP/1.0\r\nX-Nothing: 1",
-    # Would appear in links, for example to reset a password. Redirects do not contain the port.
+    # The app would put this port into links, such as those of password-reset mails. nginx's redirects never contain a port.
     "another port": f"GET / HTTP/1.1\r\nHost: {SITE}:4321",
 }
 

@@ -188,7 +188,7 @@ def test_app_cannot_create_links_in_directories_of_root(intruder):
     succeeded = intruder.run(
         """
         import os
-        home, names = '/srv/intruder', 'shared releases current slots configs releases.json staged'.split()
+        home, names = '/srv/intruder', 'shared cache releases current slots configs releases.json staged'.split()
         attempts = [(os.rename, f'{home}/{name}', f'{home}/{name}.moved') for name in names]
         attempts += [(os.symlink, '/etc/cron.d', f'{home}/{name}.new') for name in names]
         attempts += [(os.rename, path, f'{path}.moved') for path in (

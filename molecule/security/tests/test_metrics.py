@@ -110,7 +110,7 @@ def test_app_cannot_fill_run(machine, intruder, victim, playbook, resource):
     after = free_in_run(machine)
     assert before[0] - after[0] < 8 * MIB
     assert before[1] - after[1] < 100
-    # With full counters, the app still responds, new workers start, and another app can be deployed.
+    # With a full counter file system, the app still responds, new workers start, and another app can be deployed.
     machine.check_output(f"pkill --signal KILL --newest --uid {intruder.name} --full gunicorn")
     for _time in range(20):
         assert intruder.ask().text == "fine"
@@ -118,7 +118,7 @@ def test_app_cannot_fill_run(machine, intruder, victim, playbook, resource):
     lock = f"/srv/{victim.name}/.lock"
     taken = machine.check_output(f"stat --format=%.Y {lock}")
     playbook.succeeds("deploy", "--limit", victim.name)
-    machine.check_output(f"touch --date=@{taken} {lock}")  # restore the time of the lock, which every deploy takes
+    machine.check_output(f"touch --date=@{taken} {lock}")  # restore the modification time, which every deploy changes
     assert "asgi_workers{" in scrape(machine, victim.name)
     assert float(re.findall(r"^asgi_metrics_space_used (\S+)$", scrape(machine, intruder.name), re.MULTILINE)[0]) > 0.9
 

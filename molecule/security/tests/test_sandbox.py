@@ -18,12 +18,17 @@ READ = {
     "/srv/intruder/current/code/main.py": ALLOWED,
     "/srv/intruder/releases": ALLOWED,
     "/srv/intruder/shared": ALLOWED,
+    "/srv/intruder/cache": ALLOWED,
     # Files that programs need.
     "/etc/passwd": ALLOWED,
     "/etc/resolv.conf": ALLOWED,
     "/etc/ssl/certs/ca-certificates.crt": ALLOWED,
     "/usr/bin/python3": ALLOWED,
     "/proc/self/status": ALLOWED,
+    # The load and the processors of the machine, which psutil, JVMs and browsers read.
+    "/proc/meminfo": ALLOWED,
+    "/proc/stat": ALLOWED,
+    "/proc/cpuinfo": ALLOWED,
     "/sys/devices/system/cpu/online": ALLOWED,
     # Other apps.
     "/srv/victim": DENIED,
@@ -47,13 +52,12 @@ READ = {
     "/proc/1": DENIED,
     "/proc/kcore": DENIED,
     "/proc/kallsyms": DENIED,
-    "/proc/meminfo": DENIED,
-    "/proc/sys/kernel/hostname": DENIED,
     "/dev/mem": DENIED,
     "/dev/kmsg": DENIED,
 }
 WRITE = {
     "/srv/intruder/shared": ALLOWED,
+    "/srv/intruder/cache": ALLOWED,
     "/tmp": ALLOWED,
     "/var/tmp": ALLOWED,
     "/dev/shm": ALLOWED,
@@ -73,6 +77,7 @@ WRITE = {
     "/run/intruder": DENIED,
     "/run/victim": DENIED,
     "/sys/fs/cgroup": DENIED,
+    "/proc/sys/kernel": DENIED,
     "/home": DENIED,
 }
 CONNECT = {
@@ -91,6 +96,8 @@ EXECUTE = {
     "a thread": ALLOWED,
     "the addresses of the host": ALLOWED,
     "a thread's processors": ALLOWED,
+    "the scheduler of a thread": ALLOWED,
+    "the scheduler of real-time threads": DENIED,
     "becoming root": DENIED,
     "a namespace for users": DENIED,
     "a mount": DENIED,
@@ -159,6 +166,8 @@ def tries(paths, sockets):
         "a thread": thread,
         "the addresses of the host": socket.if_nameindex,
         "a thread's processors": lambda: os.sched_setaffinity(0, os.sched_getaffinity(0)),
+        "the scheduler of a thread": lambda: os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)),
+        "the scheduler of real-time threads": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)),
         "becoming root": lambda: os.setuid(0),
         "a namespace for users": lambda: call("unshare", 0x10000000),
         "a mount": lambda: call("mount", b"tmpfs", b"/tmp", b"tmpfs", 0, None),
@@ -250,11 +259,11 @@ group = open("/proc/self/cgroup").read()
 unit = re.search(r"([^/\\n]+)\\.service", group).group(1)
 seen = {name: re.search(rf"^{name}:\\s*(.*)$", status, re.M).group(1) for name in ("Uid", "Gid", "CapBnd", "NoNewPrivs", "Seccomp")}
 try:
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    os.sched_setparam(0, os.sched_param(0))
     seen["system calls"] = "more"
 except PermissionError:
     seen["system calls"] = "filtered"
-seen |= {"srv": os.listdir("/srv"), "asgi": os.listdir("/etc/asgi"), "meminfo": os.path.exists("/proc/meminfo")}
+seen |= {"srv": os.listdir("/srv"), "asgi": os.listdir("/etc/asgi"), "init": os.path.exists("/proc/1")}
 seen |= {"written": [path for path in ("/srv/intruder", "/var/lib", "/tmp", "/dev/shm", where) if os.access(path, os.W_OK)]}
 with open(os.path.join(where, unit), "w") as file:
     json.dump(seen, file)

@@ -30,5 +30,5 @@ def harm(site, results):
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.protection)
 def test_disabled_protection_is_detected(mutation, harm):
     protected = harm(mutation, on=True)
-    # A protection covers a few milliseconds, so that some rounds without it show no harm.
+    # A protection covers only a few milliseconds, so in some rounds its absence does no harm.
     assert any(harm(mutation, on=False) > 2 * protected for _attempt in range(ATTEMPTS))

@@ -65,6 +65,7 @@ class AppHome:
             ("home", 0, 0, 0o755),
             ("releases", 0, 0, 0o755),
             ("shared", account.pw_uid, account.pw_gid, 0o750),
+            ("cache", account.pw_uid, account.pw_gid, 0o750),
         ):
             path = Path(self.app[name])
             if path.is_dir():

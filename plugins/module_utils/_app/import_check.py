@@ -5,10 +5,17 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app import import_probe
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import BuildError, Recipe
-from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import missing_paths, properties, transient
+from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import (
+    missing_paths,
+    properties,
+    transient,
+    working_directory,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import release_environment
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
@@ -16,44 +23,26 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit i
 
 IMPORT_SECONDS = 60
 
-IMPORT_PROBE = """
-import importlib, os, sys, traceback
-target = sys.argv.pop()
-module, _colon, attributes = target.partition(":")
-try:
-    found = importlib.import_module(module)
-    for attribute in attributes.split("."):
-        found = getattr(found, attribute)
-    if not callable(found):
-        raise TypeError(f"{target} is a {type(found).__name__}, not an application")
-    status = 0
-except BaseException as exc:
-    trace = traceback.TracebackException.from_exception(exc)
-    loaders = ("<string>", "<frozen importlib", importlib.__file__)
-    trace.stack[:] = [frame for frame in trace.stack if not frame.filename.startswith(loaders)]
-    sys.stderr.write("".join(trace.format()))
-    status = 1
-sys.stdout.flush()
-sys.stderr.flush()
-os._exit(status)
-"""
-
 
 def check_import(recipe: Recipe, venv: Path, code: Path) -> None:
     """Check that the application can be imported with the account, directory, environment and sandbox of a slot."""
-    missing = missing_paths(recipe.sandbox or {})
+    sandbox = recipe.sandbox or {}
+    missing = missing_paths(sandbox)
     if missing:
         raise BuildError(f"{' and '.join(missing)}, which does not exist on the host: create it first")
-    argv = [str(venv / "bin" / "python"), "-c", IMPORT_PROBE, recipe.module]
+    directory = working_directory(layout(recipe.app), sandbox) or ""
+    argv = [str(venv / "bin" / "python"), "-c", inspect.getsource(import_probe), recipe.module, directory]
     environment = release_environment(layout(recipe.app), str(venv), recipe.environment)
-    sandbox = transient(properties(recipe.app, recipe.sandbox or {}))
-    unit = TransientUnit(f"asgi-import-{recipe.app}", recipe.user, sandbox)
+    unit = TransientUnit(f"asgi-import-{recipe.app}", recipe.user, transient(properties(recipe.app, sandbox)))
     try:
         status, _out, err = unit.run(argv, str(code), environment, IMPORT_SECONDS)
     except TimedOut:
         raise BuildError(
             f"asgi_module ({recipe.module}) was not imported within {IMPORT_SECONDS} s: its import must not block"
         ) from None
+    last = (err.strip().splitlines() or [""])[-1]
+    if status == import_probe.NOT_AN_APPLICATION and last.startswith(import_probe.FAULT):
+        raise BuildError(f"asgi_module is not an application: {last[len(import_probe.FAULT) :]}")
     if status:
         output = condense(err.strip(), first=0, last=15) or f"exit status {status}"
         raise BuildError(

@@ -118,7 +118,7 @@ def mode(path: str) -> dict | None:
 
 
 def entries(path: str) -> list | None:
-    """Return the entries of the activation log *path*, None if it is damaged."""
+    """Return the entries of the release log *path*, None if it is damaged."""
     try:
         return read_log(path)
     except DamagedLog:

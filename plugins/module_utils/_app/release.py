@@ -111,7 +111,7 @@ def to_prune(found: Iterable[Kept], keep: int, protected: Iterable[str]) -> list
 
 
 def needed_by_log(log: Iterable[Mapping]) -> set[str]:
-    """Return the releases that are live or may be the target of a rollback, according to the activation log.
+    """Return the releases that are live or may be the target of a rollback, according to the release log.
 
     The last activation of a pair of release and configuration determines whether the pair is good.
     """
@@ -160,6 +160,10 @@ _CAUSES = (
     (
         r"[Rr]equires-[Pp]ython|requires a different Python|does not satisfy Python|Python requirement",
         "asgi_app_python selects another Python on the host",
+    ),
+    (
+        r"setuptools-scm was unable to detect version|find the version from SCM|Unable to detect version control system",
+        "the project's version comes from git tags; deploy from a repository, or set the version in asgi_app_build_env",
     ),
     (
         r"\bgcc\b|\bcc\b.*failed|\bPython\.h\b|\brustc\b|\bcargo\b|pkg-config|pg_config",

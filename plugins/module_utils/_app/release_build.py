@@ -76,7 +76,11 @@ class Build:
         self.python = self.venv / "bin" / "python"
         # The work directory is removed after the build. Build backends write into the source tree, so they get a second copy of it.
         self.work = directory / ".build"
+        self.subdirectory = recipe.source.get("subdirectory", "")
+        # With a subdirectory, "code" is a symlink into the source, because the app may need files outside of its subdirectory.
+        self.source = directory / "source" if self.subdirectory else self.code
         self.tree = self.work / "tree"
+        self.project = self.tree / self.subdirectory
         self.temporary = self.work / "tmp"
         self.ca_bundle = self.work / "ca-bundle.pem"
         self.seconds: dict[str, float] = {}
@@ -98,7 +102,7 @@ class Build:
             directory.mkdir(mode=0o700, parents=True)
             os.chown(directory, 0, account.pw_gid)
             directory.chmod(0o710)
-        self.code.mkdir()
+        self.make_source()
         if not self.recipe.wheelhouse:
             self._copy_ca_bundle()
         with self._timed("source"):
@@ -126,6 +130,11 @@ class Build:
             write_record(self.recipe, self.directory, described)
             self._clean_caches()
 
+    def make_source(self) -> None:
+        self.source.mkdir()
+        if self.subdirectory:
+            self.code.symlink_to(f"{self.source.name}/{self.subdirectory}")
+
     @contextlib.contextmanager
     def _timed(self, step: str) -> Iterator[None]:
         start = time.monotonic()
@@ -144,7 +153,7 @@ class Build:
         """Create the directories of the release and the cache, and give them to the build account."""
         for directory in (self.venv, self.temporary, *self._scratch()):
             directory.mkdir(mode=0o755)
-        for directory in (self.code, self.tree, self.venv, self.temporary, *self._scratch()):
+        for directory in (self.source, self.tree, self.venv, self.temporary, *self._scratch()):
             if directory.exists():
                 give(str(directory), account.pw_uid, account.pw_gid)
         for directory in (CACHE, self.cache.parent):
@@ -171,7 +180,7 @@ class Build:
         if not self.recipe.archive:
             return
         try:
-            extract(self.recipe.archive, str(self.code))
+            extract(self.recipe.archive, str(self.source))
             if installs_tree(self.recipe.dependencies) and not self.recipe.wheelhouse:
                 extract(self.recipe.archive, str(self.tree))
         except UnsafeArchive as exc:
@@ -235,7 +244,9 @@ class Build:
             blame = "the wheels from the controller cannot be installed, see asgi_app_wheelhouse"
             self._run([*installer, "install", "--no-deps", *self._from_wheels("release")], blame)
             return
-        self.installation = Installation(self.recipe, installer, self.code, self.tree, self._run_installer, self._write)
+        self.installation = Installation(
+            self.recipe, installer, self.code, self.project, self._run_installer, self._write
+        )
         self.installation.install()
 
     def _run_installer(self, argv: list[str], blame: str, directory: str | Path = "/", sync: bool = False) -> str:
@@ -260,7 +271,7 @@ class Build:
     def _describe(self) -> dict:
         """Compile the code, and return the Python version and packages of the virtual environment."""
         blame = "the virtual environment cannot be described"
-        code = [str(self.code)] if self.recipe.archive else []
+        code = [str(self.source)] if self.recipe.archive else []
         output = self._run([str(self.python), "-I", "-c", DESCRIBE_PROBE, *code], blame)
         try:
             return description(output)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The activation log of an app on a host, and the target of a rollback.
+"""The release log of an app on a host, and the target of a rollback.
 
 An entry is a dictionary with ``release``, ``config``, ``slot``, ``at`` (UTC, ISO 8601), ``by`` and ``result``: live, retired or bad. A bad
 entry has a ``reason``. An entry that was rolled back has ``withdrawn``, and an entry that a rollback activated has ``rollback``. The newest
@@ -35,7 +35,7 @@ class NoSuchRelease(Reported):
 
 
 class DamagedLog(Reported):
-    """The file is not a valid activation log; the message names the file and the defect."""
+    """The file is not a valid release log; the message names the file and the defect."""
 
 
 def read_log(path: str) -> list:

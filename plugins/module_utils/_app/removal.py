@@ -53,13 +53,14 @@ def refuse_while_changed(paths: dict) -> None:
 
 
 def unstage(paths: dict, data: bool, dry: bool = False) -> list[str]:
-    """Remove the build cache and the files of the role asgi_app in the app's home; with *data*, also remove the app's data in shared.
+    """Remove the caches and the files of the role asgi_app in the app's home; with *data*, also remove the app's data in shared.
 
     Return the removed paths; with *dry*, remove nothing and return the paths that would be removed. Without *data*, a shared directory with
     files remains, accessible only to root. The owner of the files is recorded, so that a later installation can give them to its account.
     """
     keeps = not data and bool(_entries(paths["shared"]))
-    candidates = [paths["releases"], paths["staged"], paths["build_cache"]] + ([] if keeps else [paths["shared"]])
+    candidates = [paths[name] for name in ("releases", "staged", "cache", "build_cache")]
+    candidates += [] if keeps else [paths["shared"]]
     found = [path for path in candidates if os.path.lexists(path)]
     if os.path.isdir(paths["home"]) and not keeps and not _obstacles(paths):
         found.append(paths["home"])
@@ -115,7 +116,7 @@ def _both_locks(paths: dict):
 
 def _obstacles(paths: dict) -> list[str]:
     """Return the paths that prevent the removal of the app's home: files of other programs, and mount points."""
-    names = "home releases configs slots_directory shared staged current log damaged_log lock build_lock kept metrics_program".split()
+    names = "home releases configs slots_directory shared cache staged current log damaged_log lock build_lock kept metrics_program".split()
     known = {paths[name] for name in names}
     found = [paths["home"], *(os.path.join(paths["home"], name) for name in _entries(paths["home"]))]
     return [path for path in found if path not in known or os.path.ismount(path)]

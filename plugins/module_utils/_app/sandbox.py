@@ -19,6 +19,9 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
     layout,
 )
 
+# The working directory of the app if it is not in shared/: the code of the release.
+CODE = "code"
+
 # The variables asgi_server_* that configure the sandbox, with their defaults.
 VARIABLES: dict[str, object] = {
     "write_paths": [],
@@ -28,6 +31,7 @@ VARIABLES: dict[str, object] = {
     "cpu_quota": None,
     "tasks_max": None,
     "unit_settings": {},
+    "working_directory": CODE,
 }
 
 # Directories that the app sees empty, with the mount options of the tmpfs that hides them.
@@ -78,8 +82,9 @@ FIXED = (
     ("ProtectKernelLogs", True),
     ("ProtectKernelModules", True),
     ("ProtectKernelTunables", True),
+    # Hides the processes of other accounts. ProcSubset=pid would also hide /proc/meminfo and /proc/stat, without which psutil, JVMs and browsers
+    # fail.
     ("ProtectProc", "invisible"),
-    ("ProcSubset", "pid"),
     ("RemoveIPC", True),
     # AF_NETLINK is required by getifaddrs(3), which libraries use to list the host's addresses.
     ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK"),
@@ -91,8 +96,9 @@ FIXED = (
     ("SystemCallArchitectures", "native"),
     ("SystemCallFilter", "@system-service"),
     ("SystemCallFilter", "~@privileged @resources"),
-    # Numerical libraries pin their threads, and batch jobs lower their own priority.
-    ("SystemCallFilter", "sched_setaffinity setpriority"),
+    # Numerical libraries pin their threads, and batch jobs lower their own priority. libzmq sets the default scheduling policy of its threads
+    # and aborts if it cannot; RestrictRealtime= and the missing capabilities prevent a higher priority.
+    ("SystemCallFilter", "sched_setaffinity sched_setscheduler setpriority"),
     ("SystemCallErrorNumber", "EPERM"),
 )
 
@@ -151,6 +157,14 @@ def _paths(app: str, writable: list, readable: list) -> Iterable[tuple[str, obje
         if path != paths["shared"] and any(is_below(path, each) for each in (*hidden, *HOMES)):
             yield "BindPaths", path
         yield "ReadWritePaths", path
+    # The operator can remove the cache at any time, so the app must start without it.
+    yield "ReadWritePaths", f"-{paths['cache']}"
+
+
+def working_directory(paths: Mapping, settings: Mapping[str, object]) -> str | None:
+    """Return the working directory in shared/ of the app with the layout *paths*; None for the code of the release."""
+    name = settings.get("working_directory") or CODE
+    return None if name == CODE else os.path.join(paths["home"], str(name))
 
 
 def missing_paths(settings: Mapping[str, object]) -> list[str]:

@@ -100,7 +100,7 @@ def tmpfiles_text(paths: dict, slot: str) -> str:
 
 
 class App(InstalledApp):
-    """An app whose slots can be changed. *by* is the user in the activation log; a *dry* app only records the changes."""
+    """An app whose slots can be changed. *by* is the user in the release log; a *dry* app only records the changes."""
 
     def __init__(self, paths: dict, systemd: Systemd, dry: bool = False, by: str = "") -> None:
         super().__init__(paths, systemd)

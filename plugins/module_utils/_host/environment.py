@@ -142,6 +142,10 @@ def app_environment(paths: dict, environment: dict[str, str]) -> dict[str, str]:
         "ASGI_APP": paths["name"],
         "ASGI_SHARED": paths["shared"],
         "HOME": paths["shared"],
+        # Libraries keep downloaded models, compiled code and fonts there. They would fill the backups of the app's data.
+        "XDG_CACHE_HOME": paths["cache"],
+        # polars checks the processor at import by executing code that it writes into memory, which the sandbox denies.
+        "POLARS_SKIP_CPU_CHECK": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         **without_withheld(environment),

@@ -110,6 +110,7 @@ def layout(name: str) -> dict[str, object]:
         "configs": f"{home}/configs",
         "slots_directory": f"{home}/slots",
         "shared": f"{home}/shared",
+        "cache": f"{home}/cache",
         "staged": f"{home}/staged",
         "current": f"{home}/current",
         "log": f"{home}/releases.json",

@@ -77,6 +77,8 @@ if not child:
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        if order["create"]:
+            os.makedirs(name, exist_ok=True)
         os.chdir(name)
         name = order["argv"][0]
         os.execvpe(name, order["argv"], order["environment"])
@@ -148,8 +150,10 @@ class TransientUnit:
             *(PYTHON, "-I", "-S", "-X", "utf8", "-c", STARTER),
         ]
 
-    def run(self, argv: list, cwd: str, environment: dict[str, str], timeout: float) -> Finished:
+    def run(self, argv: list, cwd: str, environment: dict[str, str], timeout: float, create: bool = False) -> Finished:
         """Run *argv* in the directory *cwd*, and return when all processes of the unit have ended.
+
+        With *create*, the account creates the directory if it is missing.
 
         The program's environment consists of *environment* and a default PATH, USER, LOGNAME and LANG. Raise TimedOut after
         *timeout* seconds, UnitError if systemd does not start the unit, and OSError if the program cannot be executed.
@@ -159,6 +163,7 @@ class TransientUnit:
             "token": token,
             "argv": [os.fspath(each) for each in argv],
             "cwd": os.fspath(cwd),
+            "create": create,
             "environment": {
                 "PATH": "/usr/local/bin:/usr/bin:/bin",
                 "USER": self.user,

@@ -21,7 +21,7 @@ MARK = "X-Asgi-Site-Check"
 REQUEST_HEADER = MARK
 SELF, VISITOR = "self", "visitor"  # values of REQUEST_HEADER: request of this host, or of a remote visitor
 
-# Kinds of questions, and of the server blocks that must answer them.
+# Kinds of requests (class Question), and of the server blocks that must answer them.
 APP, REDIRECT, MAINTENANCE = "app", "redirect", "maintenance"
 # An internal path of each site. nginx itself answers requests for it, with MARK, regardless of the site's locations.
 OWN_PATH = "/asgi-maintenance.html"
@@ -29,10 +29,8 @@ VISITOR_PATH = "/asgi-site-check"  # not asgi_proxy_health_url, which reaches th
 SAMPLE_LABEL = "site-check"  # replaces the asterisk of a wildcard name
 
 OK, FAILED = "ok", "failed"
-ABSENT, SKIPPED = (
-    "absent",
-    "skipped",
-)  # verdicts without requests: there is no site, or check mode predicts a change to it
+# Verdicts without requests: there is no site, or check mode predicts a change to it.
+ABSENT, SKIPPED = "absent", "skipped"
 
 REDIRECTS = (301, 302, 303, 307, 308)
 CERTIFICATE = "certificate"  # the kind of a Cause

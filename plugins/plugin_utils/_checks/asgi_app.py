@@ -35,6 +35,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._values.problems impor
 COMMAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*|/[^\s\0]+")
 DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:=[A-Za-z0-9.+:~-]+)?")
 REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?=\s*(?:\Z|[\[<>=!~;@(]))")
+EXCLUDE = ("asgi_app_exclude", "asgi_app_exclude_extra")
 REQUIREMENTS = ("asgi_app_requirements", "asgi_app_server_requirements")
 UV_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
@@ -84,7 +85,8 @@ def _resolved(context: Context) -> Resolved:
         install=options["asgi_app_install_project"],
     )
     insecure = options["asgi_app_insecure_transports"]
-    resolved = resolve(source, options["asgi_app_exclude"], C.DEFAULT_LOCAL_TMP, insecure, choice)
+    exclude = [pattern for variable in EXCLUDE for pattern in options[variable]]
+    resolved = resolve(source, exclude, C.DEFAULT_LOCAL_TMP, insecure, choice)
     check_installer(resolved, options["asgi_app_installer"])
     if any(_uv(context)) or any(_build_environment(options)):
         return resolved  # the checks of these variables report the problem
@@ -202,9 +204,10 @@ def _server(options: dict) -> Iterator[Problem]:
 
 
 def _exclude(options: dict) -> Iterator[Problem]:
-    for pattern in options["asgi_app_exclude"]:
-        if not pattern.strip("/") or ".." in pattern.split("/"):
-            yield Problem("exclude-pattern-invalid", "asgi_app_exclude", f"contains {pattern!r}")
+    for variable in EXCLUDE:
+        for pattern in options[variable]:
+            if not pattern.strip("/") or ".." in pattern.split("/"):
+                yield Problem("exclude-pattern-invalid", variable, f"contains {pattern!r}")
 
 
 def _index(options: dict) -> Iterator[Problem]:

@@ -170,7 +170,7 @@ def _header_problems(headers: dict[Any, Any]) -> Iterator[Problem]:
 def _static_problems(entries: list[dict[str, Any]]) -> Iterator[Problem]:
     variable = "asgi_proxy_static"
     for entry in entries:
-        url, path = entry["url"], entry["path"]
+        url = entry["url"]
         if not (url.startswith("/") and url.endswith("/") and len(url) > 1):
             remedy = (
                 "start and end it with '/' around a name, such as /static/; otherwise nginx would serve files outside of "
@@ -179,16 +179,35 @@ def _static_problems(entries: list[dict[str, Any]]) -> Iterator[Problem]:
             yield Problem("static-url-invalid", variable, f"contains the url {url!r}", remedy)
         elif not _plain_segments(url[1:-1]):
             yield Problem("static-url-invalid", variable, f"contains the url {url!r}")
-        if path.startswith("/"):
-            fault, remedy = f"contains the path {path!r}", "make it relative to the root of the source tree"
-            yield Problem("static-path-invalid", variable, fault, remedy)
-        elif not _plain_segments(path.rstrip("/")):
-            yield Problem("static-path-invalid", variable, f"contains the path {path!r}")
+        yield from _static_directory_problems(variable, entry)
+        if entry.get("internal") and (entry.get("hashed") or entry.get("immutable")):
+            fault = f"contains internal with hashed or immutable for {url!r}"
+            yield Problem("static-internal-caching", variable, fault)
         if entry.get("max_age", 0) < 0:
             fault = f"contains the max_age {entry['max_age']} for {url!r}"
             yield Problem("number-out-of-range", variable, fault, "use 0 or more")
     for url in repeated(entry["url"] for entry in entries):
         yield Problem("url-duplicate", variable, f"contains the url {url!r} more than once")
+
+
+def _static_directory_problems(variable: str, entry: dict[str, Any]) -> Iterator[Problem]:
+    given = [name for name in ("path", "shared") if entry.get(name) is not None]
+    if len(given) != 1:
+        fault = (
+            f"contains {'both' if given else 'neither'} path {'and' if given else 'nor'} shared for {entry['url']!r}"
+        )
+        yield Problem("static-directory-ambiguous", variable, fault)
+        return
+    (name,) = given
+    directory, top = entry[name], "the root of the source tree" if name == "path" else "the app's shared directory"
+    if directory.startswith("/"):
+        fault = f"contains the {name} {directory!r}"
+        yield Problem("static-path-invalid", variable, fault, f"make it relative to {top}")
+    elif not _plain_segments(directory.rstrip("/")):
+        yield Problem("static-path-invalid", variable, f"contains the {name} {directory!r}")
+    if name == "shared" and entry.get("follow_symlinks"):
+        fault = f"contains follow_symlinks for {entry['url']!r}, where the app could create symlinks"
+        yield Problem("static-shared-symlinks", variable, fault)
 
 
 def _location_problems(options: dict[str, Any]) -> Iterator[Problem]:

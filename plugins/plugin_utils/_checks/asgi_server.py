@@ -51,6 +51,7 @@ QUOTA = re.compile(r"[1-9][0-9]*%")
 PATH = re.compile(r"/[^\s\\\"'%$:]*")
 GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+WORKING_DIRECTORY = re.compile(r"code|shared(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+)*")
 SETTING = re.compile(r"[A-Z][A-Za-z0-9]+")
 
 # Settings that the role reserves, because the slots, the socket and the drain depend on them.
@@ -82,6 +83,7 @@ def problems(context: Context) -> list[Problem]:
         *least_problems(options, AT_LEAST),
         *_workers(options),
         *_server(options),
+        *_working_directory(options),
         *_probe(options),
         *_unit(options),
         *_log(options),
@@ -131,6 +133,12 @@ def _server(options):
             f"gunicorn replaces a worker that hangs"
         )
         yield Problem("watchdog-too-short", "asgi_server_watchdog", fault)
+
+
+def _working_directory(options):
+    directory = options["asgi_server_working_directory"]
+    if not WORKING_DIRECTORY.fullmatch(directory):
+        yield Problem("working-directory-invalid", "asgi_server_working_directory", f"is {shown(directory)}")
 
 
 def _is_count(value):

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import check_environment
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import check_name
+from ansible_collections.asgi.deploy.plugins.plugin_utils._values.import_path import check_import_path
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.numbers import whole
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.problems import Context, Problem, shown
-
-MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 # With more clients, nginx's workers would need more open files than systemd allows a service by default.
 MOST_CLIENTS = 100000
@@ -41,8 +39,8 @@ def problems(context: Context) -> Iterator[Problem]:
     removed = options.get("asgi_uninstall")
     if "asgi_uninstall" in options and removed != name:
         yield Problem("uninstall-name-mismatch", "asgi_uninstall", f"is {removed!r}, but asgi_name is {name!r}")
-    if "asgi_module" in options and not MODULE.fullmatch(options["asgi_module"]):
-        yield Problem("import-path-invalid", "asgi_module", f"is {options['asgi_module']!r}")
+    if "asgi_module" in options:
+        yield from _import_path(options["asgi_module"])
     clients = options.get("asgi_clients", "auto")
     if clients != "auto" and not 1 <= (whole(clients) or 0) <= MOST_CLIENTS:
         remedy = f"use 'auto' or an integer from 1 to {MOST_CLIENTS}"
@@ -51,3 +49,13 @@ def problems(context: Context) -> Iterator[Problem]:
         check_environment(options.get("asgi_env", {}))
     except ValueError as exc:
         yield Problem("environment-invalid", "asgi_env", f"is invalid: {exc}")
+
+
+def _import_path(path: str) -> Iterator[Problem]:
+    try:
+        check_import_path(path)
+    except ValueError as exc:
+        fault, remedy = exc.args
+        yield Problem(
+            "import-path-invalid", "asgi_module", ", ".join(filter(None, (f"is {shown(path)}", fault))), remedy
+        )

@@ -92,7 +92,7 @@ def maintenance_plan(
         leader = next((name for name, others in servers.items() if any(each in others for each in own)), None)
         if leader:
             along[host] = leader
-            # a balancer may know the machine only under the address of this host
+            # a balancer may list the machine only under the address of this host
             servers[leader] += [each for each in places if each not in servers[leader]]
         else:
             servers[host] = places

@@ -45,7 +45,7 @@ _ROOT = re.compile(r"(?:file:///?)?\$\{PROJECT_ROOT\}/")
 _PATHS = frozenset(
     ["path", "find-links", "directory", "editable", "virtual", "cache-dir", "members", "target", "prefix"]
 )
-_ROOT_SOURCES = ({"virtual": "."}, {"editable": "."}, {"directory": "."})
+_ROOT_SOURCES = ("virtual", "editable", "directory")
 _OF_DEVELOPMENT = frozenset(["dev-dependencies", "metadata"])
 _LINK_LIMIT = 40
 # More than any legitimate requirements or lock file.
@@ -70,24 +70,28 @@ class Declared(NamedTuple):
     """Whether requirements files contain hashes, so that pip and uv require hashes for all requirements in one command."""
 
 
-def read_declarations(archive: str, dependencies: Mapping[str, Any]) -> Declared:
+def read_declarations(
+    archive: str, dependencies: Mapping[str, Any], subdirectory: str = "", workspace: str | None = None
+) -> Declared:
     """Return the insecure transports and variables in the files of *archive* that the installers read, or raise Refused.
 
-    *dependencies* determines these files, see Resolved.
+    *dependencies* determines these files, see Resolved. The project is in *subdirectory*, and *workspace* is the root of its uv workspace.
     """
     declared_by = dependencies["by"]
+    root = subdirectory if workspace is None else workspace
     with tarfile.open(archive) as tar:
-        reader = _Reader(_Tree(tar))
+        reader = _Reader(_Tree(tar), subdirectory)
         if declared_by == "requirements":
             for name in dependencies.get("files", [DEFAULT_FILE]):
-                reader.requirements(name)
-        # uv reads its settings for every kind of declaration.
-        reader.project("pyproject.toml", with_sources=declared_by == "project")
-        reader.settings("uv.toml")
+                reader.requirements(posixpath.join(subdirectory, name))
+        for directory in dict.fromkeys([subdirectory, root]):
+            # uv reads its settings for every kind of declaration.
+            reader.project(posixpath.join(directory, "pyproject.toml"), with_sources=declared_by == "project")
+            reader.settings(posixpath.join(directory, "uv.toml"))
         if declared_by == "lock":
-            reader.lock("uv.lock")
+            reader.lock(posixpath.join(root, "uv.lock"), posixpath.relpath(subdirectory or ".", root or "."))
         elif declared_by == "pylock":
-            reader.settings(dependencies["file"])
+            reader.settings(posixpath.join(subdirectory, dependencies["file"]))
         return Declared(list(dict.fromkeys(reader.insecure)), list(dict.fromkeys(reader.variables)), reader.hashed)
 
 
@@ -140,10 +144,14 @@ class _Tree:
 
 
 class _Reader:
-    """Collects insecure transports and variables. Without a *tree*, references to files are rejected."""
+    """Collects insecure transports and variables. Without a *tree*, references to files are rejected.
 
-    def __init__(self, tree: _Tree | None) -> None:
+    The installers run in *directory*, relative to the root of the tree.
+    """
+
+    def __init__(self, tree: _Tree | None, directory: str = "") -> None:
         self.tree = tree
+        self.directory = directory
         self.insecure: list[str] = []
         self.variables: list[str] = []
         self.hashed = False
@@ -234,7 +242,7 @@ class _Reader:
             path = value[scheme.end() :].partition("#")[0] if scheme else value
             if self.tree is not None:
                 # pip and uv resolve the path relative to different directories.
-                for directory in ("", posixpath.dirname(name)):
+                for directory in (self.directory, posixpath.dirname(name)):
                     self._inside(posixpath.join(directory, path), name, value)
             elif not scheme:
                 raise Refused(f"has {value!r}, which is a path", "write it as a requirement, such as orjson>=3.10")
@@ -277,9 +285,9 @@ class _Reader:
         """Check a uv.toml."""
         self._settings(self._toml(name), name)
 
-    def lock(self, name: str) -> None:
-        """Check the packages of a uv.lock that the project needs; packages of development groups may be outside the tree."""
-        self._settings(_needed(self._toml(name).get("package", [])), name)
+    def lock(self, name: str, project: str) -> None:
+        """Check the packages of a uv.lock that *project*, relative to the lock, needs; those of development groups may be outside the tree."""
+        self._settings(_needed(self._toml(name).get("package", []), project), name)
 
     def _settings(self, table: Any, name: str) -> None:
         for key, text in _texts(table):
@@ -300,13 +308,14 @@ class _Reader:
             raise Refused(f"contains a {name} that is not valid: {exc}", "correct that file") from exc
 
 
-def _needed(packages: Any) -> list[dict[str, Any]]:
-    """Return the *packages* of a lock that the root project depends on, including those of extras."""
+def _needed(packages: Any, project: str) -> list[dict[str, Any]]:
+    """Return the *packages* of a lock that *project* depends on, including those of extras."""
     packages = [_table(package) for package in packages] if isinstance(packages, list) else []
     by_name: dict[str, list[dict[str, Any]]] = {}
     for package in packages:
         by_name.setdefault(str(package.get("name")), []).append(package)
-    roots = [package for package in packages if _table(package.get("source")) in _ROOT_SOURCES]
+    sources = [{kind: project} for kind in _ROOT_SOURCES]
+    roots = [package for package in packages if _table(package.get("source")) in sources]
     seen: set[int] = set()
     needed, todo = [], list(roots or packages)
     while todo:

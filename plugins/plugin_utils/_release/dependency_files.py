@@ -96,7 +96,7 @@ class _Declaration:
         if lock:
             return self._locked(lock)
         if requirements:
-            self._refuse_selection(f"{shown_list(requirements)} has neither")
+            self._refuse_selection(f"{shown_list(requirements)} has neither groups nor extras")
             named = {} if requirements == [DEFAULT_FILE] else {"files": requirements}
             return {"by": "requirements", **named, **({"install": True} if self.choice.install == "true" else {})}
         self._check_selection()
@@ -111,8 +111,8 @@ class _Declaration:
         if unused:
             found = locks or unused
             fault = f"holds the lock file{'s' if len(found) > 1 else ''} {' and '.join(found)}, "
-            fault += "of which only one can be installed" if locks else "which is for one purpose only"
-            remedy = f"set asgi_app_source.requirements to the one to install, such as [{found[0]}], or add the others to asgi_app_exclude"
+            fault += "of which only one can be installed" if locks else "which is not used by default"
+            remedy = f"set asgi_app_source.requirements to the one to install, such as [{found[0]}], or add the others to asgi_app_exclude_extra"
             raise SourceError("lock-not-used", self.variable, fault, remedy)
         return (locks or [None])[0], [DEFAULT_FILE] if DEFAULT_FILE in self.top else []
 
@@ -130,7 +130,9 @@ class _Declaration:
         locks = [name for name in chosen if name in LOCKS or NAMED_PYLOCK.fullmatch(name)]
         if locks and len(chosen) > 1:
             fault = f"has {locks[0]} and other files"
-            raise SourceError("lock-not-alone", REQUIREMENTS, fault, "set either one lock file or requirements files")
+            raise SourceError(
+                "requirements-file-unsupported", REQUIREMENTS, fault, "set either one lock file or requirements files"
+            )
         if not locks and any(name.endswith((".lock", ".toml")) for name in chosen):
             fault = f"has {shown_list(chosen)}, which is neither a requirements file nor a lock file at the root"
             raise SourceError("requirements-file-unsupported", REQUIREMENTS, fault, "set another file")

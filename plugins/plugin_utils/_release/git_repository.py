@@ -1,16 +1,22 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fetch one commit of a git repository on the controller."""
+"""Read commits and tags of git repositories on the controller."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import last_lines, mask_urls
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.scm_version import (
+    Described,
+    matching,
+    parse_describe,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import GIT, REF, SourceError
 
 GIT_SECONDS = 300
@@ -25,6 +31,60 @@ FULL_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
 # Invalid according to git-check-ref-format(1), or part of a refspec or an option.
 BAD_REF = re.compile(r"^[-+/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/$|\.$|\.lock$")
+
+
+class Checkout:
+    """The working tree of the operator that contains *directory*. git only reads it, and runs no programs of its configuration."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def describe(self, match: Sequence[str]) -> Described | None:
+        """Return the description of HEAD, regardless of uncommitted changes; None if the directory is in no repository or not tracked."""
+        patterns = [f"--match={pattern}" for pattern in match]
+        try:
+            if not self._run("ls-files", "-z", "--", "."):
+                return None
+            commit, date = self._run("show", "--no-patch", "--format=%H %cI", "HEAD").split()
+            try:
+                text = self._run("describe", "--tags", "--long", "--abbrev=40", *patterns, commit)
+            except subprocess.CalledProcessError:
+                return Described(commit, date, "", int(self._run("rev-list", "--count", commit)))
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return parse_describe(text, commit, date)
+
+    def _run(self, *arguments: str) -> str:
+        options = ["-c", "core.fsmonitor=false", "-c", "gc.auto=0", "-c", "log.showSignature=false"]
+        return subprocess.run(
+            ["git", *options, "-C", str(self.directory), *arguments],
+            env=_environment(""),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=GIT_SECONDS,
+            check=True,
+        ).stdout
+
+
+def _environment(protocols: str) -> dict[str, str]:
+    environment = {
+        **{key: value for key, value in os.environ.items() if not GIT_LOCAL_VARIABLES.fullmatch(key)},
+        "GIT_TERMINAL_PROMPT": "0",
+        # git applies this list to redirects and to the operator's url.<base>.insteadOf too.
+        "GIT_ALLOW_PROTOCOL": protocols,
+        # git-archive(1) runs filters; the filter of LFS would contact the server in .lfsconfig.
+        "GIT_LFS_SKIP_SMUDGE": "1",
+        "LC_ALL": "C",
+    }
+    environment.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
+    return environment
+
+
+def _by_number(tag: str) -> list[int]:
+    """Return a key that sorts tags by the numbers in them."""
+    return [int(number) for number in re.findall(r"[0-9]+", tag)]
 
 
 def check_ref(ref: str) -> None:
@@ -65,25 +125,54 @@ class GitRepository:
         entries = self._run("ls-tree", "-r", "-z", commit).split("\0")
         return [entry.partition("\t")[2] for entry in entries if entry.startswith("160000 ")]
 
+    def describe(self, commit: str, match: Sequence[str]) -> Described:
+        """Return the description of *commit* with the nearest tag that matches one of the patterns."""
+        date = self._run("show", "--no-patch", "--format=%cI", commit).strip()
+        tags = [tag for tag in self._tags_of(commit) if matching(tag, match)]
+        if tags:
+            # The requested tag, or the newest of the others.
+            name = self.ref.removeprefix("refs/tags/")
+            return Described(commit, date, name if name in tags else max(tags, key=_by_number), 0)
+        history = GitRepository(self.url, self.ref, self.clone.with_name("history"), self.protocols)
+        history.fetch_history()
+        return history.nearest(commit, date, match)
+
+    def fetch_history(self) -> None:
+        """Fetch the tags and the commits of the ref, without their files if the server supports that."""
+        if self.clone.exists():
+            return
+        self._run("init", "--quiet", "--bare", "--template=", str(self.clone), inside=False)
+        options = ("--quiet", "--no-recurse-submodules", "--filter=tree:0", "--", self.url, "+refs/tags/*:refs/tags/*")
+        try:
+            self._run("fetch", *options, f"+{self.ref}:refs/asgi/ref")
+        except SourceError:
+            if not FULL_COMMIT.fullmatch(self.ref):
+                raise
+            self._run("fetch", *options, "+refs/heads/*:refs/heads/*")
+
+    def nearest(self, commit: str, date: str, match: Sequence[str]) -> Described:
+        patterns = [f"--match={pattern}" for pattern in match]
+        try:
+            text = self._run("describe", "--tags", "--long", "--abbrev=40", *patterns, commit)
+        except SourceError:
+            return Described(commit, date, "", int(self._run("rev-list", "--count", commit)))
+        return parse_describe(text, commit, date)
+
+    def _tags_of(self, commit: str) -> list[str]:
+        """Return the tags of *commit*; the server lists annotated tags a second time, with the commit."""
+        lines = self._run("ls-remote", "--tags", "--quiet", "--", self.url).splitlines()
+        names = [name for line in lines for found, _tab, name in [line.partition("\t")] if found == commit]
+        return [name.removeprefix("refs/tags/").removesuffix("^{}") for name in names]
+
     def _commit(self, name: str) -> str:
         return self._run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
 
     def _run(self, *arguments: str, inside: bool = True) -> str:
         where = ["-C", str(self.clone)] if inside else []
-        environment = {
-            **{key: value for key, value in os.environ.items() if not GIT_LOCAL_VARIABLES.fullmatch(key)},
-            "GIT_TERMINAL_PROMPT": "0",
-            # git applies this list to redirects and to the operator's url.<base>.insteadOf too.
-            "GIT_ALLOW_PROTOCOL": self.protocols,
-            # git-archive(1) runs filters; the filter of LFS would contact the server in .lfsconfig.
-            "GIT_LFS_SKIP_SMUDGE": "1",
-            "LC_ALL": "C",
-        }
-        environment.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
         try:
             done = subprocess.run(
                 ["git", "-c", "gc.auto=0", *where, *arguments],
-                env=environment,
+                env=_environment(self.protocols),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

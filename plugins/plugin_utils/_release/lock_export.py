@@ -10,6 +10,7 @@ unchanged lock needs neither again. The index of the packages comes from the var
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import sys
 import tarfile
@@ -130,7 +131,7 @@ def _export(source: Resolved, settings: Settings, place: Path) -> list[str]:
     exporter = EXPORTERS[name]
     project = LOCKS[name][1]
     with tarfile.open(source.archive) as tar:
-        files = {each: tar.extractfile(each).read() for each in (project, name)}
+        files = {each: tar.extractfile(posixpath.join(source.subdirectory, each)).read() for each in (project, name)}
     if project == "pyproject.toml":
         files[project] = without_tool_requirements(files[project].decode()).encode()
     argv = exporter.command(source.dependencies.get("groups", ()), source.dependencies.get("extras", ()))

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,18 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_fi
     declared,
     refuse_choice,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repository import GitRepository, check_ref
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repository import (
+    Checkout,
+    GitRepository,
+    check_ref,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.scm_version import add_versions
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
     GIT,
     PACKAGE,
     PATH,
+    SUBDIRECTORY,
     SourceError,
     shown,
     shown_list,
@@ -74,12 +82,14 @@ class Resolved:
       - exported: the lock ``file`` of another tool, with the same keys; lock_export adds its packages as ``lines``
       - requirements: ``files``, requirements.txt by default. With ``hashed``, pip and uv require hashes for everything that they install
         together. With ``install``, the project too
-      - project: the tree itself with ``extras``, and ``requirements`` from groups
+      - project: the project itself with ``extras``, and ``requirements`` from groups
       - list: ``requirements``
       - nothing
     - ``undeclared``: the doubt about a tree that declares no dependencies; it does not apply if the variables declare them
     - ``insecure``: URLs in the files of the tree whose transport does not authenticate the server
     - ``expanded``: environment variables in the requirements of the tree
+    - ``subdirectory``: the directory of the project in the tree, empty for its root
+    - ``variables``: environment variables for the build backend of the project
     """
 
     kind: str
@@ -91,6 +101,8 @@ class Resolved:
     undeclared: Sequence[str] = ()
     insecure: list[str] = field(default_factory=list)
     expanded: list[str] = field(default_factory=list)
+    subdirectory: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, Any]:
@@ -104,7 +116,18 @@ def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, 
         given["path"] = str(find(given["path"]))
     if "git" in given and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:|-", given["git"]):
         given["git"] = str(find(given["git"]))
+    if "subdirectory" in given:
+        given["subdirectory"] = _subdirectory(given["subdirectory"])
     return given
+
+
+def _subdirectory(value: str) -> str:
+    """Return the normalised path of a subdirectory, empty for the root; raise SourceError if it leads out of the source."""
+    path = posixpath.normpath(value) if value else ""
+    if not value.isprintable() or not path or path.startswith(("/", "~")) or path.split("/")[0] == "..":
+        fault, remedy = f"is {value!r}", "set a path below the root of the source, such as backend"
+        raise SourceError("source-subdirectory-invalid", SUBDIRECTORY, fault, remedy)
+    return "" if path == "." else path
 
 
 def resolve(
@@ -133,7 +156,7 @@ def check_installer(resolved: Resolved, installer: str) -> None:
             "installer-cannot-read-lock",
             "asgi_app_installer",
             f"is 'pip', which cannot read the {lock} of the source",
-            f"set asgi_app_installer to uv, or add {lock} to asgi_app_exclude",
+            f"set asgi_app_installer to uv, or add {lock} to asgi_app_exclude_extra",
         )
 
 
@@ -141,9 +164,10 @@ def _resolve(source: dict[str, Any], exclude: Sequence[str], place: Path, insecu
     if "package" in source:
         refuse_choice(choice)
         return _from_package(source["package"])
+    subdirectory = source.get("subdirectory", "")
     if "path" in source:
-        return _from_path(source["path"], exclude, place, choice)
-    return _from_git(source["git"], source.get("ref", ""), exclude, place, insecure, choice)
+        return _from_path(source["path"], subdirectory, exclude, place, choice)
+    return _from_git(source["git"], source.get("ref", ""), subdirectory, exclude, place, insecure, choice)
 
 
 def _from_package(requirement: str) -> Resolved:
@@ -161,7 +185,7 @@ def _from_package(requirement: str) -> Resolved:
     return Resolved("package", safe_label(match["version"]), digest, details={"requirement": requirement})
 
 
-def _from_path(path: str, exclude: Sequence[str], place: Path, choice: Choice) -> Resolved:
+def _from_path(path: str, subdirectory: str, exclude: Sequence[str], place: Path, choice: Choice) -> Resolved:
     root = Path(path)
     if not root.is_dir():
         fault = "is not a directory" if root.exists() else "does not exist on the controller"
@@ -170,18 +194,26 @@ def _from_path(path: str, exclude: Sequence[str], place: Path, choice: Choice) -
         )
     archive = place / "source.tar.gz"
     try:
-        tree = pack(directory_entries(root.resolve(), exclude), archive, PATH)
+        checkout = Checkout(root.resolve())
+        versioned = add_versions(directory_entries(root.resolve(), exclude), checkout.describe)
+        tree = pack(versioned.entries, archive, PATH, subdirectory)
         named = [*tree.submodules, *_enclosing_submodules(root.resolve())]
         submodules = [path for path in dict.fromkeys(named) if path in tree.directories and _is_empty(root / path)]
     except (OSError, RuntimeError) as exc:  # RuntimeError: a loop of symlinks
         raise SourceError(
-            "source-unreadable", PATH, f"cannot be read: {exc}", "make it readable, or list it in asgi_app_exclude"
+            "source-unreadable",
+            PATH,
+            f"cannot be read: {exc}",
+            "make it readable, or list it in asgi_app_exclude_extra",
         ) from exc
     refuse_incomplete(PATH, "in that directory", tree.pointers, submodules)
-    return _from_tree("path", tree.version or "src", tree, archive, {}, PATH, choice)
+    label = tree.version or versioned.versions.get(subdirectory, "src")
+    return _from_tree("path", label, tree, archive, {}, PATH, versioned.variables, choice)
 
 
-def _from_git(url: str, ref: str, exclude: Sequence[str], place: Path, insecure: bool, choice: Choice) -> Resolved:
+def _from_git(
+    url: str, ref: str, subdirectory: str, exclude: Sequence[str], place: Path, insecure: bool, choice: Choice
+) -> Resolved:
     fault = repository_fault(url)
     if fault:
         raise SourceError(
@@ -201,23 +233,33 @@ def _from_git(url: str, ref: str, exclude: Sequence[str], place: Path, insecure:
     exported, archive = place / "exported.tar", place / "source.tar.gz"
     repository.export(commit, exported)
     with tarfile.open(exported) as tar:
-        tree = pack(archive_entries(tar, exclude), archive, GIT)
+        versioned = add_versions(archive_entries(tar, exclude), partial(repository.describe, commit))
+        tree = pack(versioned.entries, archive, GIT, subdirectory)
     exported.unlink()
     submodules = [path for path in repository.submodules(commit) if path in tree.directories]
     remedy = "in a checkout, and set asgi_app_source.path to it, because neither is fetched here"
     refuse_incomplete(GIT, remedy, tree.pointers, submodules)
     details = {"url": without_credentials(url), "ref": ref, "commit": commit}
-    return _from_tree("git", commit[:10], tree, archive, details, GIT, choice)
+    return _from_tree("git", commit[:10], tree, archive, details, GIT, versioned.variables, choice)
 
 
 def _from_tree(
-    kind: str, label: str, tree: Tree, archive: Path, details: dict[str, str], variable: str, choice: Choice
+    kind: str,
+    label: str,
+    tree: Tree,
+    archive: Path,
+    details: dict[str, str],
+    variable: str,
+    variables: dict[str, str],
+    choice: Choice,
 ) -> Resolved:
-    dependencies = declared(tree.files, tree.project, variable, choice)
+    dependencies = declared(tree.app_files, tree.project, variable, choice)
     try:
-        declarations = read_declarations(str(archive), dependencies)
+        declarations = read_declarations(str(archive), dependencies, tree.subdirectory, tree.workspace)
     except Refused as exc:
         raise SourceError("source-declarations-refused", variable, exc.fault, exc.remedy) from exc
+    if tree.subdirectory:
+        details = {**details, "subdirectory": tree.subdirectory}
     if declarations.hashed:
         dependencies["hashed"] = True
     return Resolved(
@@ -230,6 +272,8 @@ def _from_tree(
         undeclared=tree.undeclared(dependencies),
         insecure=declarations.insecure,
         expanded=declarations.variables,
+        subdirectory=tree.subdirectory,
+        variables=variables,
     )
 
 
@@ -262,7 +306,7 @@ def refuse_incomplete(variable: str, where: str, pointers: Sequence[str], submod
         commands.append("`git lfs pull`")
     if faults:
         example = shown([*submodules, *pointers][0])
-        remedy = f"run {' and '.join(commands)} {where}; add paths that the app does not need to asgi_app_exclude, such as {example}"
+        remedy = f"run {' and '.join(commands)} {where}; add paths that the app does not need to asgi_app_exclude_extra, such as {example}"
         raise SourceError("source-incomplete", variable, f"holds {' and '.join(faults)}", remedy)
 
 

@@ -9,8 +9,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release import ma
 from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
 
 VARIABLE = "asgi_app_source"
-PATH, GIT, REF, PACKAGE, REQUIREMENTS = (
-    f"{VARIABLE}.{key}" for key in ("path", "git", "ref", "package", "requirements")
+PATH, GIT, REF, PACKAGE, SUBDIRECTORY, REQUIREMENTS = (
+    f"{VARIABLE}.{key}" for key in ("path", "git", "ref", "package", "subdirectory", "requirements")
 )
 
 # Number of files that a message names.

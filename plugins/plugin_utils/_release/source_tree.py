@@ -26,7 +26,13 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_fi
     read_project,
     undeclared,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import PATH, SourceError
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
+    PATH,
+    SUBDIRECTORY,
+    SourceError,
+    shown_list,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.workspace import is_below, workspace_root
 
 # nginx derives ETag and Last-Modified from the modification time of a file. A time that is derived from the content changes only with
 # the content, and is the same on every host. It starts in 2000, because zip files, such as wheels, support no time before 1980.
@@ -54,7 +60,9 @@ class Entry(NamedTuple):
 class Tree(NamedTuple):
     """The properties of a packed tree.
 
-    ``project`` is the content of its pyproject.toml. ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files.
+    ``project`` is the content of the pyproject.toml in ``subdirectory``. ``workspace`` is the root of the uv workspace that contains the
+    project, None if there is none.
+    ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files.
     """
 
     digest: str
@@ -63,16 +71,27 @@ class Tree(NamedTuple):
     directories: set[str]
     pointers: list[str]
     submodules: list[str]
+    subdirectory: str = ""
+    workspace: str | None = None
 
     @property
     def version(self) -> str:
         version = self.project.get("project", {}).get("version", "")
         return version if isinstance(version, str) else ""
 
+    @property
+    def app_files(self) -> list[str]:
+        """The files of the app, relative to its subdirectory, with the uv.lock of its workspace."""
+        prefix = f"{self.subdirectory}/" if self.subdirectory else ""
+        found = [name.removeprefix(prefix) for name in self.files if name.startswith(prefix)]
+        # In a workspace, uv reads only the lock file at its root.
+        lock = self.workspace is not None and posixpath.join(self.workspace, "uv.lock") in self.files
+        return [*found, "uv.lock"] if lock and "uv.lock" not in found else found
+
     def undeclared(self, dependencies: dict[str, Any]) -> Sequence[str]:
         """Return the doubt about missing *dependencies*, which is empty if the tree declares them, even as an empty list."""
         declares = dependencies["by"] not in ("nothing", "list") or "dependencies" in self.project.get("project", {})
-        return () if declares or dependencies.get("requirements") else undeclared(self.files)
+        return () if declares or dependencies.get("requirements") else undeclared(self.app_files)
 
 
 def excluded(name: str, patterns: Iterable[str]) -> bool:
@@ -109,7 +128,7 @@ def _walk(root: Path, prefix: str, exclude: Sequence[str]) -> Iterator[Entry]:
             yield Entry(name, "file", bool(mode & stat.S_IXUSR), open=partial(Path(item.path).open, "rb"))
         else:
             fault = f"holds {name!r}, which is neither a file, a directory nor a symlink"
-            raise SourceError("source-special-file", PATH, fault, "remove it, or list it in asgi_app_exclude")
+            raise SourceError("source-special-file", PATH, fault, "remove it, or list it in asgi_app_exclude_extra")
 
 
 def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str]) -> Iterator[Entry]:
@@ -128,10 +147,13 @@ def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str]) -> Iterator[En
             yield Entry(member.name, "file", executable, open=partial(tar.extractfile, member))
 
 
-def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
-    """Write *entries* to *archive*; raise a SourceError about *variable* if they are not a valid source tree."""
+def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: str = "") -> Tree:
+    """Write *entries* to *archive*; raise a SourceError about *variable* if they are not a valid source tree.
+
+    The project is in *subdirectory*. The other directories are packed too, because the project may need them.
+    """
     digest = hashlib.sha256()
-    project = b""
+    projects: dict[str, bytes] = {}
     files: list[str] = []
     directories: set[str] = set()
     links: dict[str, str] = {}
@@ -161,7 +183,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
                 files.append(entry.name)
                 with entry.open() as file:
                     content = hashlib.file_digest(file, "sha256").hexdigest()
-                    member.size = file.tell()
+                    member.size = file.seek(0, os.SEEK_END)
                     member.mtime = FIRST_MTIME + int(content[:8], 16) % MTIME_RANGE
                     file.seek(0)
                     tar.addfile(member, file)
@@ -173,9 +195,9 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
                     if name == ".gitmodules":
                         file.seek(0)
                         submodules += submodule_paths(parent, file.read())
-                    if entry.name == "pyproject.toml":
+                    if name == "pyproject.toml" and is_below(subdirectory, parent):
                         file.seek(0)
-                        project = file.read()
+                        projects[parent] = file.read()
             line = "\0".join((entry.kind, entry.name, oct(member.mode), content))
             digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     for name, target in links.items():
@@ -183,17 +205,44 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str) -> Tree:
             raise _outside(variable, name, target)
     if not files:
         raise SourceError(
-            "source-empty", variable, "holds no file", "set the directory of the application; see asgi_app_exclude"
+            "source-empty",
+            variable,
+            "holds no file",
+            "set the directory of the application; see asgi_app_exclude",
         )
+    if subdirectory and subdirectory not in directories:
+        raise _no_subdirectory(subdirectory, files, links, directories)
     temporary.replace(archive)
+    parsed = {directory: read_project(text, variable) for directory, text in projects.items()}
+    project = parsed.get(subdirectory, {})
+    workspace = workspace_root(subdirectory, parsed)
+    if subdirectory:
+        digest.update(f"subdirectory\0{subdirectory}\n".encode("utf-8", "surrogateescape"))
     return Tree(
         digest=digest.hexdigest(),
-        project=read_project(project, variable),
+        project=project,
         files=files,
         directories=directories,
         pointers=pointers,
         submodules=submodules,
+        subdirectory=subdirectory,
+        workspace=workspace,
     )
+
+
+def _no_subdirectory(
+    subdirectory: str, files: Iterable[str], links: Iterable[str], directories: Iterable[str]
+) -> SourceError:
+    """Return the error for a *subdirectory* that the packed tree does not contain as a directory."""
+    if subdirectory in links:
+        fault = "which is a symlink in the source"
+    elif subdirectory in files:
+        fault = "which is a file in the source"
+    else:
+        fault = "which the source does not contain, or which asgi_app_exclude removes"
+    existing = sorted(name for name in directories if "/" not in name)
+    remedy = f"set an existing directory{f', such as {shown_list(existing)}' if existing else ''}"
+    return SourceError("source-subdirectory-missing", SUBDIRECTORY, f"is {subdirectory!r}, {fault}", remedy)
 
 
 def submodule_paths(parent: str, gitmodules: bytes) -> list[str]:
@@ -208,5 +257,5 @@ def _outside(variable: str, name: str, target: str) -> SourceError:
         "symlink-outside-source",
         variable,
         fault,
-        "make it a relative link within the tree, or list it in asgi_app_exclude",
+        "make it a relative link within the tree, or list it in asgi_app_exclude_extra",
     )

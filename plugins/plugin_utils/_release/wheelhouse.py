@@ -76,7 +76,7 @@ def resolve_wheels(source: Resolved, settings: Settings, directory: str | os.Pat
             ],
         ]
     )
-    return once(directory, "resolution", key, lambda place: _Wheelhouse(settings, place).resolve(source, key))
+    return once(directory, "resolution", key, lambda place: _Wheelhouse(source, settings, place).resolve(source, key))
 
 
 def provide_wheels(
@@ -92,7 +92,7 @@ def provide_wheels(
         directory,
         "wheelhouse",
         [resolution["key"], target, with_uv],
-        lambda place: _Wheelhouse(settings, place).provide(source, resolution, target, with_uv),
+        lambda place: _Wheelhouse(source, settings, place).provide(source, resolution, target, with_uv),
     )
 
 
@@ -139,11 +139,13 @@ def _export_options(dependencies: Mapping[str, Any]) -> list[str]:
 class _Wheelhouse:
     """Fills the controller's cache with uv and pip; *place* is a directory of this run."""
 
-    def __init__(self, settings: Settings, place: Path) -> None:
+    def __init__(self, source: Resolved, settings: Settings, place: Path) -> None:
+        settings = settings._replace(build_environment={**source.variables, **settings.build_environment})
         self.settings = settings
         self.place = place
         self.cache = WheelCache()
         self.tools = WheelTools(settings, self.cache)
+        self.subdirectory = source.subdirectory
         self.overridden: list[dict[str, str]] = []
 
     def resolve(self, source: Resolved, key: str) -> dict[str, Any]:
@@ -175,7 +177,7 @@ class _Wheelhouse:
 
     @contextmanager
     def _tree(self, source: Resolved) -> Iterator[Path]:
-        """Yield a temporary directory with the files of *source*."""
+        """Yield the root of a temporary tree with the files of *source*; its parent directory is empty otherwise."""
         with tempfile.TemporaryDirectory(dir=self.place) as directory:
             tree = Path(directory).resolve() / "tree"
             tree.mkdir()
@@ -195,12 +197,12 @@ class _Wheelhouse:
             fault = "cannot be resolved together"
         blame = f"{_declaration(source)} {fault}"
         try:
-            return [self._compile(self._inputs(source, added, tree), tree, blame)]
+            return [self._compile(self._inputs(source, added, tree), tree, blame, self.subdirectory)]
         except WheelError as exc:
             if UNSOLVABLE not in exc.fault or blame.startswith(REQUIREMENTS):
                 raise
             # The source may pin a package of the server to an unsupported version.
-            own = self._compile(self._inputs(source, [], tree), tree, blame)
+            own = self._compile(self._inputs(source, [], tree), tree, blame, self.subdirectory)
             try:
                 return [own, self._constrained([own], added, tree, blame)]
             except WheelError:
@@ -213,10 +215,10 @@ class _Wheelhouse:
             lines.append(source.details["requirement"])
         elif dependencies["by"] == "requirements":
             inputs += dependencies.get("files", [DEFAULT_FILE])
-            lines += [str(tree)] if dependencies.get("install") else []
+            lines += [str(tree / self.subdirectory)] if dependencies.get("install") else []
         elif dependencies["by"] == "project":
             extras = f"[{','.join(dependencies['extras'])}]" if "extras" in dependencies else ""
-            lines += [f"{tree}{extras}", *dependencies.get("requirements", [])]
+            lines += [f"{tree / self.subdirectory}{extras}", *dependencies.get("requirements", [])]
         elif dependencies["by"] == "list":
             lines += dependencies["requirements"]
         return [*inputs, write_lines(tree.parent / "requirements.txt", lines)]
@@ -224,26 +226,26 @@ class _Wheelhouse:
     def _locked(self, source: Resolved, tree: Path) -> list[dict[str, Any]] | None:
         """Return the resolutions of the locked dependencies of *source* and of the project; None if nothing is locked."""
         dependencies = source.dependencies
+        project = tree / self.subdirectory
         blame = f"{_declaration(source)} cannot be read"
         if source.kind == "package":
             return None
         if dependencies["by"] == "lock":
-            return [read_pylock(self.tools.uv(_export_options(dependencies), tree, blame), tree)]
+            return [read_pylock(self.tools.uv(_export_options(dependencies), project, blame), tree, project)]
         if dependencies["by"] == "pylock":
-            text = (tree / dependencies["file"]).read_text(encoding="utf-8")
-            locked = [select(read_pylock(text, tree), dependencies)]
+            text = (project / dependencies["file"]).read_text(encoding="utf-8")
+            locked = [select(read_pylock(text, tree, project), dependencies)]
         elif dependencies["by"] == "exported":
             exported = write_lines(tree.parent / "exported.txt", dependencies["lines"])
-            locked = [self._compile(["--no-deps", exported], tree, blame)]
+            locked = [self._compile(["--no-deps", exported], tree, blame, self.subdirectory)]
         elif dependencies.get("hashed"):
-            return [self._compile(self._inputs(source, [], tree), tree, blame)]
+            return [self._compile(self._inputs(source, [], tree), tree, blame, self.subdirectory)]
         else:
             return None
         if dependencies.get("install"):
-            project = write_lines(tree.parent / "project.txt", [str(tree)])
-            locked.append(
-                self._compile(["--no-deps", project], tree, "asgi_app_source has a project that cannot be read")
-            )
+            listed = write_lines(tree.parent / "project.txt", [str(project)])
+            blame = "asgi_app_source has a project that cannot be read"
+            locked.append(self._compile(["--no-deps", listed], tree, blame, self.subdirectory))
         return locked
 
     def _constrained(
@@ -273,13 +275,14 @@ class _Wheelhouse:
             part["packages"] = [package for package in part["packages"] if package["name"] not in replaced]
         return found
 
-    def _compile(self, inputs: Sequence[str], tree: Path, blame: str) -> dict[str, Any]:
+    def _compile(self, inputs: Sequence[str], tree: Path, blame: str, subdirectory: str = "") -> dict[str, Any]:
         """Return the resolution of *inputs*, for the oldest supported Python that they allow."""
         floor: str | None = python_floor(self.settings.python)
+        project = tree / subdirectory
         while True:
             argv = ["pip", "compile", "--universal", "--python-version", floor, "--format", "pylock.toml"]
             try:
-                return read_pylock(self.tools.uv([*argv, "--quiet", *inputs], tree, blame), tree)
+                return read_pylock(self.tools.uv([*argv, "--quiet", *inputs], project, blame), tree, project)
             except WheelError as exc:
                 floor = raised_floor(exc.fault, floor)
                 if floor is None:

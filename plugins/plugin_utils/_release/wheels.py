@@ -142,13 +142,17 @@ def raised_floor(error: str, floor: str) -> str | None:
     return "{}.{}".format(*min(higher)) if higher else None
 
 
-def read_pylock(text: str, tree: Path) -> dict[str, Any]:
-    """Return the required part of a pylock.toml that uv wrote in *tree*. Raise WheelError for a directory outside of *tree*."""
+def read_pylock(text: str, tree: Path, project: Path | None = None) -> dict[str, Any]:
+    """Return the required part of a pylock.toml that uv wrote in the directory *project* of *tree*, by default its root.
+
+    Raise WheelError for a directory outside of *tree*.
+    """
+    project = project or tree
     lock = tomllib.loads(text)
     return {
         "requires_python": lock.get("requires-python", ""),
         "default_groups": lock.get("default-groups", []),
-        "packages": [_package(package, tree) for package in lock.get("packages", [])],
+        "packages": [_package(package, tree, project) for package in lock.get("packages", [])],
     }
 
 
@@ -183,13 +187,13 @@ def unsupported(parts: Iterable[Mapping[str, Any]], requirements: Iterable[str])
     }
 
 
-def _package(package: Mapping[str, Any], tree: Path) -> dict[str, Any]:
+def _package(package: Mapping[str, Any], tree: Path, project: Path) -> dict[str, Any]:
     found = {"name": package["name"], "version": package.get("version", ""), "marker": package.get("marker", "")}
-    found["wheels"] = [_file(wheel, tree) for wheel in package.get("wheels", [])]
+    found["wheels"] = [_file(wheel, project) for wheel in package.get("wheels", [])]
     if "sdist" in package:
-        found["source"] = _file(package["sdist"], tree)
+        found["source"] = _file(package["sdist"], project)
     if "archive" in package:
-        archive = _file(package["archive"], tree)
+        archive = _file(package["archive"], project)
         if archive["url"].endswith(".whl"):
             found["wheels"].append(archive)
         else:
@@ -199,7 +203,7 @@ def _package(package: Mapping[str, Any], tree: Path) -> dict[str, Any]:
         where = f"#subdirectory={vcs['subdirectory']}" if vcs.get("subdirectory") else ""
         found["source"] = {"url": f"{vcs['type']}+{vcs['url']}@{vcs['commit-id']}{where}", "sha256": ""}
     if "directory" in package:
-        path = (tree / package["directory"]["path"]).resolve()
+        path = (project / package["directory"]["path"]).resolve()
         if not path.is_relative_to(tree.resolve()):
             fault = f"has a requirement {package['name']} in {path}, which is outside of the tree"
             raise WheelError(
@@ -212,9 +216,9 @@ def _package(package: Mapping[str, Any], tree: Path) -> dict[str, Any]:
     return found
 
 
-def _file(entry: Mapping[str, Any], tree: Path) -> dict[str, str]:
+def _file(entry: Mapping[str, Any], project: Path) -> dict[str, str]:
     """Return the URL (without its fragment) and the digest of a file in the lock."""
-    url = entry["url"] if "url" in entry else (tree / entry["path"]).resolve().as_uri()
+    url = entry["url"] if "url" in entry else (project / entry["path"]).resolve().as_uri()
     return {"url": url.partition("#")[0], "sha256": entry.get("hashes", {}).get("sha256", "")}
 
 

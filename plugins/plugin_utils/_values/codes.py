@@ -64,8 +64,8 @@ hook-file-missing: The hook is not an absolute path of an existing file. -> set 
 app-name-invalid: The value is not a valid app name. -> use a name such as 'hello' or 'web-shop'
 uninstall-name-mismatch: The app to remove is not the app of the host. -> set it to the name of the app to remove, and limit the run to its
     hosts with --limit
-import-path-invalid: The value is not the import path of an application. -> use 'package.module:attribute', such as 'main:app'; instead of a
-    call, use an attribute with its result
+import-path-invalid: The value is not the import path of an application. -> use 'package.module:attribute', such as 'main:app', or a
+    call of a factory with literal arguments, such as 'main:create_app(debug=False)'
 clients-invalid: The number of clients is invalid. -> use 'auto' or an integer within the range
 environment-invalid: The environment contains an invalid name or value. -> use names such as DATABASE_URL and scalar values
 python-invalid: The interpreter is not a command. -> use a command such as python3.12, or an absolute path
@@ -86,7 +86,8 @@ requirement-variable-unset: A requirement contains an environment variable that 
 requirement-outside-source: A requirement is a directory outside of the source tree. -> move it into the tree
 requirements-unresolvable: uv cannot resolve, fetch or build the requirements. -> change the requirements
 server-requirement-missing: The application server's packages are not among its requirements. -> add the packages; versions may be pinned
-installer-cannot-read-lock: pip cannot install from uv.lock. -> set asgi_app_installer to uv, or add uv.lock to asgi_app_exclude
+installer-cannot-read-lock: pip cannot install from uv.lock or pylock.toml. -> set asgi_app_installer to uv, or add the lock to
+    asgi_app_exclude_extra
 wheel-missing: A package has no wheel for the Python of a host. -> require a version that has a wheel
 wheel-hash-mismatch: The index serves a wheel with an unexpected hash. -> check the index
 wheelhouse-platform-unsupported: The controller cannot provide wheels for the Python of a host. -> install a 64-bit CPython on glibc there,
@@ -103,15 +104,24 @@ package-name-invalid: The value is not the name of a Debian package. -> list nam
 
 # Source
 source-directory-missing: The source is not a directory on the controller. -> set the directory that contains the application
-source-unreadable: The source cannot be read. -> make it readable, or add it to asgi_app_exclude
+source-subdirectory-invalid: The subdirectory is not a path below the root of the source. -> set a relative path, such as backend
+source-subdirectory-missing: The source does not contain the subdirectory. -> set an existing directory of the source
+source-unreadable: The source cannot be read. -> make it readable, or add it to asgi_app_exclude_extra
 source-empty: The source contains no file. -> set the directory that contains the application
 source-incomplete: The source contains empty git submodules or Git LFS pointers. -> fetch them with git submodule update --init --recursive
     or git lfs pull
-source-special-file: The source contains a device, a socket or a named pipe. -> remove it, or add it to asgi_app_exclude
+source-special-file: The source contains a device, a socket or a named pipe. -> remove it, or add it to asgi_app_exclude_extra
 source-declarations-refused: A file that declares requirements is unsafe or invalid. -> correct that file
 symlink-outside-source: A symlink leads out of the source. -> make it a relative link within the tree
-lock-without-project: The source has a uv.lock without a pyproject.toml. -> add the project's pyproject.toml
-lock-not-read: Warning: the source has a lock file that the installers do not read. -> export it to requirements.txt
+lock-without-project: The source has a lock file without the file of its project. -> add the project's pyproject.toml or Pipfile
+lock-not-used: The source has a lock file that would not be used. -> select a lock with asgi_app_source.requirements, or exclude the others
+lock-not-exported: The controller cannot export the lock file. -> update the lock, or check that the controller can reach the index
+requirements-file-missing: The source does not contain the file. -> set the path relative to the root of the app
+requirements-file-unsupported: The files cannot be installed together, or have another format. -> set one lock file, or requirements files
+selection-unknown: The source does not define the group or the extra. -> correct or remove it
+selection-without-tree: A package has no requirements files, and no groups. -> remove the variable
+project-missing: The source contains no project to install. -> set asgi_app_install_project to auto
+project-not-installed: Only a build of the project computes its dependencies. -> set asgi_app_install_project to true
 project-file-invalid: The pyproject.toml is not valid. -> correct that file
 dependencies-undeclared: Warning: the source declares no dependencies. -> add a requirements.txt
 package-not-pinned: The package is not pinned to one version. -> write it as name==version
@@ -145,6 +155,8 @@ probe-host-invalid: The value is not a host name. -> set a host name that the ap
 memory-limit-invalid: The value is not a size in systemd's format. -> use a size such as '512M' or '2G'
 cpu-quota-invalid: The value is not a percentage of a CPU. -> use a percentage of one CPU, such as '150%'
 path-not-absolute: The value is not an absolute path that systemd reads literally. -> use absolute paths without '..', colons and spaces
+working-directory-invalid: The value is not a directory that the app may use. -> use 'code', 'shared', or a directory below it such as
+    'shared/data'
 unit-setting-invalid: The name is not that of a systemd setting. -> use settings of systemd.exec(5)
 unit-setting-reserved: The slots, the socket or the drain depend on this setting. -> remove it
 unit-setting-public: Every account of the host could read the value. -> move it to asgi_env, which only root and the app can read
@@ -222,7 +234,11 @@ header-reserved: Other variables configure this header. -> set asgi_proxy_hsts_m
 header-duplicate: The header is listed more than once; case does not matter. -> list it once
 static-url-invalid: The value cannot be the URL of static files. -> use letters, digits, and . _ ~ - in each segment, none starting with a
     dot, and at most 1000 characters
-static-path-invalid: The value cannot be a directory of the source tree. -> use a relative path without '..': letters, digits, and . _ ~ -
+static-directory-ambiguous: An entry needs exactly one directory. -> set path for files of the source tree, or shared for files that the app
+    writes
+static-internal-caching: The app sets Cache-Control of internal files. -> remove hashed and immutable, or internal
+static-shared-symlinks: The app could serve files of other directories. -> remove follow_symlinks, and let the app copy or move the files
+static-path-invalid: The value cannot be such a directory. -> use a relative path without '..': letters, digits, and . _ ~ -
     in each segment, none starting with a dot, and at most 1000 characters
 url-duplicate: The URL is listed more than once. -> list each URL once
 location-url-invalid: The value cannot be the URL of a location. -> use letters, digits, and . _ ~ - in each segment, none empty or starting

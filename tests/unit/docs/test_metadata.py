@@ -21,9 +21,13 @@ def documentation(path):
     return yaml.safe_load(re.search(r'^DOCUMENTATION = r?"""\n(.*?)"""', text, re.MULTILINE | re.DOTALL)[1])
 
 
+def takes_name(documented):
+    return "name" in documented["options"] or "asgi.deploy.app" in documented.get("extends_documentation_fragment", ())
+
+
 def test_action_group_has_the_modules_that_take_the_name_of_an_app():
     groups = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"]
-    assert groups == {"app": [path.stem for path in MODULES if "name" in documentation(path)["options"]]}
+    assert groups == {"app": [path.stem for path in MODULES if takes_name(documentation(path))]}
 
 
 @pytest.mark.parametrize(

@@ -37,14 +37,14 @@ def command(tmp_path, monkeypatch, transient_units):
     def end(**result):
         raise Ended(result)
 
-    def run(*argv, environment=None, check_mode=False, timeout=60):
+    def run(*argv, environment=None, check_mode=False, timeout=60, **sandbox):
         params = {
             "name": "shop",
             "release": "src-0123456789",
             "argv": list(argv),
             "environment": environment and json.dumps(environment),
             "timeout": timeout,
-            "sandbox": {"memory_max": "1G"},
+            "sandbox": {"memory_max": "1G", **sandbox},
         }
         ended = SimpleNamespace(
             params=params, check_mode=check_mode, exit_json=end, fail_json=lambda **result: end(failed=True, **result)
@@ -55,7 +55,9 @@ def command(tmp_path, monkeypatch, transient_units):
             module.main()
         return caught.value.args[0]
 
-    monkeypatch.setattr(module, "layout", lambda name: {**layout(name), "user": getpass.getuser()})
+    monkeypatch.setattr(
+        module, "layout", lambda name: {**layout(name), "user": getpass.getuser(), "home": str(tmp_path)}
+    )
     monkeypatch.setattr(module, "release_paths", lambda *_ids: {"code": str(code), "venv": str(programs.parent)})
     run.code, run.programs, run.units = code, programs, transient_units
     return run
@@ -74,6 +76,14 @@ def test_the_command_runs_in_the_environment_of_the_app(command):
         "stdout": f"upgrade in {command.code} for shop with /srv/shop/shared\n",
         "stderr": "1\n",
     }
+
+
+def test_the_command_runs_in_the_working_directory_of_the_app(command):
+    found = command(
+        "sh", "-c", "echo $PWD $PYTHONPATH", environment={"PYTHONPATH": "/lib"}, working_directory="shared/data"
+    )
+
+    assert found["stdout"] == f"{command.code.parent}/shared/data {command.code}:/lib\n"
 
 
 def test_secrets_are_masked_in_the_output(command):

@@ -95,7 +95,7 @@ def test_number_of_extra_workers(roster, generations, room):
         ([[GOING, GOING], [BOOTING, SERVING]], []),
         # a new worker died before gunicorn counted the surplus workers
         ([[GOING, SERVING], [BOOTING]], [1]),
-        # the release does not boot, so the old workers, which were told to leave, keep serving
+        # the release does not boot, so the old workers keep serving although they received SIGTERM
         ([[GOING, GOING], []], []),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import stat
 import subprocess
@@ -157,6 +158,20 @@ def test_shared_caches_may_be_removed_concurrently(home, tmp_path, monkeypatch):
     monkeypatch.setattr(app_home, "SHARED_CACHES", (str(tmp_path / "asgi/uv"),))
     monkeypatch.setattr(app_home.os.path, "lexists", lambda path: True)
     assert home._remove_shared_caches(change=True) is True
+
+
+def test_a_removed_cache_is_created_again(home, tmp_path, monkeypatch):
+    own = SimpleNamespace(pw_uid=os.getuid(), pw_gid=os.getgid())
+    monkeypatch.setattr(app_home.pwd, "getpwnam", lambda _name: own)
+    monkeypatch.setattr(app_home.os, "chown", lambda *_arguments: None)
+    home.lay_out(change=True)
+    cache = tmp_path / "cache"
+    cache.rmdir()
+
+    assert home.lay_out(change=False) is True
+    assert not cache.exists()
+    assert home.lay_out(change=True) is True
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o750
 
 
 def test_data_of_an_uninstalled_app_is_given_back_before_its_home_is_opened(home, tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ def test_the_import_check_uses_the_environment_of_the_unit(unit):
 
     [made] = unit.made
     argv, directory, environment, _seconds = made.arguments
-    assert (made.user, argv[0], argv[-1], directory) == ("hello", f"{VENV}/bin/python", "main:app", str(CODE))
+    assert (made.user, argv[0], argv[-2:], directory) == ("hello", f"{VENV}/bin/python", ["main:app", ""], str(CODE))
     slot = app_environment(layout("hello"), recipe.environment)
     assert {key: environment[key] for key in slot} == slot
     assert environment["ASGI_SHARED"] == environment["HOME"] == "/srv/hello/shared"
@@ -66,6 +66,11 @@ def test_a_missing_sandbox_path_is_reported(unit):
     ("result", "message"),
     [
         (Finished(1, "", "KeyError: 'X'\n"), "(?s)asgi_module.*does not import as the account hello.*KeyError: 'X'"),
+        (
+            Finished(3, "", "loud\n\nasgi_deploy: main:App is a class\n"),
+            "^asgi_module is not an application: main:App is a class$",
+        ),
+        (Finished(3, "", "ended by the app\n"), "does not import"),
         (TimedOut(), "was not imported within"),
     ],
 )
@@ -73,3 +78,10 @@ def test_a_failed_or_hanging_import_is_reported(unit, monkeypatch, result, messa
     monkeypatch.setattr(unit, "result", result)
     with pytest.raises(BuildError, match=message):
         check_import(RECIPE, VENV, CODE)
+
+
+def test_the_app_is_imported_in_its_working_directory(unit):
+    check_import(RECIPE._replace(sandbox={"working_directory": "shared/data"}), VENV, CODE)
+    [made] = unit.made
+    argv, directory, _environment, _seconds = made.arguments
+    assert (argv[-1], directory) == ("/srv/hello/shared/data", str(CODE))

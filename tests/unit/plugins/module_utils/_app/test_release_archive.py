@@ -151,7 +151,7 @@ def test_no_unpacked_path_is_outside_the_directory(members):
         )
         try:
             extract(archive, str(root))
-        except (UnsafeArchive, OSError):  # a member is a file where another one needs a directory
+        except (UnsafeArchive, OSError):  # one member is a file, and another member needs a directory at the same path
             return
         for path in root.rglob("*"):
             assert Path(os.path.realpath(path)).is_relative_to(root)

@@ -1,4 +1,4 @@
-"""The activation log determines the target of a rollback."""
+"""The release log determines the target of a rollback."""
 
 from __future__ import annotations
 

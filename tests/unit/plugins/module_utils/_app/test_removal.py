@@ -69,6 +69,7 @@ class Host:
             f"{paths['releases']}/r1/code/main.py",
             f"{paths['configs']}/c1/env",
             f"{paths['shared']}/uploads/picture",
+            f"{paths['cache']}/huggingface/model",
             f"{paths['build_cache']}/uv/archive",
         ):
             self.put(path)

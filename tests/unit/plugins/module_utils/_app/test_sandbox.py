@@ -29,8 +29,7 @@ def values(name, **settings):
 def test_other_apps_are_hidden_including_later_ones():
     assert values("TemporaryFileSystem")[:2] == ["/srv:ro", "/etc/asgi:ro"]
     assert values("BindReadOnlyPaths") == ["/srv/shop"]
-    assert values("ReadWritePaths") == ["/srv/shop/shared"]
-    assert values("ProcSubset") == ["pid"]
+    assert values("ReadWritePaths") == ["/srv/shop/shared", "-/srv/shop/cache"]
     assert values("ProtectProc") == ["invisible"]
     assert "-/run/dbus" in values("InaccessiblePaths")[0]
 

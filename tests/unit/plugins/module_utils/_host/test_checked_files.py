@@ -53,11 +53,11 @@ def change(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [(Refused("it cannot be"), "it cannot be"), (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Perm")],
 )
-def test_failures_are_reported(change, error, told):
-    with pytest.raises(Failed, match=told), change():
+def test_failures_are_reported(change, error, message):
+    with pytest.raises(Failed, match=message), change():
         raise error
 
 

@@ -101,15 +101,19 @@ def test_a_diff_names_variables_and_hides_values():
 
 
 def test_the_users_environment_wins():
-    paths = {"name": "hello", "shared": "/srv/hello/shared"}
-
-    environment = app_environment(paths, {"HOME": "/elsewhere", "A": "x"})
+    environment = app_environment(layout("hello"), {"HOME": "/elsewhere", "A": "x"})
 
     assert (environment["ASGI_SHARED"], environment["HOME"], environment["A"]) == (
         "/srv/hello/shared",
         "/elsewhere",
         "x",
     )
+
+
+def test_the_home_is_kept_and_the_cache_is_not():
+    environment = app_environment(layout("hello"), {})
+
+    assert (environment["HOME"], environment["XDG_CACHE_HOME"]) == ("/srv/hello/shared", "/srv/hello/cache")
 
 
 def test_hide_masks_secrets_but_no_short_values():

@@ -29,7 +29,7 @@ def gathered(*files):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Permission denied"),
         # fsync raises errors without a file name
@@ -42,8 +42,8 @@ def gathered(*files):
         (shutil.SameFileError("'/a' and '/b' are the same file"), "'/a' and '/b' are the same file"),
     ],
 )
-def test_reason(error, told):
-    assert reason_of(error) == told
+def test_reason(error, message):
+    assert reason_of(error) == message
 
 
 SPACE = r"the file system \S+ has \d+ MiB( and \d+ files)? free: make room there and run this again"

@@ -52,12 +52,12 @@ def test_units_are_read(links):
     assert (green.running, green.stopped, green.enabled, green.needs_daemon_reload) == (False, True, False, True)
 
 
-@pytest.mark.parametrize(("options", "told"), [({}, []), ({"read": False}, ["--no-reload"])])
-def test_enable_with_and_without_reload(options, told):
+@pytest.mark.parametrize(("options", "reload_options"), [({}, []), ({"read": False}, ["--no-reload"])])
+def test_enable_with_and_without_reload(options, reload_options):
     commands = []
     Systemd(lambda command: commands.append(command) or (0, "", "")).enable("x.service", **options)
 
-    assert [word for word in commands[0] if "reload" in word] == told
+    assert [word for word in commands[0] if "reload" in word] == reload_options
 
 
 @pytest.mark.parametrize(("state", "masked"), [("masked", True), ("loaded", False), ("not-found", False)])

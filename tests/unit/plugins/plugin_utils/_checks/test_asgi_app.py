@@ -65,6 +65,8 @@ def problems(tmp_path, monkeypatch):
         {"asgi_server_type": "gthread", "asgi_app_server_requirements": ["gunicorn==27.0.1"]},
         {"asgi_app_packages": ["libpq5", "g++", "libc6:amd64", "nano=7.2-1"]},
         {"asgi_app_exclude": ["*.log", "/data", "docs/build"]},
+        {"asgi_app_exclude_extra": ["*.log"]},
+        {"asgi_app_source": {"path": ".", "subdirectory": "app"}},
         {"asgi_app_build_env": {"HTTPS_PROXY": "http://proxy.example:3128", "UV_CONCURRENT_BUILDS": 1}},
         {"asgi_app_keep_releases": 1},
     ],
@@ -74,15 +76,16 @@ def test_valid_values_are_accepted(problems, changed):
     assert problems(**changed) == []
 
 
-def test_unread_lock_file_is_a_doubt(problems, tmp_path):
-    (tmp_path / "app/poetry.lock").touch()
+def test_a_second_lock_file_is_an_error(problems, tmp_path):
+    for name in ("pyproject.toml", "uv.lock", "poetry.lock"):
+        (tmp_path / "app" / name).touch()
 
-    [doubt] = problems()
+    [problem] = problems()
 
-    assert isinstance(doubt, Doubt)
-    assert (doubt.variable, doubt.code) == ("asgi_app_source.path", "lock-not-read")
-    assert problems(asgi_app_exclude=["poetry.lock"]) == []
-    assert problems(asgi_app_python="-c")[-1].variable == "asgi_app_python", "errors are reported too"
+    assert (problem.variable, problem.code) == ("asgi_app_source.path", "lock-not-used")
+    assert problems(asgi_app_exclude_extra=["poetry.lock"]) == []
+    assert problems(asgi_app_source={"path": "app", "requirements": ["uv.lock"]}) == []
+    assert problems(asgi_app_source={"path": "app", "requirements": ["requirements.txt"]}) == []
 
 
 def test_undeclared_dependencies_are_a_doubt(problems, tmp_path):
@@ -97,7 +100,7 @@ def test_undeclared_dependencies_are_a_doubt(problems, tmp_path):
 
 
 def test_doubt_hides_no_problem_of_the_wheelhouse(problems, tmp_path):
-    (tmp_path / "app/poetry.lock").touch()
+    (tmp_path / "app/requirements.txt").unlink()
 
     found = problems(asgi_app_wheelhouse=True, asgi_app_uv_version="0.7.22")
 
@@ -142,6 +145,17 @@ def test_doubt_hides_no_problem_of_the_wheelhouse(problems, tmp_path):
         ({"asgi_app_exclude": [""]}, "asgi_app_exclude", "exclude-pattern-invalid"),
         ({"asgi_app_exclude": ["/"]}, "asgi_app_exclude", "exclude-pattern-invalid"),
         ({"asgi_app_exclude": ["../x"]}, "asgi_app_exclude", "exclude-pattern-invalid"),
+        ({"asgi_app_exclude_extra": ["../x"]}, "asgi_app_exclude_extra", "exclude-pattern-invalid"),
+        (
+            {"asgi_app_source": {"path": "app", "subdirectory": "../x"}},
+            "asgi_app_source.subdirectory",
+            "source-subdirectory-invalid",
+        ),
+        (
+            {"asgi_app_source": {"path": "app", "subdirectory": "backend"}},
+            "asgi_app_source.subdirectory",
+            "source-subdirectory-missing",
+        ),
         ({"asgi_app_index_url": "ftp://index.example"}, "asgi_app_index_url", "index-url-invalid"),
         ({"asgi_app_index_url": "index.example/simple"}, "asgi_app_index_url", "index-url-invalid"),
         ({"asgi_app_build_env": {"HTTPS-PROXY": "x"}}, "asgi_app_build_env", "environment-invalid"),

@@ -17,13 +17,13 @@ def faults(**options):
     return [variable for variable, _code in codes(**options)]
 
 
-@pytest.mark.parametrize("module", ["main:app", "shop.web.main:app", "main:factory.app", "_a:_b"])
+@pytest.mark.parametrize("module", ["main:app", "shop.web.main:app", "main:factory.app", "main:create(1, a='b')"])
 def test_import_paths_are_accepted(module):
     assert faults(asgi_module=module) == []
 
 
 @pytest.mark.parametrize(
-    "module", ["main", "main.py", "main:", ":app", "main:create()", "main:app;x", "a/b:app", "a..b:c"]
+    "module", ["main", "main.py", "main:", ":app", "main:create(x)", "main:app;x", "a/b:app", "a..b:c"]
 )
 def test_invalid_import_paths_are_rejected(module):
     assert faults(asgi_module=module) == ["asgi_module"]

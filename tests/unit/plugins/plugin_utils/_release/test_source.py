@@ -210,7 +210,7 @@ def test_a_git_lfs_pointer_is_rejected(tree, at, content, pointer):
     with pytest.raises(SourceError, match=r"holds 1 Git LFS pointer \(static/logo\.svg\) in place of a file") as caught:
         at(path=str(tree))
     assert "run `git lfs pull` in that directory" in caught.value.remedy
-    assert "asgi_app_exclude, such as static/logo.svg" in caught.value.remedy
+    assert "asgi_app_exclude_extra, such as static/logo.svg" in caught.value.remedy
     at(["static/logo.svg"], path=str(tree))
     at(["static"], path=str(tree))
 
@@ -267,7 +267,7 @@ def test_empty_submodules_in_a_directory_are_rejected(with_submodules, at, tmp_p
         at(EXCLUDE, path=str(clone))
 
     assert caught.value.variable == "asgi_app_source.path"
-    assert "asgi_app_exclude, such as library" in caught.value.remedy
+    assert "asgi_app_exclude_extra, such as library" in caught.value.remedy
     assert at([*EXCLUDE, "library", "docs"], path=str(clone)).kind == "path"
     # Missing paths of .gitmodules, and empty directories that .gitmodules does not list, are accepted.
     shutil.rmtree(clone / "library")
@@ -314,8 +314,8 @@ def test_pointers_and_submodules_are_reported_at_once(with_submodules, at):
         ({}, False),
         ({"requirements/production.txt": "fastapi\n"}, False),
         ({"pyproject.toml": "[tool.ruff]\n"}, False),
-        ({"pyproject.toml": '[tool.poetry.dependencies]\nfastapi = "*"\n'}, False),
-        ({"pyproject.toml": '[project]\nname = "x"\n[tool.poetry.dependencies]\nfastapi = "*"\n'}, False),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\nfastapi = "*"\n'}, True),
+        ({"pyproject.toml": '[project]\nname = "x"\n[tool.poetry.dependencies]\nfastapi = "*"\n'}, True),
         ({"pyproject.toml": '[project]\nname = "x"\ndependencies = []\n'}, True),
         ({"requirements.txt": ""}, True),
         ({"setup.py": ""}, True),
@@ -327,6 +327,19 @@ def test_a_tree_without_declared_dependencies_is_a_doubt(tree, at, files, declar
         (tree / name).parent.mkdir(exist_ok=True)
         (tree / name).write_text(content)
     assert bool(at(path=str(tree)).undeclared) is not declares
+
+
+def test_chosen_requirements_files_are_checked_and_hashes_are_found(tree, at):
+    (tree / "requirements").mkdir()
+    (tree / "requirements/base.txt").write_text(f"idna==3.10 --hash=sha256:{'0' * 64}\n")
+    (tree / "requirements/production.txt").write_text("-r base.txt\n")
+    source = {"path": str(tree), "requirements": ["requirements/production.txt"]}
+    expected = {"by": "requirements", "files": ["requirements/production.txt"], "hashed": True}
+    assert at(**source).dependencies == expected
+
+    (tree / "requirements/production.txt").write_text("-r ../../base.txt\n")
+    with pytest.raises(SourceError, match="not in the tree"):
+        at(**source)
 
 
 def test_a_uv_lock_requires_uv(tree, at):
@@ -532,3 +545,182 @@ def test_a_package_without_an_exact_version_is_rejected(at, requirement):
 )
 def test_normalise(written, normal):
     assert normalise(written, lambda path: Path("/playbooks") / path) == normal
+
+
+# -- a subdirectory ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def monorepo(tmp_path):
+    """A uv workspace with the members services/api and packages/shared, and the unrelated project frontend."""
+    root = tmp_path / "monorepo"
+    member = '[project]\nname = "{0}"\nversion = "{1}"\ndependencies = []\n[build-system]\nrequires = ["setuptools"]\n'
+    for name, content in {
+        "pyproject.toml": '[tool.uv.workspace]\nmembers = ["services/*", "packages/*"]\n',
+        "uv.lock": """
+            [[package]]\nname = "api"\nsource = { editable = "services/api" }\ndependencies = [{ name = "shared" }]\n
+            [[package]]\nname = "shared"\nsource = { editable = "packages/shared" }\n
+            [[package]]\nname = "other"\nsource = { editable = "../other" }\n
+            """.replace("    ", ""),
+        "services/api/pyproject.toml": member.format("api", "1.3.0"),
+        "services/api/api.py": "app = None\n",
+        "packages/shared/pyproject.toml": member.format("shared", "0.1.0"),
+        "frontend/package.json": "{}",
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    return root
+
+
+def test_subdirectory_keeps_the_rest_of_the_source(monorepo, at):
+    resolved = at(path=str(monorepo), subdirectory="services/api")
+    assert resolved.subdirectory == resolved.details["subdirectory"] == "services/api"
+    assert resolved.label == "1.3.0"
+    assert {"services/api/api.py", "packages/shared/pyproject.toml", "frontend/package.json"} <= set(names(resolved))
+
+
+def test_subdirectory_is_part_of_the_digest(monorepo, at):
+    (monorepo / "uv.lock").unlink()
+    digests = [at(path=str(monorepo), **more).digest for more in ({}, {"subdirectory": "services/api"})]
+    assert digests[0] != digests[1]
+    assert at(path=str(monorepo), subdirectory="packages/shared").digest not in digests
+
+
+def test_subdirectory_of_a_repository(monorepo, at):
+    git(monorepo, "init", "--quiet", "--initial-branch=main")
+    git(monorepo, "add", ".")
+    git(monorepo, "commit", "--quiet", "--message=one")
+    resolved = at(git=str(monorepo), ref="main", subdirectory="services/api")
+    assert resolved.details["subdirectory"] == "services/api"
+    assert resolved.digest == at(path=str(monorepo), exclude=[".git"], subdirectory="services/api").digest
+
+
+def test_workspace_member_uses_the_lock_at_the_root(monorepo, at):
+    assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "lock"}
+    (monorepo / "uv.lock").unlink()
+    assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "project"}
+
+
+def test_lock_of_a_directory_above_that_is_no_workspace_is_not_used(monorepo, at):
+    (monorepo / "pyproject.toml").write_text('[project]\nname = "root"\n')
+    assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "project"}
+
+
+def test_packages_that_a_member_needs_must_be_in_the_source(monorepo, at):
+    lock = monorepo / "uv.lock"
+    lock.write_text(lock.read_text().replace('{ name = "shared" }', '{ name = "shared" }, { name = "other" }'))
+    with pytest.raises(SourceError, match=r"'\.\./other' in uv\.lock, which is not in the tree"):
+        at(path=str(monorepo), subdirectory="services/api")
+
+
+def test_paths_may_lead_out_of_the_subdirectory_but_not_out_of_the_source(monorepo, at):
+    requirements = monorepo / "frontend/requirements.txt"
+    requirements.write_text("-e ../packages/shared\n-r ../base.txt\n")
+    (monorepo / "base.txt").write_text("six\n")
+    assert at(path=str(monorepo), subdirectory="frontend").dependencies["by"] == "requirements"
+    requirements.write_text("-e ../../shared\n")
+    with pytest.raises(SourceError, match="which is not in the tree"):
+        at(path=str(monorepo), subdirectory="frontend")
+
+
+@pytest.mark.parametrize("value", ["backend", "./backend/", "backend//", "frontend/../backend"])
+def test_subdirectory_is_normalised(value):
+    assert normalise({"path": "/x", "subdirectory": value}, Path)["subdirectory"] == "backend"
+
+
+@pytest.mark.parametrize("value", ["", "..", "../x", "backend/../../x", "/backend", "~/x", "a\nb"])
+def test_subdirectory_outside_of_the_source_is_rejected(value):
+    with pytest.raises(SourceError) as caught:
+        normalise({"path": "/x", "subdirectory": value}, Path)
+    assert (caught.value.variable, caught.value.code) == (
+        "asgi_app_source.subdirectory",
+        "source-subdirectory-invalid",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("nowhere", "the source does not contain"),
+        ("services/nowhere", "the source does not contain"),
+        ("uv.lock", "is a file"),
+        ("link", "is a symlink"),
+    ],
+)
+def test_missing_subdirectory_is_rejected(monorepo, at, value, fault):
+    (monorepo / "link").symlink_to("frontend")
+    with pytest.raises(SourceError, match=fault) as caught:
+        at(path=str(monorepo), subdirectory=value)
+    assert caught.value.variable == "asgi_app_source.subdirectory"
+    assert "such as frontend, packages, services" in caught.value.remedy
+
+
+# -- versions from tags --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def versioned(tree):
+    """A repository whose project takes its version from the tags, with the tag v1.2.0 and one commit after it."""
+    (tree / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools-scm"]\n[project]\nname = "shop"\ndynamic = ["version"]\n'
+    )
+    git(tree, "init", "--quiet", "--initial-branch=main")
+    for number, tag in enumerate(["v1.2.0", "nightly"]):
+        (tree / "number").write_text(str(number))
+        git(tree, "add", ".")
+        git(tree, "commit", "--quiet", f"--message={number}")
+        git(tree, "tag", tag)
+    return tree
+
+
+def version_in(resolved):
+    with tarfile.open(resolved.archive) as tar:
+        return tar.extractfile("PKG-INFO").read().decode().split("Version: ")[-1].strip()
+
+
+@pytest.mark.parametrize("partial_clone", [True, False])
+def test_version_of_a_tag_and_of_a_later_commit(versioned, at, partial_clone):
+    git(versioned, "config", "uploadpack.allowFilter", str(partial_clone).lower())
+    commit = git(versioned, "rev-parse", "HEAD")
+    for ref in ("v1.2.0", "refs/tags/v1.2.0", git(versioned, "rev-parse", "v1.2.0")):
+        assert version_in(at([".git"], git=f"file://{versioned}", ref=ref)) == "1.2.0"
+    for ref in ("main", "nightly", commit):
+        assert version_in(at([".git"], git=f"file://{versioned}", ref=ref)) == f"1.2.1.dev1+g{commit[:8]}"
+
+
+def test_new_tag_of_the_same_commit_changes_the_digest(versioned, at):
+    before = at([".git"], git=str(versioned), ref="main")
+    git(versioned, "tag", "--annotate", "--message=x", "v1.3.0")
+    after = at([".git"], git=str(versioned), ref="main")
+    assert version_in(after) == "1.3.0"
+    assert after.digest != before.digest
+
+
+def test_requested_tag_is_preferred_to_other_tags_of_the_commit(versioned, at):
+    for tag in ("v1.10.0", "v1.9.0"):
+        git(versioned, "tag", tag)
+    assert version_in(at([".git"], git=str(versioned), ref="v1.9.0")) == "1.9.0"
+    assert version_in(at([".git"], git=str(versioned), ref="main")) == "1.10.0"
+
+
+def test_version_of_a_directory_is_that_of_its_checkout(versioned, at):
+    git(versioned, "tag", "v1.3.0")
+    (versioned / "number").write_text("changed")
+    resolved = at([".git"], path=str(versioned))
+    assert version_in(resolved) == resolved.label == "1.3.0"
+
+
+def test_directory_that_git_does_not_track_has_no_version(versioned, at):
+    untracked = versioned / "untracked"
+    untracked.mkdir()
+    shutil.copy(versioned / "pyproject.toml", untracked)
+    resolved = at(path=str(untracked))
+    assert "PKG-INFO" not in names(resolved)
+    assert resolved.label == "src"
+
+
+def test_repository_without_tags(versioned, at):
+    git(versioned, "tag", "--delete", "v1.2.0", "nightly")
+    commit = git(versioned, "rev-parse", "HEAD")
+    assert version_in(at([".git"], git=str(versioned), ref="main")) == f"0.1.dev2+g{commit[:8]}"
+    assert version_in(at([".git"], path=str(versioned))) == f"0.1.dev2+g{commit[:8]}"

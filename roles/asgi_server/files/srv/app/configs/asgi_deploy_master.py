@@ -1,22 +1,22 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # Simplified BSD License (see https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""Hooks of gunicorn's master, with which no request is lost when workers are replaced, whatever their class.
+"""Hooks of gunicorn's master that replace workers of any class without losing a request.
 
-gunicorn runs behind a proxy that keeps idle connections open, and systemd holds its socket. A stock worker that stops closes
-idle connections, and accepted ones whose request it has not read, without announcing it. If the proxy has just written a POST
-to such a connection, it has to answer 502. A stock worker also stops before its replacement has booted. A worker of this
-collection that has to leave (after a HUP, at ``max_requests``, or on its own TERM)
+gunicorn runs behind a proxy that keeps idle connections open, and systemd holds its socket. A stopping stock worker closes idle
+connections, and accepted connections whose request it has not read, without announcing it. If the proxy has just sent a POST
+over such a connection, it must answer 502. A stock worker also stops before its replacement has booted. A worker of this
+collection exits after a HUP, at ``max_requests``, or when it receives SIGTERM, in these steps:
 
-1. keeps serving until the wanted number of other workers serve, unless the whole service stops,
-2. stops accepting; the other workers, or the backlog of the held socket, take new connections,
-3. answers its open requests with ``Connection: close``, and leaves idle connections to the proxy, which has to close them
-   first: gunicorn's ``keepalive`` must exceed the proxy's,
-4. ends the remaining connections after the drain time, in the way of its class.
+1. It keeps serving until the wanted number of other workers serve, unless the whole service stops.
+2. It stops accepting. The other workers, or the backlog of the held socket, take new connections.
+3. It answers its open requests with ``Connection: close``, and leaves idle connections open until the proxy closes them.
+   gunicorn's ``keepalive`` must therefore exceed the proxy's.
+4. After the drain time, it ends the remaining connections as its class does.
 
 A worker that cannot boot does not affect the others: they keep serving, and the master does not halt. A worker that has booted
-is replaced however it ends. gunicorn itself halts on exit status 3 and 4 of any worker, so reap() replaces its code. The master
-adopts the child processes that a worker leaves behind, and ends them.
+is replaced regardless of how it ends. gunicorn itself halts if a worker exits with status 3 or 4, so reap() replaces its code.
+The master adopts the child processes that a worker leaves behind, and ends them.
 
 HUPs that arrive during a reload are coalesced into one reload, which starts when the running one is over.
 
@@ -94,8 +94,8 @@ def on_starting(server) -> None:
 def when_ready(server) -> None:
     """Handle signals of the workers, and record at once in the roster that the service stops.
 
-    A TERM does not tell a worker so, because gunicorn also sends it to surplus workers. Since version 24, gunicorn handles its own
-    TERM only after a running reload, which a release that does not boot can delay.
+    Workers cannot infer it from SIGTERM, because gunicorn also sends SIGTERM to surplus workers. Since version 24, gunicorn handles
+    its own SIGTERM only after a running reload, which a release that does not boot can delay.
     """
     if process.UNTESTED:
         server.log.warning("asgi_deploy has not been tested with %s", ", ".join(process.UNTESTED))
@@ -165,10 +165,10 @@ def child_exit(server, worker) -> None:
 
 
 def dismiss_outlived(server) -> None:
-    """Make all workers that are older than the last HUP leave.
+    """Send SIGTERM to all workers that are older than the last HUP.
 
-    After spawning the new workers, gunicorn makes the surplus workers leave. If a new worker has died by then, an old one would
-    stay and serve the previous code.
+    After spawning the new workers, gunicorn stops only the surplus workers. If a new worker has died by then, an old one would
+    remain and serve the previous code.
     """
     for pid, worker in list(server.WORKERS.items()):
         if ROSTER.outlived(worker.row):

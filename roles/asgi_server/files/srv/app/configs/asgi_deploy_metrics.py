@@ -191,23 +191,21 @@ class Metrics:
         def gauge(name, text):
             return Gauge(name, text, registry=registry, multiprocess_mode="livesum")
 
-        self.requests = counter(
-            "asgi_requests", "Requests answered, by the status of the answer", ["method", "route", "status"]
-        )
+        self.requests = counter("asgi_requests", "Responses, by status", ["method", "route", "status"])
         self.seconds = Histogram(
             "asgi_request_duration_seconds",
-            "Seconds from a request's arrival at the app to the head of its answer",
+            "Seconds from the arrival of a request at the app to the head of its response",
             ["method", "route"],
             buckets=buckets,
             registry=registry,
         )
-        self.in_flight = gauge("asgi_requests_in_flight", "Requests that the app is working on")
-        self.websockets = counter("asgi_websockets", "WebSockets opened")
-        self.open_websockets = gauge("asgi_websockets_open", "WebSockets that are open")
-        self.workers = gauge("asgi_workers", "Workers that run")
-        self.starts = counter("asgi_worker_starts", "Workers that have loaded the app, to serve")
-        self.drains = counter("asgi_worker_drains", "Workers that have stopped accepting, to leave in order")
-        self.crashes = counter("asgi_worker_crashes", "Workers that ended without, and that another has replaced")
+        self.in_flight = gauge("asgi_requests_in_flight", "Requests in progress")
+        self.websockets = counter("asgi_websockets", "WebSockets accepted")
+        self.open_websockets = gauge("asgi_websockets_open", "Open WebSockets")
+        self.workers = gauge("asgi_workers", "Running workers")
+        self.starts = counter("asgi_worker_starts", "Workers that have started")
+        self.drains = counter("asgi_worker_drains", "Workers that have exited in a reload, recycling or deploy")
+        self.crashes = counter("asgi_worker_crashes", "Workers that have exited in any other way")
         self._in_flight = 0
         self._updating = False
         self._series: dict = {}

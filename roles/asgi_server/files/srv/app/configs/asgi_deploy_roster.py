@@ -91,7 +91,7 @@ class Roster:
         return sum(map(found.count, states))
 
     def outlived(self, row: int) -> bool:
-        """Return whether the worker is of an older generation and has not been told to leave."""
+        """Return whether the worker belongs to an older generation and has not received SIGTERM yet."""
         return self._states[row] == State.SERVING and self._generations[row] != self.generation
 
     def enough_serve(self) -> bool:
@@ -109,8 +109,8 @@ class Roster:
     def room(self) -> int:
         """Return the number of extra workers that replace those that are leaving.
 
-        It is 0 until a worker of the newest generation serves. A HUP makes all older workers leave at once, and a release
-        that does not boot is not retried while they keep serving.
+        The number is 0 until a worker of the newest generation serves: after a HUP, all older workers are leaving, and a release
+        that does not boot must not be retried while they keep serving.
         """
         return self.count(State.GOING) if self.newest_serves() else 0
 
@@ -151,7 +151,7 @@ class Member:
     def mark(self, state: State) -> None:
         ROSTER.mark(self.row, state)
         if not self.orphaned:
-            # If the master cannot be signalled, it makes no room, and this worker stays.
+            # If the signal fails, the master starts no replacement, so this worker keeps serving.
             with contextlib.suppress(OSError):
                 os.kill(self.ppid, POKE)
 

@@ -16,10 +16,10 @@ import socket
 import sys
 import time
 
+import asgi_deploy_app
 import asgi_deploy_process as process
 from asgi_deploy_uvicorn import SETTINGS, DrainServer
 from uvicorn.config import Config
-from uvicorn.importer import import_from_string
 
 FIRST_DESCRIPTOR = 3
 
@@ -53,9 +53,9 @@ class SingleProcess:
 
 
 def serve(
-    app: str, *, keepalive: int, graceful_timeout: int, backlog: int, forwarded_allow_ips: str, logging_config: dict
+    *, keepalive: int, graceful_timeout: int, backlog: int, forwarded_allow_ips: str, logging_config: dict
 ) -> None:
-    """Serve the application with the import path *app* on the socket that systemd passes, until a signal stops it."""
+    """Serve the app of asgi_deploy_app on the socket that systemd passes, until a signal stops it."""
     process.store_notify_address()
     process.print_stacks_on_abort()
     apply_logging(logging_config)
@@ -64,7 +64,7 @@ def serve(
         worker.log.warning("asgi_deploy has not been tested with %s", ", ".join(process.UNTESTED))
     sys.path.insert(0, os.getcwd())
     config = Config(
-        import_from_string(app),
+        asgi_deploy_app.load(),
         log_config=None,
         timeout_keep_alive=keepalive,
         backlog=backlog,

@@ -1,0 +1,154 @@
+"""The program that checks in a release whether asgi_module is an application."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils._app import import_probe
+
+PROBE = Path(import_probe.__file__).read_text()
+LOADER = Path(__file__).resolve().parents[5] / "roles/asgi_server/files/srv/app/configs/asgi_deploy_app.py"
+
+SHOP = """
+import functools, os
+
+class Instance:
+    async def __call__(self, scope, receive, send): ...
+
+class Configured(Instance):
+    def __init__(self, settings): ...
+
+class Flexible(Instance):
+    def __init__(self, *args, **kwargs): ...
+
+class Asgi3:
+    def __init__(self, scope, receive, send): ...
+    def __await__(self): ...
+
+class Asgi2:
+    def __init__(self, scope): ...
+    async def __call__(self, receive, send): ...
+
+class Wsgi:
+    def __init__(self, environ, start_response): ...
+    def __iter__(self): ...
+
+async def asgi(scope, receive, send): ...
+def wsgi(environ, start_response): ...
+def asgi2(scope): ...
+def decorated(*args, **kwargs): ...
+
+def create_app(settings=None, debug=False):
+    return (Instance(), settings, debug)[0]
+
+def create_app_for(settings): ...
+async def create_app_later(): return Instance()
+
+app, partial, number = Instance(), functools.partial(create_app, debug=True), 3
+where = os.getcwd()
+
+class container:
+    app, create = app, staticmethod(create_app)
+"""
+
+APPLICATIONS = [
+    "app",
+    "container.app",
+    "Asgi3",
+    "Asgi2",
+    "Wsgi",
+    "asgi",
+    "wsgi",
+    "asgi2",
+    "decorated",
+    "create_app()",
+    "create_app({'a': (1, None)}, debug=True)",
+    "container.create('x')",
+    "Configured('x')",
+    "dict.get",  # written in C
+]
+FAULTS = {
+    "create_app": "takes no arguments, so it is not an application but returns one: set asgi_module to shop:create_app()",
+    "partial": "set asgi_module to shop:partial()",
+    "container.create": "set asgi_module to shop:container.create()",
+    "Instance": "is a class, not an application: set asgi_module to an instance, such as shop:Instance()",
+    "Configured": "is a class",
+    "Flexible": "is a class",
+    "create_app_for": "takes (settings), which are not the arguments of an application",
+    "create_app_later()": "returns a coroutine",
+    "number": "is of the type int, which is not",
+    "container.app.__module__": "is of the type str",
+}
+
+
+@pytest.fixture
+def probe(tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/shop.py").write_text(
+        SHOP + "\ndict = __builtins__['dict'] if type(__builtins__) is dict else dict\n"
+    )
+
+    def run(target, directory="", **environment):
+        argv = [sys.executable, "-c", PROBE, f"shop:{target}", str(directory)]
+        return subprocess.run(
+            argv, cwd=tmp_path / "code", env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("target", APPLICATIONS)
+def test_applications_are_accepted(probe, target):
+    found = probe(target)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("target", FAULTS)
+def test_other_objects_are_rejected_with_the_remedy(probe, target):
+    found = probe(target)
+    assert found.returncode == import_probe.NOT_AN_APPLICATION, found.stderr
+    last = found.stderr.splitlines()[-1]
+    assert last.startswith(f"{import_probe.FAULT}shop:{target} ")
+    assert FAULTS[target] in last
+
+
+def test_errors_of_the_app_are_shown_without_frames_of_the_probe(probe):
+    found = probe("create_app(1, 2, 3)")
+    assert found.returncode == 1
+    assert "TypeError: create_app() takes" in found.stderr
+    assert "<string>" not in found.stderr
+    assert "AttributeError: module 'shop' has no attribute 'missing'" in probe("missing").stderr
+
+
+def test_the_working_directory_is_created_and_modules_are_imported_from_the_code(probe, tmp_path):
+    data = tmp_path / "shared/data"
+    found = probe("where.missing", data)
+    assert "'str' object has no attribute 'missing'" in found.stderr
+    assert data.is_dir()
+    (data / "shop.py").write_text("raise RuntimeError('imported from the writable directory')\n")
+    assert probe("app", data).stderr == ""
+
+
+@pytest.mark.parametrize("target", ["app", "container.app", "create_app({'a': 1}, debug=True)", "Configured('x')"])
+def test_the_server_loads_the_same_object(tmp_path, monkeypatch, target):
+    spec = importlib.util.spec_from_file_location("asgi_deploy_app", LOADER)
+    loader = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loader)
+    (tmp_path / "probed_shop.py").write_text(SHOP)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "/first")
+    monkeypatch.chdir(tmp_path)
+
+    path = f"probed_shop:{target}"
+    loader.configure(path, working_directory=str(tmp_path / "shared"))
+    assert type(loader.load()) is type(import_probe.load(path))
+    assert os.getcwd() == str(tmp_path / "shared")
+    assert os.environ["PYTHONPATH"] == f"{tmp_path}:/first"
+    loader.configure(path)
+    assert functools.reduce(lambda _none, _call: loader.load(), range(2)) is not None

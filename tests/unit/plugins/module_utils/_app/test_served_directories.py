@@ -1,0 +1,185 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The access of nginx to directories of an app, on a real file system."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils._app import served_directories
+from ansible_collections.asgi.deploy.plugins.module_utils._app.served_directories import (
+    ENTER,
+    LIST,
+    ServedDirectories,
+    Unservable,
+)
+from ansible_collections.asgi.deploy.plugins.module_utils._host import acl
+
+NGINX = 54321
+
+
+@pytest.fixture(autouse=True)
+def umask():
+    """Create files under the umask of the app's unit."""
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def shared(tmp_path, monkeypatch):
+    """Return the shared directory of an app, whose account is the one of the test."""
+    accounts = {
+        "www-data": SimpleNamespace(pw_uid=NGINX, pw_gid=NGINX),
+        "shop": SimpleNamespace(pw_uid=os.getuid(), pw_gid=os.getgid()),
+    }
+    monkeypatch.setattr(served_directories.pwd, "getpwnam", accounts.__getitem__)
+    path = tmp_path / "shared"
+    path.mkdir(mode=0o750)
+    if access(path, grant=acl.READ) is None:
+        pytest.skip("the file system has no access control lists")
+    access(path, grant=0)
+    return path
+
+
+def access(path, kind=acl.ACCESS, grant=None):
+    """Return nginx's permissions for *path*; None if the file system has no lists."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        if grant is not None:
+            acl.grant(opened, NGINX, grant, kind)
+        return acl.permissions_of(acl.read(opened, kind), NGINX)
+    except OSError:
+        return None
+    finally:
+        os.close(opened)
+
+
+def apply(shared, *names, dry=False):
+    changed = ServedDirectories({"shared": str(shared), "user": "shop"}, names, dry).apply()
+    return [str(Path(path).relative_to(shared)) for path in changed]
+
+
+def put(path, mode=0o640):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    path.chmod(mode)
+    return path
+
+
+def test_nginx_reads_the_listed_directory_and_nothing_else(shared):
+    photo, private, database = (put(shared / name) for name in ("media/2026/a.jpg", "private/b", "db.sqlite3"))
+    apply(shared, "media/")
+    assert [access(each) for each in (shared, photo.parents[1], photo.parent, photo)] == [ENTER, LIST, LIST, acl.READ]
+    assert [access(each) for each in (private.parent, private, database)] == [0, 0, 0]
+    # No account but nginx's got access.
+    for path in (shared, *shared.rglob("*")):
+        assert path.stat().st_mode & 0o007 == 0, path
+
+
+def test_nginx_reads_files_that_the_app_creates_later(shared):
+    apply(shared, "media")
+    (shared / "media/2027").mkdir()
+    photo = shared / "media/2027/b.jpg"
+    photo.write_text("b")
+    assert (access(photo.parent), access(photo)) == (LIST, acl.READ)
+    # as without a list, under the umask of the unit
+    assert (photo.parent.stat().st_mode & 0o777, photo.stat().st_mode & 0o777) == (0o750, 0o640)
+    # Frameworks such as Django set these modes.
+    photo.chmod(0o644)
+    photo.parent.chmod(0o755)
+    assert (access(photo.parent), access(photo)) == (LIST, acl.READ)
+
+
+def test_a_second_run_changes_nothing(shared):
+    assert apply(shared, "media", "files/public") == [
+        ".",
+        "files",
+        "files",
+        "files/public",
+        "files/public",
+        "media",
+        "media",
+    ]
+    assert apply(shared, "media", "files/public") == []
+    assert access(shared / "files") == ENTER
+
+
+def test_a_dry_run_reports_the_changes(shared):
+    assert apply(shared, "media", dry=True) == [".", "media"]
+    assert list(shared.iterdir()) == []
+    assert access(shared) == 0
+
+
+def test_a_directory_in_another_served_directory_keeps_its_access(shared):
+    put(shared / "media/private/a")
+    apply(shared, "media", "media/private")
+    assert access(shared / "media") == LIST
+    assert apply(shared, "media", "media/private") == []
+
+
+def test_access_ends_with_the_last_listed_directory(shared):
+    put(shared / "media/a")
+    apply(shared, "media")
+    assert apply(shared, dry=True) == ["."]
+    assert apply(shared) == ["."]
+    assert access(shared) == 0
+    assert apply(shared) == []
+
+
+def test_a_directory_that_is_not_listed_any_more_is_closed(shared):
+    put(shared / "media/a")
+    apply(shared, "media")
+    assert "media" in apply(shared, "files")
+    assert access(shared / "media") == 0
+
+
+def test_symlinks_of_the_app_are_not_followed(shared, tmp_path):
+    secret = put(tmp_path / "other/secret", 0o600)
+    (shared / "media").mkdir()
+    (shared / "media/file").symlink_to(secret)
+    (shared / "media/directory").symlink_to(secret.parent)
+    apply(shared, "media")
+    assert (access(secret), access(secret.parent)) == (0, 0)
+    (shared / "files").symlink_to(secret.parent)
+    with pytest.raises(Unservable, match="files is not a directory"):
+        apply(shared, "files")
+    with pytest.raises(Unservable, match="files is not a directory"):
+        apply(shared, "files/below")
+    assert (access(secret), access(secret.parent)) == (0, 0)
+
+
+def test_pipes_are_skipped(shared):
+    (shared / "media").mkdir()
+    os.mkfifo(shared / "media/pipe")
+    apply(shared, "media")
+    assert access(shared / "media") == LIST
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_files_of_other_accounts_stay_closed(shared):
+    own, other = put(shared / "media/own"), put(shared / "media/other")
+    os.chown(other, 4711, 4711)
+    apply(shared, "media")
+    assert (access(own), access(other)) == (acl.READ, 0)
+
+
+def test_without_the_app_there_is_an_error_unless_the_run_is_dry(shared):
+    shared.rmdir()
+    assert apply(shared) == []
+    assert apply(shared, "media", dry=True) == ["media"]
+    with pytest.raises(Unservable, match="deploy the app first"):
+        apply(shared, "media")
+
+
+def test_a_file_system_without_lists_is_an_error(shared, monkeypatch):
+    def refuse(*_arguments):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(acl.os, "setxattr", refuse)
+    with pytest.raises(Unservable, match="has no access control lists"):
+        apply(shared, "media")
