@@ -182,7 +182,9 @@ class Installation:
 
     def _add(self, blame: str) -> None:
         """Install the other requirements, constrained by the installed versions except those of packages of the server."""
-        listed = json.loads(self.run([*self.installer, "list", "--format", "json"], "the packages cannot be listed"))
+        # `pip --quiet list` prints nothing.
+        command = [part for part in self.installer if part != "--quiet"]
+        listed = json.loads(self.run([*command, "list", "--format", "json"], "the packages cannot be listed"))
         self.before = {package_name(each["name"]): each["version"] for each in listed}
         server = {package_name(requirement) for requirement in self.recipe.server_requirements}
         pins = [f"{each['name']}=={each['version']}" for each in listed if package_name(each["name"]) not in server]
