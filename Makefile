@@ -128,6 +128,8 @@ lock: venv ## Resolve requirements-dev.in into requirements-dev.txt, for every s
 	uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command 'make lock' \
 	  --output-file requirements-dev.txt requirements-dev.in
 	tools/uv_wheels.py
+	tools/venv.sh
+	tools/uv_pythons.py
 
 clean: ## Remove the files and test images that the other targets create
 	rm -rf .venv .cache .ansible .pytest_cache .ruff_cache .hypothesis tests/output asgi-deploy-*.tar.gz asgi-deploy-*.cdx.json

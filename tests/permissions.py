@@ -19,7 +19,7 @@ ROOTS = "/etc /home /opt /root /run /srv /tmp /usr/local /var"
 # Directories to skip: those that package managers, systemd and administrators' commands write to, and those with files of a release's
 # packages, a build account or the app.
 PRUNED = (
-    "/srv/*/releases/*/code/* /srv/*/releases/*/.venv/* /srv/*/shared/* /srv/*/cache/* /var/cache/asgi/apps/*/* "
+    "/srv/*/releases/*/code/* /srv/*/releases/*/.venv/* /srv/*/shared/* /srv/*/cache/* /opt/asgi/python/*/* /var/cache/asgi/apps/*/* "
     "/var/cache/asgi/wheels/* /etc/alternatives/* /etc/rc?.d/* /etc/ssl/certs/* /etc/pam.d/* /root/.ansible/* /root/.ssh/* /run/sudo/* "
     "/run/systemd/* /run/udev/* /run/user/* /run/credentials/* /run/dbus/* /var/cache/apt/* /var/cache/debconf/* "
     "/var/lib/apt/* /var/lib/dpkg/* /var/lib/pam/* /var/lib/python/* /var/lib/systemd/* /var/log/apt/* /var/log/journal/* "
@@ -85,6 +85,8 @@ APP = {
     r"/var/log/nginx/({app}\.)?(access|error)\.log(\.\d+(\.gz)?)?": "f www-data:adm 640",
     r"/opt/asgi(/bin|/uv-[\d.]+(-pinned)?)?": "d root:root 755",
     r"/opt/asgi/(bin|uv-[\d.]+(-pinned)?)/uv": "f root:root 755",
+    r"/opt/asgi/python(/cpython-[\w.-]+)?": "d root:root 755",
+    r"/opt/asgi/python/\.lock": "f root:root 600",
     # Build accounts can enter their app's cache, and open wheels by digest.
     "/var/cache/asgi(/apps|/wheels)?": "d root:root 711",
     "/var/cache/asgi/apps/{app}": "d _{app}:_{app} 700",

@@ -183,7 +183,7 @@ def plugins_page() -> str:
         "",
     ]
     for kind, title, public in (("modules", "Modules", PUBLIC_MODULES), ("filter", "Filters", PUBLIC_FILTERS)):
-        names = sorted(path.stem for path in (ROOT / "plugins" / kind).glob("[!_]*.py"))
+        names = sorted({path.stem for path in (ROOT / "plugins" / kind).glob("[!_]*.py")} - {"internal"})
         internal = [name for name in names if name not in public]
         lines += [f"## {title}", "", *plugin_table(kind, [name for name in names if name in public])]
         if internal:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
+from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import advice
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import release_id, without_credentials
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import ARGUMENTS, Missing, MissingWheels
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pin import uv_hashes
@@ -22,6 +23,8 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.audit import 
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import Choice, selection
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_export import with_export
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.origins import Origins
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_archive import provide_python
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import python_request
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import check_installer, normalise, resolve
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
@@ -38,6 +41,9 @@ MODULE = "asgi.deploy.release"
 
 # An archive that is not larger than the module itself is sent with each call, because a second call would take longer.
 SMALL_BYTES = 64 << 10
+
+# With the wheelhouse, these apply to the controller, and may contain credentials.
+NOT_SENT = ("index_url", "build_environment", "python_mirror")
 
 
 class ActionModule(ActionBase):
@@ -57,9 +63,10 @@ class ActionModule(ActionBase):
             check_installer(resolved, arguments["installer"])
             resolved = with_export(resolved, lambda: _settings(arguments), C.DEFAULT_LOCAL_TMP)
             _origins(arguments).check(resolved)
+            request = python_request(arguments["python"], resolved.pythons, arguments["installer"])
             settings = resolution = None
             if arguments["wheelhouse"]:
-                settings, arguments = _settings(arguments), _without_index(arguments)
+                settings, arguments = _settings(arguments, request), _without_index(arguments)
                 resolution = resolve_wheels(resolved, settings, C.DEFAULT_LOCAL_TMP)
         except SourceError as exc:
             raise ActionFailure(str(exc)) from exc
@@ -68,7 +75,7 @@ class ActionModule(ActionBase):
             "id": release_id(
                 resolved.label,
                 resolved.digest,
-                python=arguments["python"],
+                python=request.identity if request else arguments["python"],
                 installer=arguments["installer"],
                 module=arguments["module"],
                 requirements=arguments["requirements"],
@@ -84,6 +91,7 @@ class ActionModule(ActionBase):
                 **({"variables": resolved.variables} if resolved.variables else {}),
             },
             "dependencies": resolved.dependencies,
+            "python": request and request._asdict(),
         }
 
         arguments["sandbox"] = sandbox_of(self._templar, task_vars or {})
@@ -101,6 +109,8 @@ class ActionModule(ActionBase):
                 release["archive"] = self._send(resolved.archive, "source.tar.gz")
             if missing.wheels:
                 release.update(self._wheels(resolved, settings, resolution, missing.wheels))
+            if missing.python:
+                release["python_archive"] = self._python(settings, missing.python)
             response = self._call({**arguments, "resolved": release}, task_vars)
         result.update(response)
         if response.get("built"):
@@ -108,12 +118,20 @@ class ActionModule(ActionBase):
             result["overridden"] = overridden
             result["warnings"] = [*result.get("warnings", []), *_override_warnings(arguments["name"], overridden)]
         if "installed" in response:
-            self._audit(result, arguments)
+            self._inspect(result, arguments)
         return result
 
-    def _audit(self, result, arguments):
-        """Add the audit of the installed packages to *result*, unless the release does not exist yet, as in check mode."""
+    def _inspect(self, result, arguments):
+        """Add to *result* what the packages of a release that is not live reveal about it."""
         installed = result.pop("installed")
+        denied = advice(installed, arguments["sandbox"])
+        if denied:
+            result["warnings"] = [*result.get("warnings", []), f"{arguments['name']}: {denied}"]
+        if arguments["audit"]:
+            self._audit(result, arguments, installed)
+
+    def _audit(self, result, arguments, installed):
+        """Add the audit of the installed packages to *result*, unless the release does not exist yet, as in check mode."""
         if not installed and self._task.check_mode:
             return
         found = audit(installed, arguments["audit_url"], C.DEFAULT_LOCAL_TMP)
@@ -135,6 +153,14 @@ class ActionModule(ActionBase):
             return {"wheels": wheels}
         archive = pack_wheels(to_send, C.DEFAULT_LOCAL_TMP)
         return {"wheels": wheels, "wheels_archive": self._send(archive, "wheels.tar")}
+
+    def _python(self, settings, missing):
+        """Send the CPython that the host is missing; return the path of its archive on the host, and the archive's SHA-256."""
+        try:
+            found = provide_python(settings, missing["version"], missing["machine"], C.DEFAULT_LOCAL_TMP)
+        except SourceError as exc:
+            raise ActionFailure(str(exc)) from exc
+        return {"path": self._send(found["archive"], "python.tar.gz"), "sha256": found["sha256"]}
 
     def _call(self, arguments, task_vars):
         return printable(self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars))
@@ -172,7 +198,7 @@ def _choice(arguments):
     return Choice(groups=arguments["groups"], extras=arguments["extras"], install=arguments["install_project"])
 
 
-def _settings(arguments):
+def _settings(arguments, request=None):
     """Return the settings of the tools that the controller runs."""
     if not arguments.get("uv_version"):
         raise SourceError(
@@ -184,7 +210,8 @@ def _settings(arguments):
         fault, remedy = exc.args
         raise SourceError("uv-hashes-missing", *fault.split(" ", 1), remedy) from exc
     return Settings(
-        python=arguments["python"],
+        python=f"python{request.floor}" if request else arguments["python"],
+        python_mirror=arguments.get("python_mirror"),
         requirements=arguments["requirements"],
         server_requirements=arguments["server_requirements"],
         uv_version=arguments["uv_version"],
@@ -197,7 +224,7 @@ def _settings(arguments):
 
 def _without_index(arguments):
     """Return the arguments for hosts that need no index, without its credentials."""
-    remaining = {key: value for key, value in arguments.items() if key not in ("index_url", "build_environment")}
+    remaining = {key: value for key, value in arguments.items() if key not in NOT_SENT}
     remaining["requirements"] = [without_credentials(requirement) for requirement in remaining["requirements"]]
     return remaining
 
@@ -208,6 +235,7 @@ def _origins(arguments):
         index_url=arguments.get("index_url"),
         build_environment=check_environment(json.loads(arguments.get("build_environment") or "{}")),
         insecure=arguments["insecure_transports"],
+        python_mirror=arguments.get("python_mirror"),
     )
 
 

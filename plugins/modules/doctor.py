@@ -94,6 +94,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app import observatio
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import serving
+from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import logged_write_faults
 from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import capacity, live_plan, measured_memory
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_link, read_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import NGINX_LOGS, TRIAL, release_paths
@@ -182,6 +183,7 @@ class Observer:
             "somaxconn": int(read_text("/proc/sys/net/core/somaxconn") or 0),
             "tcp": look.tcp_drops(read_text("/proc/net/netstat"), read_text("/proc/net/snmp")),
             "queue_full": look.queue_full(self.paths["error_log"]),
+            "write_faults": logged_write_faults(self.run, self.slot["service_unit"]),
             "health": self._health(units[self.slot["service_unit"]]["active"] == "active"),
             "python": look.pythons(release),
             "disk": look.disk(self.paths["home"], release["directory"]),

@@ -24,6 +24,8 @@ description:
   - The build account C(_<name>) builds, installs and inspects packages in a transient systemd unit that can write only to the release and
     to C(/var/cache/asgi/apps/<name>). Then root takes ownership of the release, which must not contain hard links, special files, or
     symlinks to files outside the release.
+  - Warns about packages of a release that is not live yet if the sandbox would deny them executable memory, see
+    C(asgi_server_unit_settings).
   - Every account of the host can read the code, because the web server serves static files from it. Put secrets in
     O(environment), not in the source.
 attributes:
@@ -83,6 +85,11 @@ options:
           - The release contains the whole source, and C(code) in the release is a symlink to this directory.
         type: str
         version_added: 1.0.0
+      submodules:
+        description:
+          - Whether to fetch the submodules of O(source.git), recursively.
+        type: bool
+        version_added: 1.0.0
   exclude:
     description:
       - Names and patterns of files and directories to exclude from a directory or a repository.
@@ -115,9 +122,14 @@ options:
     version_added: 1.0.0
   python:
     description:
-      - The Python of the virtual environment, a command or an absolute path on the host. The module does not download Python.
+      - The Python of the virtual environment. See O(asgi.deploy.asgi_app#role:asgi_app_python).
     type: str
-    default: python3
+    default: auto
+  python_mirror:
+    description:
+      - URL of a mirror of uv's builds of CPython. See O(asgi.deploy.asgi_app#role:asgi_app_python_mirror).
+    type: str
+    version_added: 1.0.0
   requirements:
     description:
       - Requirements in addition to those that the source declares.
@@ -302,6 +314,9 @@ missing:
         uv:
           description: Whether the host needs uv as well.
           type: bool
+    python:
+      description: The version of the CPython that the controller must send, and the machine of the host; null if it needs none.
+      type: dict
 release:
   description: Id of the staged release.
   returned: unless RV(missing) is returned
@@ -412,6 +427,7 @@ import os
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_home import AppHome
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import Recipe
 from ansible_collections.asgi.deploy.plugins.module_utils._app.host_facts import host_facts
+from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import PythonRequest
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import ID_PATTERN, mask_urls
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import ARGUMENTS
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App
@@ -454,6 +470,9 @@ def _recipe(module):
         dependencies=resolved["dependencies"],
         archive=base64.b64decode(params["archive"]) if params["archive"] else resolved.get("archive"),
         python=params["python"],
+        python_request=PythonRequest(**resolved["python"]) if resolved.get("python") else None,
+        python_mirror=params["python_mirror"],
+        python_archive=resolved.get("python_archive"),
         installer=params["installer"],
         requirements=params["requirements"],
         server_requirements=params["server_requirements"],
@@ -485,7 +504,7 @@ def _run(module, recipe):
         result["changed"] = result["changed"] or laid_out
     if "missing" in result:
         return result
-    if params["audit"] and not result["live"]:
+    if not result["live"]:
         # In check mode, the release may not exist.
         result["installed"] = home.manifest(result["release"]).get("packages", {})
     app = App(home.app, Systemd(module.run_command), dry=True)

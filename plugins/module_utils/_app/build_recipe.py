@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import PythonRequest
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import CACHE_DIRECTORY
 
@@ -47,5 +48,10 @@ class Recipe(NamedTuple):
     wheels_archive: str | None = None
     # Variables that configure the app's sandbox.
     sandbox: dict | None = None
+    # The versions of Python that the app accepts, if python names no program; see python_versions.py.
+    python_request: PythonRequest | None = None
+    python_mirror: str | None = None
+    # The CPython from the controller: the path of the archive and its SHA-256.
+    python_archive: dict | None = None
     # SHA-256 hashes of the wheels of uv_version. uv_wheels.py contains the hashes of the default version.
     uv_hashes: tuple | list = ()

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from pathlib import Path
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app import import_probe
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import BuildError, Recipe
+from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import advice
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import (
     missing_paths,
     properties,
@@ -24,8 +26,11 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit i
 IMPORT_SECONDS = 60
 
 
-def check_import(recipe: Recipe, venv: Path, code: Path) -> None:
-    """Check that the application can be imported with the account, directory, environment and sandbox of a slot."""
+def check_import(recipe: Recipe, venv: Path, code: Path, packages: Iterable[str] = ()) -> None:
+    """Check that the application can be imported with the account, directory, environment and sandbox of a slot.
+
+    *packages* are the names of the packages in the release, which may explain a failure.
+    """
     sandbox = recipe.sandbox or {}
     missing = missing_paths(sandbox)
     if missing:
@@ -45,7 +50,8 @@ def check_import(recipe: Recipe, venv: Path, code: Path) -> None:
         raise BuildError(f"asgi_module is not an application: {last[len(import_probe.FAULT) :]}")
     if status:
         output = condense(err.strip(), first=0, last=15) or f"exit status {status}"
+        denied = advice(packages, sandbox)
         raise BuildError(
             f"asgi_module ({recipe.module}) does not import as the account {recipe.user}, with the environment "
-            f"of asgi_env and in the sandbox of the app:\n{output}"
+            f"of asgi_env and in the sandbox of the app:\n{output}" + (f"\n{denied}" if denied else "")
         )

@@ -12,6 +12,7 @@ the release's directories and the app's own cache. Afterwards, root takes owners
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import re
@@ -20,11 +21,16 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ansible_collections.asgi.deploy.plugins.module_utils._app.build_environment import (
-    SEARCH_PATH,
-    installer_environment,
-)
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_environment import installer_environment
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_ownership import copy_program, give, take_over
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python import (
+    SYSTEM_PYTHON,
+    Python,
+    adopt,
+    choose,
+    download_entry,
+    in_use,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import (
     CACHE,
     BuildError,
@@ -50,8 +56,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     remove_tree,
     writing,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._host.interpreter import changeable_part, leads_to_interpreter
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import APPS, layout
+from ansible_collections.asgi.deploy.plugins.module_utils._host.interpreter import leads_to_interpreter
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import APPS, PYTHONS, layout
 from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit
 
 HOMES = Path(APPS)
@@ -59,7 +65,6 @@ HOMES = Path(APPS)
 CACHE_BYTES = 4 << 30
 BUILD_SECONDS = 3600
 TOOLS = Path("/opt/asgi")
-SYSTEM_PYTHON = "/usr/bin/python3"
 # The errors of uv and pip for requirements that conflict with each other.
 UNSOLVABLE = re.compile(r"No solution found when resolving|ResolutionImpossible")
 
@@ -90,12 +95,12 @@ class Build:
         self.cache = Path(self.app["build_cache"])
 
     def make(self) -> None:
-        with writing(str(self.directory)):
-            self._make()
+        python = choose(self.recipe)
+        with writing(str(self.directory)), in_use() if python.managed else contextlib.nullcontext():
+            self._make(python)
 
-    def _make(self) -> None:
+    def _make(self, python: Python) -> None:
         account = _account(self.app["build_user"])
-        python = find_python(self.recipe.python)
         # Until root takes ownership, only the build account and root can enter the release, and only root can create entries in these two
         # directories.
         for directory in (self.directory, self.work):
@@ -108,11 +113,14 @@ class Build:
         with self._timed("source"):
             self._unpack()
             self._receive_wheels()
-            self._prepare(account)
+            self._prepare(account, python)
         with self._timed("tools"):
             uv = self._provide_uv() if self.recipe.installer == "uv" else None
+        if python.is_missing:
+            with self._timed("python"):
+                self._install_python(python, uv)
         with self._timed("venv"):
-            self._make_venv(python, uv)
+            self._make_venv(python.path, uv)
         with self._timed("packages"):
             self._install(uv)
             described = self._describe()
@@ -125,9 +133,9 @@ class Build:
                 raise BuildError(f"{self.python} is not the Python of the host, because a package has replaced it")
             self.directory.chmod(0o755)
         with self._timed("import"):
-            check_import(self.recipe, self.venv, self.code)
+            check_import(self.recipe, self.venv, self.code, described["packages"])
         with self._timed("record"):
-            write_record(self.recipe, self.directory, described)
+            write_record(self.recipe, self.directory, described, python.key)
             self._clean_caches()
 
     def make_source(self) -> None:
@@ -149,11 +157,12 @@ class Build:
         shutil.copyfile(path, self.ca_bundle)
         self.ca_bundle.chmod(0o644)
 
-    def _prepare(self, account: pwd.struct_passwd) -> None:
+    def _prepare(self, account: pwd.struct_passwd, python: Python) -> None:
         """Create the directories of the release and the cache, and give them to the build account."""
-        for directory in (self.venv, self.temporary, *self._scratch()):
+        scratch = self._scratch() + ([self.work / "python"] if python.is_missing else [])
+        for directory in (self.venv, self.temporary, *scratch):
             directory.mkdir(mode=0o755)
-        for directory in (self.source, self.tree, self.venv, self.temporary, *self._scratch()):
+        for directory in (self.source, self.tree, self.venv, self.temporary, *scratch):
             if directory.exists():
                 give(str(directory), account.pw_uid, account.pw_gid)
         for directory in (CACHE, self.cache.parent):
@@ -233,6 +242,31 @@ class Build:
             raise BuildError(" -> ".join(exc.args)) from exc
         return [*INSTALL_OPTIONS, "--requirement", self._write("uv.txt", [line])]
 
+    def _install_python(self, python: Python, uv: str) -> None:
+        """Let uv install this CPython, and move it to the directory that the apps of the host share."""
+        variables = {"UV_PYTHON_DOWNLOADS": "manual", "UV_PYTHON_INSTALL_DIR": PYTHONS}
+        if self.recipe.python_archive:
+            archive = self.work / "python.tar.gz"
+            shutil.copyfile(self.recipe.python_archive["path"], archive)
+            archive.chmod(0o644)
+            entry = download_entry(python.managed, str(archive), self.recipe.python_archive["sha256"])
+            listed = Path(self._write("python.json", [json.dumps(entry)])).as_uri()
+            # uv does not open a file:// URL offline.
+            variables |= {"UV_PYTHON_DOWNLOADS_JSON_URL": listed, "UV_OFFLINE": "false"}
+        elif self.recipe.python_mirror:
+            variables["UV_PYTHON_INSTALL_MIRROR"] = self.recipe.python_mirror
+        scratch = self.work / "python"
+        self._run(
+            # Without the app's cache, which an earlier build may have manipulated.
+            [uv, "python", "install", "--no-cache", "--no-bin", python.key],
+            f"uv cannot install CPython {python.managed}, which asgi_app_python ({self.recipe.python}) needs; see "
+            "asgi_app_python_mirror",
+            # Some files of a Python contain its path, so install it where it remains.
+            mounts=[f"{scratch}:{PYTHONS}"],
+            **variables,
+        )
+        adopt(scratch, python)
+
     def _make_venv(self, python: str, uv: str | None) -> None:
         argv = [uv, "venv", "--no-project", "--python", python] if uv else [python, "-m", "venv"]
         self._run([*argv, str(self.venv)], f"asgi_app_python ({python}) cannot create a virtual environment")
@@ -289,16 +323,20 @@ class Build:
     def _environment(self) -> dict[str, str]:
         return installer_environment(self.recipe, self.python, self.cache, self.temporary, self.ca_bundle)
 
-    def _unit(self) -> TransientUnit:
+    def _unit(self, mounts: Iterable[str] = ()) -> TransientUnit:
         wheels = str(self.store) if self.recipe.wheelhouse else None
         resolv_conf = read_text("/etc/resolv.conf", errors="replace")
         properties = build_properties(str(self.directory), str(self.cache), wheels, resolv_conf)
+        for mount in mounts:
+            properties += [("BindPaths", mount), ("ReadWritePaths", mount.partition(":")[2])]
         return TransientUnit(self.app["build_unit"], self.app["build_user"], properties)
 
-    def _run(self, argv: list[str], blame: str, directory: str | Path = "/", **variables: str) -> str:
+    def _run(
+        self, argv: list[str], blame: str, directory: str | Path = "/", mounts: Iterable[str] = (), **variables: str
+    ) -> str:
         """Run a tool as the build account and return its output; raise BuildError with *blame* and the output if the tool fails."""
         try:
-            done = self._unit().run(argv, str(directory), {**self._environment(), **variables}, BUILD_SECONDS)
+            done = self._unit(mounts).run(argv, str(directory), {**self._environment(), **variables}, BUILD_SECONDS)
         except OSError as exc:
             raise BuildError(f"{blame}: {exc}") from exc
         except TimedOut as exc:
@@ -313,23 +351,6 @@ class Build:
             error = Unsolvable if UNSOLVABLE.search(done.err) else BuildError
             raise error(f"{blame}{f' ({hint})' if hint else ''}:\n{output}")
         return done.out
-
-
-def find_python(wanted: str) -> str:
-    """Return the path of the host's Python that *wanted*, the value of asgi_app_python, selects."""
-    found = shutil.which(wanted, path=SEARCH_PATH)
-    if not found:
-        raise BuildError(
-            f"asgi_app_python is {wanted!r}, which does not exist on the host: install it there first (asgi_app_packages "
-            "installs Debian packages), or set another one"
-        )
-    part = changeable_part(found)
-    if part:
-        raise BuildError(
-            f"asgi_app_python is {wanted!r}, which root runs, but other accounts can modify {part}: use a Python that only root can "
-            "modify"
-        )
-    return found
 
 
 def uv_of(version: str) -> Path:

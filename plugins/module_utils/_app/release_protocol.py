@@ -25,8 +25,9 @@ ARGUMENTS = {
             "package": {"type": "str"},
             "requirements": {"type": "list", "elements": "str"},
             "subdirectory": {"type": "str"},
+            "submodules": {"type": "bool"},
         },
-        "mutually_exclusive": [["path", "git", "package"], ["package", "subdirectory"]],
+        "mutually_exclusive": [["path", "git", "package"]],
         "required_one_of": [["path", "git", "package"]],
         "required_together": [["git", "ref"]],
     },
@@ -34,7 +35,8 @@ ARGUMENTS = {
     "groups": {"type": "list", "elements": "str", "default": []},
     "extras": {"type": "list", "elements": "str", "default": []},
     "install_project": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
-    "python": {"type": "str", "default": "python3"},
+    "python": {"type": "str", "default": "auto"},
+    "python_mirror": {"type": "str", "no_log": True},
     "requirements": {"type": "list", "elements": "str", "default": []},
     "server_requirements": {"type": "list", "elements": "str", "default": []},
     "installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
@@ -74,13 +76,15 @@ class Missing(NamedTuple):
     """What a host is missing before it can stage a release.
 
     The role creates the app's accounts (``account``) and installs the distribution's ``packages``. The action plugin sends the source
-    ``archive`` and the ``wheels``; the module reports these two only if nothing else is missing.
+    ``archive``, the ``wheels``, and the CPython of the version and machine ``python``; the module reports these three only if nothing else is
+    missing.
     """
 
     account: bool = False
     packages: Sequence[str] = ()
     archive: bool = False
     wheels: MissingWheels | None = None
+    python: dict | None = None
 
     @property
     def prerequisites(self) -> bool:
@@ -88,7 +92,7 @@ class Missing(NamedTuple):
 
     @property
     def files(self) -> bool:
-        return bool(self.archive or self.wheels)
+        return bool(self.archive or self.wheels or self.python)
 
     def as_result(self) -> dict[str, Any]:
         wheels = self.wheels._asdict() if self.wheels else None

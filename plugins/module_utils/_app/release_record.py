@@ -47,8 +47,11 @@ def description(output: str) -> dict:
     return {"python": python, "packages": packages}
 
 
-def write_record(recipe: Recipe, directory: Path, described: dict) -> None:
-    """Write release.json last, after all other files of the release are on the disk."""
+def write_record(recipe: Recipe, directory: Path, described: dict, managed_python: str = "") -> None:
+    """Write release.json last, after all other files of the release are on the disk.
+
+    *managed_python* is the name of the CPython in the directory of Pythons that the release uses, if it uses one.
+    """
     manifest = {
         "id": recipe.release,
         "app": recipe.app,
@@ -56,6 +59,7 @@ def write_record(recipe: Recipe, directory: Path, described: dict) -> None:
         "source": recipe.source,
         "installer": recipe.installer,
         "python": described["python"],
+        **({"managed_python": managed_python} if managed_python else {}),
         "packages": dict(sorted(described["packages"].items(), key=lambda item: item[0].lower())),
         "built_at": now(),
     }

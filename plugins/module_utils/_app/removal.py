@@ -14,6 +14,7 @@ import json
 import os
 import pwd
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python import prune
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     holder,
@@ -85,6 +86,7 @@ def unstage(paths: dict, data: bool, dry: bool = False) -> list[str]:
         remove(paths["build_lock"])
     if paths["home"] in found:
         os.rmdir(paths["home"])
+    prune()
     return found
 
 

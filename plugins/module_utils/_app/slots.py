@@ -39,6 +39,11 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log impor
     with_slot,
     withdrawn,
 )
+from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import (
+    describe_write_fault,
+    write_faults,
+    write_remedy,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     is_ours,
@@ -353,6 +358,8 @@ class App(InstalledApp):
         """Return the error for *slot* with its journal since *began*, without secrets."""
         journal = self.systemd.journal(self.paths["slots"][slot]["service_unit"], began)
         pair = self._pair(slot)
+        for fault in list(write_faults(journal))[:1]:
+            reason += f"; {describe_write_fault(fault)}: {write_remedy(self.paths['name'], fault)}"
         return ActivationError(self.hide(reason, pair), self.hide(journal, pair))
 
     def runs_unreachable(self, state: State) -> bool:

@@ -9,11 +9,17 @@ import os
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_home import AppHome
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python import (
+    SYSTEM_PYTHON,
+    Python,
+    choose,
+    prune,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import CACHE, BuildError, Recipe
 from ansible_collections.asgi.deploy.plugins.module_utils._app.claim import check_claim
 from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import declaration_name
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import describe_release, mask_urls
-from ansible_collections.asgi.deploy.plugins.module_utils._app.release_build import Build, find_python, uv_of
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_build import Build, uv_of
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import Missing, MissingWheels
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App
 from ansible_collections.asgi.deploy.plugins.module_utils._app.wheel_store import describe_target, stored
@@ -27,6 +33,9 @@ def check(home: AppHome, recipe: Recipe, keep: int, packages: list, check_mode: 
     """Return the result if the release is already staged, or else what is missing to stage it. Change nothing."""
     prerequisites = missing_prerequisites(home.app, packages)
     if prerequisites.prerequisites:
+        if os.path.exists(SYSTEM_PYTHON):
+            # Fail before the role changes the host.
+            choose(recipe)
         return _missing(prerequisites)
     differs = home.lay_out(change=False)
     result = stage(home, recipe, keep, change=False)
@@ -48,14 +57,24 @@ def missing_prerequisites(app: dict, packages: list) -> Missing:
 
 def missing_files(recipe: Recipe) -> Missing:
     """Return which files the controller must send for a build."""
-    wheels = None
+    wheels = archive = None
+    python = choose(recipe)
+    if recipe.wheelhouse and python.is_missing and not recipe.python_archive:
+        archive = {"version": python.managed, "machine": os.uname().machine}
     if recipe.wheelhouse and recipe.wheels is None:
         wheels = MissingWheels(
-            target=describe_target(find_python(recipe.python)),
+            target=_target(python),
             stored=stored(CACHE / "wheels"),
             uv=recipe.installer == "uv" and not recipe.uv_path and not uv_of(recipe.uv_version).exists(),
         )
-    return Missing(archive=recipe.source["kind"] != "package" and not recipe.archive, wheels=wheels)
+    return Missing(archive=recipe.source["kind"] != "package" and not recipe.archive, wheels=wheels, python=archive)
+
+
+def _target(python: Python) -> dict:
+    """Return the properties of *python* for the choice of wheels, even if it is not installed yet."""
+    if python.is_missing:
+        return {**describe_target(SYSTEM_PYTHON), "python": python.managed, "implementation": "cpython", "abiflags": ""}
+    return describe_target(python.path)
 
 
 def _missing(missing: Missing) -> dict[str, Any]:
@@ -107,6 +126,8 @@ def stage(home: AppHome, recipe: Recipe, keep: int, change: bool) -> dict[str, A
             home.remove(old)
         old = "".join(f"{old}\n" for old in result["pruned"])
         diffs.append(_diff(old, "", home.app["releases"], home.app["releases"]))
+    if result["changed"] and change:
+        prune()
 
     result["diff"] = diffs
     return result
@@ -132,7 +153,7 @@ def _planned(recipe: Recipe) -> str:
         facts["dependencies"] = declaration_name(recipe.dependencies) or "none declared"
     facts["requirements"] = recipe.requirements
     facts["server_requirements"] = recipe.server_requirements
-    facts["python"] = recipe.python
+    facts["python"] = recipe.python if recipe.python_request is None else recipe.python_request.identity
     facts["installer"] = recipe.installer
     return mask_urls(describe_release(facts))
 

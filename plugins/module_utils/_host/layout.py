@@ -16,6 +16,8 @@ import re
 APPS = "/srv"
 CONFIGURATION_DIRECTORY = "/etc/asgi"
 CACHE_DIRECTORY = "/var/cache/asgi"
+# CPythons that uv has installed, each in a directory that the apps of the host share
+PYTHONS = "/opt/asgi/python"
 UNITS = "/etc/systemd/system"
 NGINX_LOGS = "/var/log/nginx"
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ansible import constants as C
+from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import PythonRequest
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import mask_urls
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import ARGUMENTS
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pin import uv_hashes
@@ -19,6 +20,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.shared import 
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import Choice
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_export import with_export
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.origins import Origins
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import python_request
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import (
     Resolved,
     check_installer,
@@ -45,7 +47,7 @@ def problems(context: Context) -> list[Problem]:
     options = context.options
     found = [
         *_source(context),
-        *_python(options),
+        *_python(context),
         *_uv(context),
         *(problem for variable in REQUIREMENTS for problem in _requirements(options, variable)),
         *_server(options),
@@ -93,10 +95,11 @@ def _resolved(context: Context) -> Resolved:
     return with_export(resolved, lambda: _settings(options), C.DEFAULT_LOCAL_TMP)
 
 
-def _settings(options: dict) -> Settings:
+def _settings(options: dict, request: PythonRequest | None = None) -> Settings:
     """Return the settings of the tools that the controller runs."""
     return Settings(
-        python=options["asgi_app_python"],
+        python=f"python{request.floor}" if request else options["asgi_app_python"],
+        python_mirror=options.get("asgi_app_python_mirror"),
         requirements=options["asgi_app_requirements"],
         server_requirements=options["asgi_app_server_requirements"],
         uv_version=options["asgi_app_uv_version"],
@@ -124,6 +127,7 @@ def _origins(context: Context) -> Iterator[Problem]:
         index_url=None if any(_index(options)) else options.get("asgi_app_index_url"),
         build_environment=build_environment,
         insecure=options["asgi_app_insecure_transports"],
+        python_mirror=options.get("asgi_app_python_mirror"),
     )
     yield from map(_of_source, origins.faults(resolved))
 
@@ -145,15 +149,33 @@ def _wheelhouse(context: Context) -> Iterator[Problem]:
         )
         return
     try:
-        resolve_wheels(_resolved(context), _settings(options), C.DEFAULT_LOCAL_TMP)
+        resolve_wheels(_resolved(context), _settings(options, _python_request(context)), C.DEFAULT_LOCAL_TMP)
     except SourceError as exc:
         yield _of_source(exc)
 
 
-def _python(options: dict) -> Iterator[Problem]:
-    python = options["asgi_app_python"]
-    if not COMMAND.fullmatch(python):
+def _python(context: Context) -> Iterator[Problem]:
+    python = context.options["asgi_app_python"]
+    if COMMAND.fullmatch(python):
+        try:
+            _python_request(context)
+        except SourceError as exc:
+            yield _of_source(exc)
+    else:
         yield Problem("python-invalid", "asgi_app_python", f"is {python!r}")
+    mirror = context.options.get("asgi_app_python_mirror")
+    if mirror is not None and not _is_url(mirror):
+        yield Problem("python-mirror-invalid", "asgi_app_python_mirror", "is not the URL of a mirror")
+
+
+def _python_request(context: Context) -> PythonRequest | None:
+    """Return the versions of Python that the app accepts; raise SourceError if none of them can exist on a host."""
+    options = context.options
+    try:
+        declared = _resolved(context).pythons
+    except SourceError:
+        declared = []  # the check of the source reports this
+    return python_request(options["asgi_app_python"], declared, options["asgi_app_installer"])
 
 
 def _uv(context: Context) -> Iterator[Problem]:
@@ -212,8 +234,12 @@ def _exclude(options: dict) -> Iterator[Problem]:
 
 def _index(options: dict) -> Iterator[Problem]:
     url = options.get("asgi_app_index_url")
-    if url is not None and not re.fullmatch(r"(?:https?://[^/\s]+|file:///)\S*", url):
+    if url is not None and not _is_url(url):
         yield Problem("index-url-invalid", "asgi_app_index_url", "is not the URL of a package index")
+
+
+def _is_url(text: str) -> bool:
+    return bool(re.fullmatch(r"(?:https?://[^/\s]+|file:///)\S*", text))
 
 
 def _build_environment(options: dict) -> Iterator[Problem]:

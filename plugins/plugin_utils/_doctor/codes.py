@@ -79,6 +79,10 @@ path-missing: A path of the app is missing. -> run site.yml
 permissions-wrong: A path of the app has other permissions. -> restore its owner, group and mode
 log-world-readable: Every account can read the requests of clients in a log. -> run site.yml
 
+# writes
+app-write-failed: The app tried to write where it cannot. -> write to /srv/APP/shared, or set asgi_server_working_directory to shared if the
+    path is relative
+
 # plan
 workers-differ-from-plan: The number of workers is not the planned one. -> run deploy.yml
 workers-exceed-memory: The host lacks the memory for two slots with the configured workers. -> lower asgi_server_workers, or

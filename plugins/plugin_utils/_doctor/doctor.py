@@ -27,6 +27,7 @@ CHECKS: dict[str, Check] = {
     "certificate": site.certificate,
     "unit files": units.files,
     "permissions": host.permissions,
+    "writes": host.writes,
     "plan": capacity.plan,
     "memory": capacity.memory,
     "deprecated": units.deprecated,

@@ -1,13 +1,14 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of the host: permissions and the clock."""
+"""Checks of the host: permissions, writes of the app, and the clock."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import describe_write_fault, write_remedy
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import RUN_MODE, layout
 from ansible_collections.asgi.deploy.plugins.plugin_utils._doctor.findings import (
     Finding,
@@ -17,6 +18,9 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._doctor.findings impor
     owner_and_mode,
     warn,
 )
+
+# Paths in the report. An app may try to write to many files.
+MOST_PATHS = 3
 
 
 def permissions(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:
@@ -52,3 +56,11 @@ def clock(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:
     if seen["clock"]["synchronised"] is False and not in_container:
         yield warn("clock-not-synchronised", "the clock of this host is not synchronised")
     yield ok("the clock of the container's host" if in_container else "")
+
+
+def writes(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:
+    """Yield the paths that the app could not write to since it was started."""
+    for fault, count in list((seen["running"]["write_faults"] or {}).items())[:MOST_PATHS]:
+        times = "once" if count == 1 else f"{count} times"
+        found = f"since its start, {describe_write_fault(fault)}, {times}"
+        yield warn("app-write-failed", found, write_remedy(seen["name"], fault))

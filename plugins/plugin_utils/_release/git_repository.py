@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +19,9 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.scm_version i
     matching,
     parse_describe,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import GIT, REF, SourceError
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import GIT, REF, SourceError, shown
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.submodules import Submodule, is_local
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import REMEDY, described, insecure_urls
 
 GIT_SECONDS = 300
 # Variables that make git use another repository: those that `git rev-parse --local-env-vars` lists, and those that git sets for hooks,
@@ -27,6 +31,8 @@ GIT_LOCAL_VARIABLES = re.compile(
     r"|ALTERNATE_OBJECT_DIRECTORIES|NAMESPACE|QUARANTINE_PATH|NO_REPLACE_OBJECTS|REPLACE_REF_BASE|INTERNAL_.*"
     r"|ALLOW_PROTOCOL|PROTOCOL_FROM_USER)"
 )
+# More names would exceed the length of a command line; then the files of the whole commit are fetched.
+LFS_NAMES = 500
 FULL_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
 # Invalid according to git-check-ref-format(1), or part of a refspec or an option.
@@ -82,6 +88,18 @@ def _environment(protocols: str) -> dict[str, str]:
     return environment
 
 
+def _lfs_error(fault: str) -> SourceError:
+    remedy = (
+        "push the files with `git lfs push --all`, or add paths that the app does not need to asgi_app_exclude_extra"
+    )
+    return SourceError("git-lfs-failed", GIT, fault, remedy)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _by_number(tag: str) -> list[int]:
     """Return a key that sorts tags by the numbers in them."""
     return [int(number) for number in re.findall(r"[0-9]+", tag)]
@@ -120,10 +138,61 @@ class GitRepository:
     def export(self, commit: str, archive: Path) -> None:
         self._run("archive", "--format=tar", f"--output={archive}", commit)
 
-    def submodules(self, commit: str) -> list[str]:
-        """Return the paths of the submodules of *commit*."""
+    def submodules(self, commit: str) -> list[Submodule]:
+        """Return the submodules of *commit*, with their URLs from its .gitmodules."""
         entries = self._run("ls-tree", "-r", "-z", commit).split("\0")
-        return [entry.partition("\t")[2] for entry in entries if entry.startswith("160000 ")]
+        found = [entry.partition("\t") for entry in entries if entry.startswith("160000 ")]
+        urls = self._submodule_urls(commit) if found else {}
+        return [Submodule(path, about.split()[2], urls.get(path)) for about, _tab, path in found]
+
+    def _submodule_urls(self, commit: str) -> dict[str, str]:
+        settings = self._settings(commit, ".gitmodules")
+        names = {value: key.removesuffix(".path") for key, value in settings.items() if key.endswith(".path")}
+        return {path: settings[f"{name}.url"] for path, name in names.items() if f"{name}.url" in settings}
+
+    def _settings(self, commit: str, name: str) -> dict[str, str]:
+        """Return the settings in the configuration file *name* of *commit*."""
+        try:
+            text = self._run("config", "--blob", f"{commit}:{name}", "--null", "--list")
+        except SourceError:
+            return {}
+        pairs = (setting.partition("\n") for setting in text.split("\0") if setting)
+        return {key: value for key, _line, value in pairs}
+
+    @staticmethod
+    def has_lfs() -> bool:
+        return shutil.which("git-lfs") is not None
+
+    def fetch_lfs(self, commit: str, names: Sequence[str], objects: Sequence[str]) -> dict[str, Path]:
+        """Fetch the *objects* of Git LFS that the files *names* of *commit* represent, and return their paths.
+
+        The pointers in the repository contain the digests of the objects, so the transport of the objects need not be secure.
+        """
+        storage = self.clone / "lfs"
+        server = self._settings(commit, ".lfsconfig").get("lfs.url")
+        settings = {"lfs.storage": str(storage), "remote.origin.url": self.url}
+        if server:
+            settings["lfs.url"] = self._lfs_server(server)
+        # Not with -c, which would also apply to a repository on the controller that contains the objects.
+        for key, value in settings.items():
+            self._run("config", key, value)
+        plain = len(names) <= LFS_NAMES and not any(re.search(r"[^\w./ @+-]", name) for name in names)
+        include = f"--include={','.join(names)}" if plain else "--include="
+        self._run("lfs", "fetch", include, "--exclude=", "origin", commit, lfs=True)
+        found = {each: storage / "objects" / each[:2] / each[2:4] / each for each in objects}
+        for name, each in zip(names, objects, strict=True):
+            if not found[each].is_file() or _sha256(found[each]) != each:
+                raise _lfs_error(f"holds the Git LFS pointer {shown(name)}, whose file the server does not have")
+        return found
+
+    def _lfs_server(self, server: str) -> str:
+        """Return the URL of the LFS server in the repository's own configuration, which is not trusted."""
+        if not re.fullmatch(r"(?:https|ssh|file|http)://\S+", server) or (is_local(server) and not is_local(self.url)):
+            raise _lfs_error(f"has {mask_urls(server)!r} as the LFS server in .lfsconfig, which is not a URL")
+        if insecure_urls(server) and "http" not in self.protocols.split(":"):
+            fault = f"has the LFS server {described(insecure_urls(server))}, which does not authenticate itself"
+            raise SourceError("transport-insecure", GIT, fault, REMEDY)
+        return server
 
     def describe(self, commit: str, match: Sequence[str]) -> Described:
         """Return the description of *commit* with the nearest tag that matches one of the patterns."""
@@ -133,7 +202,7 @@ class GitRepository:
             # The requested tag, or the newest of the others.
             name = self.ref.removeprefix("refs/tags/")
             return Described(commit, date, name if name in tags else max(tags, key=_by_number), 0)
-        history = GitRepository(self.url, self.ref, self.clone.with_name("history"), self.protocols)
+        history = GitRepository(self.url, self.ref, self.clone.with_name(f"{self.clone.name}-history"), self.protocols)
         history.fetch_history()
         return history.nearest(commit, date, match)
 
@@ -167,7 +236,7 @@ class GitRepository:
     def _commit(self, name: str) -> str:
         return self._run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
 
-    def _run(self, *arguments: str, inside: bool = True) -> str:
+    def _run(self, *arguments: str, inside: bool = True, lfs: bool = False) -> str:
         where = ["-C", str(self.clone)] if inside else []
         try:
             done = subprocess.run(
@@ -188,8 +257,13 @@ class GitRepository:
             fault = f"did not respond within {GIT_SECONDS} s: {mask_urls(self.url)}"
             raise SourceError("git-timeout", GIT, fault, "check the connection from the controller") from exc
         if done.returncode:
-            raise self._error(arguments[0], mask_urls(done.stderr))
+            stderr = mask_urls(done.stderr)
+            raise self._lfs_failure(stderr) if lfs else self._error(arguments[0], stderr)
         return done.stdout
+
+    def _lfs_failure(self, stderr: str) -> SourceError:
+        output = last_lines(stderr, 3).replace("\n", "; ")
+        return _lfs_error(f"is {mask_urls(self.url)}, whose Git LFS files cannot be fetched: {output}")
 
     def _error(self, command: str, stderr: str) -> SourceError:
         url = mask_urls(self.url)

@@ -167,7 +167,7 @@ def _run(source: Resolved, settings: Settings, cache: WheelCache, argv: Sequence
     ]
     try:
         tools = WheelTools(settings, cache, f"{variable} has a {name}")
-        return tools.uv([*tool, *argv], tree, f"{variable} has a {name} that {first} cannot export", environment)
+        return tools.uv([*tool, *argv], tree, f"{variable} has a {name} that {first} cannot export", **environment)
     except WheelError as exc:
         remedy = f"run `{exporter.relock}` and commit the {name}"
         if _FETCH_ERRORS.search(exc.fault):

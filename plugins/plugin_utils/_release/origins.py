@@ -29,6 +29,7 @@ class Origins(NamedTuple):
     index_url: str | None
     build_environment: Mapping[str, str]
     insecure: bool
+    python_mirror: str | None = None
 
     def check(self, source: Resolved) -> None:
         """Raise SourceError for the first fault in the variables or in the files of *source*."""
@@ -47,8 +48,10 @@ class Origins(NamedTuple):
             insecure_variables = []
         else:
             insecure_variables = list(insecure_environment(self.build_environment))
-            if urls := insecure_urls(self.index_url or ""):
-                yield _insecure("asgi_app_index_url", f"is at {described(urls)}")
+            addresses = {"asgi_app_index_url": self.index_url, "asgi_app_python_mirror": self.python_mirror}
+            for variable, address in addresses.items():
+                if urls := insecure_urls(address or ""):
+                    yield _insecure(variable, f"is at {described(urls)}")
         for name, effect in insecure_variables:
             yield _insecure(BUILD_ENVIRONMENT, f"has {name}, which {effect}")
         if source is not None:

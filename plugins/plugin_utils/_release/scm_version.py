@@ -19,7 +19,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_tree import Entry
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_tree import Entry, in_order
 
 # Build requirements that read the version from a repository. pbr reads PKG-INFO only if the name matches.
 PLUGINS = frozenset(
@@ -93,7 +93,8 @@ def add_versions(entries: Iterable[Entry], describe: Describe) -> Versioned:
         versions[directory] = version
         if project.variable:
             variables.setdefault(project.variable, version)
-    return Versioned(list({**by_name, **added}.values()), versions, variables)
+    found = {**by_name, **added}.values()
+    return Versioned(in_order(found) if added else list(found), versions, variables)
 
 
 def version_of(described: Described, tag: re.Pattern[str] = TAG) -> str:

@@ -12,10 +12,9 @@ import hashlib
 import os
 import posixpath
 import re
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,8 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_fi
     declared,
     refuse_choice,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repository import (
-    Checkout,
-    GitRepository,
-    check_ref,
-)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repository import Checkout, check_ref
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_tree import GitTree
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.scm_version import add_versions
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
@@ -43,20 +39,18 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error 
     PACKAGE,
     PATH,
     SUBDIRECTORY,
+    VARIABLE,
     SourceError,
     shown,
     shown_list,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_tree import (
     Tree,
-    archive_entries,
     directory_entries,
     pack,
     submodule_paths,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import (
-    GIT_INSECURE,
-    GIT_SECURE,
     REMEDY,
     described,
     insecure_urls,
@@ -68,6 +62,16 @@ REQUIREMENT = re.compile(
     r"\s*(?P<extras>\[\s*[A-Za-z0-9._-]+(?:\s*,\s*[A-Za-z0-9._-]+)*\s*\])?"
     r"\s*==\s*(?P<version>[0-9][A-Za-z0-9]*(?:[.!+_-][A-Za-z0-9]+)*)\s*"
 )
+
+
+KINDS = ("path", "git", "package")
+# The other keys of a source, and the kinds of source that they apply to.
+KINDS_OF_KEY = {
+    "ref": ("git",),
+    "submodules": ("git",),
+    "subdirectory": ("path", "git"),
+    "requirements": ("path", "git"),
+}
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class Resolved:
     - ``expanded``: environment variables in the requirements of the tree
     - ``subdirectory``: the directory of the project in the tree, empty for its root
     - ``variables``: environment variables for the build backend of the project
+    - ``pythons``: the versions of Python that the tree declares, see python_request
     """
 
     kind: str
@@ -103,6 +108,7 @@ class Resolved:
     expanded: list[str] = field(default_factory=list)
     subdirectory: str = ""
     variables: dict[str, str] = field(default_factory=dict)
+    pythons: list[Sequence[Any]] = field(default_factory=list)
 
 
 def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, Any]:
@@ -110,8 +116,9 @@ def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, 
     given = {
         key: list(map(str, value)) if isinstance(value, list) else str(value)
         for key, value in source.items()
-        if value is not None
+        if value is not None and value is not False
     }
+    _check_keys(given)
     if "path" in given:
         given["path"] = str(find(given["path"]))
     if "git" in given and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:|-", given["git"]):
@@ -119,6 +126,16 @@ def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, 
     if "subdirectory" in given:
         given["subdirectory"] = _subdirectory(given["subdirectory"])
     return given
+
+
+def _check_keys(given: Iterable[str]) -> None:
+    """Raise SourceError if a key has no meaning for the kind of the source."""
+    for key, kinds in KINDS_OF_KEY.items():
+        kind = next((kind for kind in KINDS if kind in given and kind not in kinds), None)
+        if key in given and kind:
+            fault = f"is set, but asgi_app_source has {kind}"
+            remedy = f"remove it, or use it with {' or '.join(kinds)}"
+            raise SourceError("source-key-unsuitable", f"{VARIABLE}.{key}", fault, remedy)
 
 
 def _subdirectory(value: str) -> str:
@@ -164,10 +181,9 @@ def _resolve(source: dict[str, Any], exclude: Sequence[str], place: Path, insecu
     if "package" in source:
         refuse_choice(choice)
         return _from_package(source["package"])
-    subdirectory = source.get("subdirectory", "")
     if "path" in source:
-        return _from_path(source["path"], subdirectory, exclude, place, choice)
-    return _from_git(source["git"], source.get("ref", ""), subdirectory, exclude, place, insecure, choice)
+        return _from_path(source["path"], source.get("subdirectory", ""), exclude, place, choice)
+    return _from_git(source, exclude, place, insecure, choice)
 
 
 def _from_package(requirement: str) -> Resolved:
@@ -211,9 +227,8 @@ def _from_path(path: str, subdirectory: str, exclude: Sequence[str], place: Path
     return _from_tree("path", label, tree, archive, {}, PATH, versioned.variables, choice)
 
 
-def _from_git(
-    url: str, ref: str, subdirectory: str, exclude: Sequence[str], place: Path, insecure: bool, choice: Choice
-) -> Resolved:
+def _from_git(source: dict[str, Any], exclude: Sequence[str], place: Path, insecure: bool, choice: Choice) -> Resolved:
+    url, ref = source["git"], source.get("ref", "")
     fault = repository_fault(url)
     if fault:
         raise SourceError(
@@ -228,17 +243,14 @@ def _from_git(
             "transport-insecure", GIT, f"is at {described(unsafe)}, which does not authenticate the server", REMEDY
         )
     check_ref(ref)
-    repository = GitRepository(url, ref, place / "repository", GIT_INSECURE if insecure else GIT_SECURE)
-    commit = repository.fetch()
-    exported, archive = place / "exported.tar", place / "source.tar.gz"
-    repository.export(commit, exported)
-    with tarfile.open(exported) as tar:
-        versioned = add_versions(archive_entries(tar, exclude), partial(repository.describe, commit))
-        tree = pack(versioned.entries, archive, GIT, subdirectory)
-    exported.unlink()
-    submodules = [path for path in repository.submodules(commit) if path in tree.directories]
-    remedy = "in a checkout, and set asgi_app_source.path to it, because neither is fetched here"
-    refuse_incomplete(GIT, remedy, tree.pointers, submodules)
+    archive = place / "source.tar.gz"
+    with ExitStack() as stack:
+        reader = GitTree(place, exclude, "submodules" in source, insecure, stack)
+        repository = reader.open(url, ref)
+        commit = repository.fetch()
+        versioned = reader.read(repository, commit)
+        tree = pack(versioned.entries, archive, GIT, source.get("subdirectory", ""))
+    refuse_incomplete(GIT, "", tree.pointers, reader.empty)
     details = {"url": without_credentials(url), "ref": ref, "commit": commit}
     return _from_tree("git", commit[:10], tree, archive, details, GIT, versioned.variables, choice)
 
@@ -274,6 +286,7 @@ def _from_tree(
         expanded=declarations.variables,
         subdirectory=tree.subdirectory,
         variables=variables,
+        pythons=tree.pythons,
     )
 
 
@@ -294,19 +307,27 @@ def _enclosing_submodules(root: Path) -> Iterator[str]:
 
 
 def refuse_incomplete(variable: str, where: str, pointers: Sequence[str], submodules: Sequence[str]) -> None:
-    """Raise SourceError if there are Git LFS *pointers* or empty *submodules*; *where* completes the remedy."""
+    """Raise SourceError if there are Git LFS *pointers* or empty *submodules*.
+
+    *where* completes the remedy for a directory on the controller; it is empty for a repository.
+    """
     faults, commands = [], []
     if submodules:
         faults.append(f"{_count(submodules, 'git submodule')} that {'is' if len(submodules) == 1 else 'are'} empty")
-        commands.append("`git submodule update --init --recursive`")
+        commands.append(
+            "run `git submodule update --init --recursive`" if where else "set asgi_app_source.submodules to true"
+        )
     if pointers:
         faults.append(
             f"{_count(pointers, 'Git LFS pointer')} in place of {'a file' if len(pointers) == 1 else 'files'}"
         )
-        commands.append("`git lfs pull`")
+        commands.append("run `git lfs pull`" if where else "install git-lfs on the controller")
     if faults:
         example = shown([*submodules, *pointers][0])
-        remedy = f"run {' and '.join(commands)} {where}; add paths that the app does not need to asgi_app_exclude_extra, such as {example}"
+        remedy = (
+            f"{' and '.join(commands)}{where and ' '}{where}; "
+            f"add paths that the app does not need to asgi_app_exclude_extra, such as {example}"
+        )
         raise SourceError("source-incomplete", variable, f"holds {' and '.join(faults)}", remedy)
 
 

@@ -26,6 +26,11 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_fi
     read_project,
     undeclared,
 )
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import (
+    VERSION_FILE,
+    Declared,
+    declared_pythons,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
     PATH,
     SUBDIRECTORY,
@@ -41,7 +46,7 @@ MTIME_RANGE = 2**29
 
 # The pointer that `git lfs` leaves in place of a file that is not fetched: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 LFS_POINTER = re.compile(
-    rb"version https://(?:git-lfs|hawser)\.github\.com/spec/v1\r?\n(?:[a-z0-9.-]+ [^\n]*\n)*?oid [a-z0-9]+:"
+    rb"version https://(?:git-lfs|hawser)\.github\.com/spec/v1\r?\n(?:[a-z0-9.-]+ [^\n]*\n)*?oid (?P<hash>[a-z0-9]+):(?P<oid>[0-9a-f]*)"
 )
 LFS_POINTER_BYTES = 1024
 SUBMODULE_PATH = re.compile(r"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
@@ -62,7 +67,8 @@ class Tree(NamedTuple):
 
     ``project`` is the content of the pyproject.toml in ``subdirectory``. ``workspace`` is the root of the uv workspace that contains the
     project, None if there is none.
-    ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files.
+    ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files, ``pythons`` the versions that
+    it declares.
     """
 
     digest: str
@@ -71,6 +77,7 @@ class Tree(NamedTuple):
     directories: set[str]
     pointers: list[str]
     submodules: list[str]
+    pythons: list[Declared]
     subdirectory: str = ""
     workspace: str | None = None
 
@@ -92,6 +99,11 @@ class Tree(NamedTuple):
         """Return the doubt about missing *dependencies*, which is empty if the tree declares them, even as an empty list."""
         declares = dependencies["by"] not in ("nothing", "list") or "dependencies" in self.project.get("project", {})
         return () if declares or dependencies.get("requirements") else undeclared(self.app_files)
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """Return *entries* in the order of directory_entries() and archive_entries()."""
+    return sorted(entries, key=lambda entry: os.fsencode(entry.name).split(b"/"))
 
 
 def excluded(name: str, patterns: Iterable[str]) -> bool:
@@ -131,20 +143,20 @@ def _walk(root: Path, prefix: str, exclude: Sequence[str]) -> Iterator[Entry]:
             raise SourceError("source-special-file", PATH, fault, "remove it, or list it in asgi_app_exclude_extra")
 
 
-def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str]) -> Iterator[Entry]:
-    """Yield the entries of an archive that git exported, sorted."""
+def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str], prefix: str = "") -> Iterator[Entry]:
+    """Yield the entries of an archive that git exported, sorted and with *prefix* before their names."""
     left_out: set[str] = set()
     for member in sorted(tar.getmembers(), key=lambda m: os.fsencode(m.name).split(b"/")):
-        parent = member.name.rpartition("/")[0]
-        if parent in left_out or excluded(member.name, exclude):
-            left_out.add(member.name)
+        name = f"{prefix}{member.name}"
+        if name.rpartition("/")[0] in left_out or excluded(name, exclude):
+            left_out.add(name)
         elif member.issym():
-            yield Entry(member.name, "link", target=member.linkname)
+            yield Entry(name, "link", target=member.linkname)
         elif member.isdir():
-            yield Entry(member.name, "directory")
+            yield Entry(name, "directory")
         elif member.isreg():
             executable = bool(member.mode & stat.S_IXUSR)
-            yield Entry(member.name, "file", executable, open=partial(tar.extractfile, member))
+            yield Entry(name, "file", executable, open=partial(tar.extractfile, member))
 
 
 def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: str = "") -> Tree:
@@ -154,6 +166,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
     """
     digest = hashlib.sha256()
     projects: dict[str, bytes] = {}
+    version_files: dict[str, bytes] = {}
     files: list[str] = []
     directories: set[str] = set()
     links: dict[str, str] = {}
@@ -189,7 +202,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
                     tar.addfile(member, file)
                     if member.size < LFS_POINTER_BYTES:
                         file.seek(0)
-                        if LFS_POINTER.match(file.read()):
+                        if is_lfs_pointer(file.read()):
                             pointers.append(entry.name)
                     parent, _slash, name = entry.name.rpartition("/")
                     if name == ".gitmodules":
@@ -198,6 +211,9 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
                     if name == "pyproject.toml" and is_below(subdirectory, parent):
                         file.seek(0)
                         projects[parent] = file.read()
+                    if name == VERSION_FILE and is_below(subdirectory, parent):
+                        file.seek(0)
+                        version_files[parent] = file.read()
             line = "\0".join((entry.kind, entry.name, oct(member.mode), content))
             digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     for name, target in links.items():
@@ -225,6 +241,10 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
         directories=directories,
         pointers=pointers,
         submodules=submodules,
+        # As uv does, use the nearest file in the directory of the project and those above it.
+        pythons=declared_pythons(
+            project, version_files[max(version_files, key=len)] if version_files else b"", variable
+        ),
         subdirectory=subdirectory,
         workspace=workspace,
     )
@@ -243,6 +263,16 @@ def _no_subdirectory(
     existing = sorted(name for name in directories if "/" not in name)
     remedy = f"set an existing directory{f', such as {shown_list(existing)}' if existing else ''}"
     return SourceError("source-subdirectory-missing", SUBDIRECTORY, f"is {subdirectory!r}, {fault}", remedy)
+
+
+def is_lfs_pointer(content: bytes) -> bool:
+    return len(content) < LFS_POINTER_BYTES and bool(LFS_POINTER.match(content))
+
+
+def lfs_object(content: bytes) -> str:
+    """Return the SHA-256 of the file that the Git LFS pointer *content* represents, empty if it is not a pointer."""
+    found = LFS_POINTER.match(content) if len(content) < LFS_POINTER_BYTES else None
+    return found["oid"].decode() if found and found["hash"] == b"sha256" and len(found["oid"]) == 64 else ""
 
 
 def submodule_paths(parent: str, gitmodules: bytes) -> list[str]:

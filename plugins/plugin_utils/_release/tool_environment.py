@@ -46,6 +46,7 @@ class Settings(NamedTuple):
     ca_bundle: str
     build_environment: Mapping[str, str]
     uv_hashes: Sequence[str] = ()
+    python_mirror: str | None = None
 
 
 def passed_on(caller: Mapping[str, str]) -> dict[str, str]:

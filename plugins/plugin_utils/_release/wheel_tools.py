@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import last_lines, mask_urls
@@ -37,10 +37,8 @@ class WheelTools:
         self.cache = cache
         self.need = need
 
-    def uv(
-        self, arguments: Sequence[str], directory: Path, blame: str, environment: Mapping[str, str] | None = None
-    ) -> str:
-        return self.run([str(self._venv() / "bin" / "uv"), *arguments], directory, blame, environment=environment)
+    def uv(self, arguments: Sequence[str], directory: Path, blame: str, remedy: str = "", **variables: str) -> str:
+        return self.run([str(self._venv() / "bin" / "uv"), *arguments], directory, blame, remedy, **variables)
 
     def pip(self, arguments: Sequence[str], directory: Path, blame: str, remedy: str = "") -> str:
         return self.run([*_pip(self._venv()), *arguments], directory, blame, remedy)
@@ -73,23 +71,16 @@ class WheelTools:
             shutil.rmtree(venv, ignore_errors=True)
             made.rename(venv)
 
-    def run(
-        self,
-        argv: Sequence[str],
-        directory: Path,
-        blame: str,
-        remedy: str = "",
-        environment: Mapping[str, str] | None = None,
-    ) -> str:
+    def run(self, argv: Sequence[str], directory: Path, blame: str, remedy: str = "", **variables: str) -> str:
         """Run a tool and return its output; raise WheelError with *blame* and the output if it fails.
 
-        *blame* is a variable and its fault. *environment* is added to the tools' environment.
+        *blame* is a variable and its fault. *variables* are added to the tools' environment.
         """
         try:
             done = subprocess.run(
                 argv,
                 cwd=directory,
-                env={**tool_environment(self.settings, os.environ, self.cache.directory), **(environment or {})},
+                env={**tool_environment(self.settings, os.environ, self.cache.directory), **variables},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",

@@ -96,21 +96,21 @@ def worker_counts(value: Any) -> list[int]:
 def candidates(
     auto: dict[str, Any],
     present: int,
-    wanted: Sequence[int] | None = None,
+    wanted: Any = None,
     minimum: int = 1,
     maximum: int | None = None,
 ) -> list[int]:
     """Return the numbers of workers to measure, in ascending order.
 
-    *auto* is the worker plan for ``auto``, *present* the configured number. Without *wanted*, the numbers are 1, *present*, and
-    CPUs / 2, CPUs, CPUs + 1, 2 x CPUs and 2 x CPUs + 1 as far as memory and *maximum* allow. Raises ValueError for *wanted* numbers that
-    memory does not allow, and if all numbers are below *minimum*.
+    *auto* is the worker plan for ``auto``, *present* the configured number, and *wanted* a value for worker_counts(). Without *wanted*,
+    the numbers are 1, *present*, and CPUs / 2, CPUs, CPUs + 1, 2 x CPUs and 2 x CPUs + 1 as far as memory and *maximum* allow. Raises
+    ValueError for *wanted* numbers that memory does not allow, and if all numbers are below *minimum*.
     """
     cpus, room = auto["cpus"], auto["by_memory"]
     # the minimum is always allowed, regardless of memory
     most = None if room is None else max(room, minimum)
     if wanted is not None:
-        chosen = sorted(set(wanted))
+        chosen = sorted(set(worker_counts(wanted)))
         too_many = [number for number in chosen if most is not None and number > most]
         if too_many:
             raise ValueError(

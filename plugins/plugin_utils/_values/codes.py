@@ -68,7 +68,10 @@ import-path-invalid: The value is not the import path of an application. -> use 
     call of a factory with literal arguments, such as 'main:create_app(debug=False)'
 clients-invalid: The number of clients is invalid. -> use 'auto' or an integer within the range
 environment-invalid: The environment contains an invalid name or value. -> use names such as DATABASE_URL and scalar values
-python-invalid: The interpreter is not a command. -> use a command such as python3.12, or an absolute path
+python-invalid: The interpreter is neither auto, a version, nor a command. -> use auto, a version such as '3.13', a command such as
+    python3.12, or an absolute path
+python-unavailable: Neither a supported distribution nor the pinned uv has a Python that the app accepts. -> set another version
+python-mirror-invalid: The value is not the URL of a mirror. -> use a URL that starts with https:// or file:///
 uv-version-invalid: The version of uv is not exact. -> set an exact version of uv, such as 0.13.8
 uv-version-too-old: The version of uv cannot provide a wheelhouse. -> set a newer version of uv
 uv-hashes-missing: The collection has no hashes of this version of uv, or a hash in asgi_app_uv_hashes is invalid. -> set asgi_app_uv_hashes
@@ -104,12 +107,13 @@ package-name-invalid: The value is not the name of a Debian package. -> list nam
 
 # Source
 source-directory-missing: The source is not a directory on the controller. -> set the directory that contains the application
+source-key-unsuitable: The key has no meaning for this kind of source. -> remove the key
 source-subdirectory-invalid: The subdirectory is not a path below the root of the source. -> set a relative path, such as backend
 source-subdirectory-missing: The source does not contain the subdirectory. -> set an existing directory of the source
 source-unreadable: The source cannot be read. -> make it readable, or add it to asgi_app_exclude_extra
 source-empty: The source contains no file. -> set the directory that contains the application
-source-incomplete: The source contains empty git submodules or Git LFS pointers. -> fetch them with git submodule update --init --recursive
-    or git lfs pull
+source-incomplete: The source contains empty git submodules or Git LFS pointers. -> fetch them: set submodules to true, install git-lfs on
+    the controller, or run git submodule update --init --recursive and git lfs pull in the directory
 source-special-file: The source contains a device, a socket or a named pipe. -> remove it, or add it to asgi_app_exclude_extra
 source-declarations-refused: A file that declares requirements is unsafe or invalid. -> correct that file
 symlink-outside-source: A symlink leads out of the source. -> make it a relative link within the tree
@@ -129,6 +133,8 @@ git-url-invalid: The value is not the URL of a git repository. -> set the URL of
 git-ref-invalid: The value cannot be a git reference. -> set a branch, a tag or a commit id
 git-ref-not-found: The repository does not contain the reference. -> set an existing branch, tag or commit id
 git-fetch-failed: The repository cannot be fetched. -> set a repository that the controller can read without a password prompt
+git-submodule-failed: A submodule cannot be fetched. -> make its commit available to the controller, or exclude it
+git-lfs-failed: The files of Git LFS cannot be fetched. -> push them to the server of the repository, or exclude them
 git-timeout: The repository does not answer in time. -> check that the controller reaches it
 git-not-installed: git is not installed on the controller. -> install git there, or deploy from a path
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 
 def controller_path(path: str | os.PathLike[str]) -> Path:
@@ -16,3 +17,10 @@ def controller_path(path: str | os.PathLike[str]) -> Path:
     """
     # Unlike pathlib's expanduser, this one does not raise for an unknown account: callers report the missing file with more detail.
     return Path(os.path.expanduser(path)).absolute()
+
+
+def absolute_path(path: Any) -> str:
+    """Return :func:`controller_path` of *path* as a string; raise ValueError if *path* is not a string."""
+    if not isinstance(path, str):
+        raise ValueError(f"{path!r} is not a path")
+    return str(controller_path(path))

@@ -52,6 +52,7 @@ def run(monkeypatch, tmp_path):
         packed.append([wheel["sha256"] for wheel in wheels])
         return "/wheels"
 
+    monkeypatch.setattr(action, "provide_python", lambda *_arguments: {"archive": "/cache/x.tar.gz", "sha256": "aa"})
     monkeypatch.setattr(action, "resolve_wheels", lambda *_arguments: {"key": "k", "digest": "resolved", "parts": []})
     monkeypatch.setattr(action, "provide_wheels", provide_wheels)
     monkeypatch.setattr(action, "pack_wheels", pack_wheels)
@@ -123,6 +124,28 @@ def test_a_small_source_is_sent_with_each_call(run, monkeypatch, wheelhouse):
     assert result == DONE
     assert [base64.b64decode(each["archive"]) for each in calls] == [b"more than one byte"] * (1 + wheelhouse)
     assert "archive" not in calls[-1]["resolved"]
+
+
+def test_a_missing_python_is_sent(run):
+    needed = lacks(archive=True, python={"version": "3.12.9", "machine": "x86_64"})
+    _result, calls = run(needed, DONE, wheelhouse=True, python="3.12", python_mirror="https://mirror.example")
+    assert calls[1]["resolved"]["python_archive"] == {"path": "/remote/python.tar.gz with x.tar.gz", "sha256": "aa"}
+    assert not any("python_mirror" in each for each in calls), "may contain credentials"
+
+
+@pytest.mark.parametrize(
+    ("python", "same"), [("auto", True), ("python3", True), ("3", True), ("3.13", False), ("python3.13", False)]
+)
+def test_a_request_that_every_distribution_meets_does_not_change_the_id(run, python, same):
+    ids = [run(DONE, python=each)[1][0]["resolved"]["id"] for each in ("python3", python)]
+    assert (ids[0] == ids[1]) is same
+
+
+def test_a_host_gets_the_versions_that_the_app_accepts(run):
+    [call] = run(DONE, python="3.13.1")[1]
+    accepts, managed, _origin = call["resolved"]["python"].values()
+    assert (accepts, managed) == (("==3.13.1",), "3.13.1")
+    assert run(DONE, python="python3.13")[1][0]["resolved"]["python"] is None
 
 
 def test_a_host_that_has_all_wheels_gets_no_archive(run):
@@ -207,6 +230,20 @@ def test_errors_of_the_source_fail_the_task(run, monkeypatch):
         run(EVERYTHING, wheelhouse=True)
     with pytest.raises(AnsibleActionFail, match="uv_version is not set"):
         run(EVERYTHING, wheelhouse=True, uv_version=None)
+
+
+# -- the packages ------------------------------------------------------------------------------------------------------
+
+
+def test_packages_that_need_an_exception_from_the_sandbox_are_warned_about(run, monkeypatch):
+    staged = {"changed": True, "release": "src-1", "installed": {"numba": "1.0"}}
+
+    result, _calls = run(dict(staged))
+    assert [text.split(":")[0] for text in result["warnings"]] == ["hello"]
+    assert 'numba ("cannot allocate executable memory")' in result["warnings"][0]
+
+    monkeypatch.setattr(action, "sandbox_of", lambda *_: {"unit_settings": {"MemoryDenyWriteExecute": False}})
+    assert run(dict(staged))[0] == DONE | {"release": "src-1"}
 
 
 # -- the audit ---------------------------------------------------------------------------------------------------------

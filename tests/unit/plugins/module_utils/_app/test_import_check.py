@@ -80,6 +80,12 @@ def test_a_failed_or_hanging_import_is_reported(unit, monkeypatch, result, messa
         check_import(RECIPE, VENV, CODE)
 
 
+def test_a_failure_names_packages_that_the_sandbox_denies_executable_memory(unit, monkeypatch):
+    monkeypatch.setattr(unit, "result", Finished(1, "", "OSError: cannot allocate executable memory\n"))
+    with pytest.raises(BuildError, match=r"executable memory\n.*numba .*MemoryDenyWriteExecute: false"):
+        check_import(RECIPE, VENV, CODE, ["numba", "numpy"])
+
+
 def test_the_app_is_imported_in_its_working_directory(unit):
     check_import(RECIPE._replace(sandbox={"working_directory": "shared/data"}), VENV, CODE)
     [made] = unit.made

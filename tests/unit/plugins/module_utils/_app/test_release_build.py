@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils._app import release_build
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_environment import CA_VARIABLES
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python import Python
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import BuildError, Unsolvable
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_build import Build
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_wheels import WHEELS
@@ -329,17 +330,42 @@ def test_the_build_account_gets_a_copy_of_the_ca_bundle(tmp_path):
         Recorded(tmp_path / "third", ca_bundle="/no/such")._copy_ca_bundle()
 
 
-def test_a_missing_python_is_reported(tmp_path):
-    with pytest.raises(BuildError, match="asgi_app_python is 'python9.9'"):
-        release_build.find_python("python9.9")
+MANAGED = Python("/opt/asgi/python/cpython-3.12.9-linux-x86_64-gnu/bin/python3.12", "3.12.9")
 
 
-def test_a_python_that_others_can_modify_is_rejected(tmp_path):
-    python = tmp_path / "python3"
-    python.write_text("")
-    python.chmod(0o777)
-    with pytest.raises(BuildError, match=f"asgi_app_python is '{python}', which root runs, but .* can modify {python}"):
-        release_build.find_python(str(python))
+@pytest.mark.parametrize("mirror", [None, "https://user:secret@mirror.example"])
+def test_uv_installs_the_python_of_the_app(tmp_path, monkeypatch, mirror):
+    adopted, given = [], {}
+    monkeypatch.setattr(release_build, "adopt", lambda *arguments: adopted.append(arguments))
+    build = Recorded(tmp_path, python_mirror=mirror)
+    run = build._run
+
+    def record(argv, blame, mounts, **variables):
+        given.update(variables, mounts=mounts)
+        run(argv, blame)
+
+    build._run = record
+    build._install_python(MANAGED, "/opt/uv")
+
+    assert build.calls == [(["uv", "python", "install", "--no-cache", "--no-bin", MANAGED.key], "")]
+    assert given["mounts"] == [f"{build.work}/python:/opt/asgi/python"]
+    assert (given["UV_PYTHON_DOWNLOADS"], given.get("UV_PYTHON_INSTALL_MIRROR")) == ("manual", mirror)
+    assert adopted == [(build.work / "python", MANAGED)]
+
+
+def test_a_python_from_the_controller_is_verified(tmp_path, monkeypatch):
+    monkeypatch.setattr(release_build, "adopt", lambda *_arguments: None)
+    sent = tmp_path / "sent.tar.gz"
+    sent.write_text("archive")
+    build = Recorded(tmp_path / "release", wheelhouse=True, python_archive={"path": str(sent), "sha256": "aa"})
+    given = {}
+    build._run = lambda _argv, _blame, mounts, **variables: given.update(variables)
+    build._install_python(MANAGED, "/opt/uv")
+
+    listed = Path(given["UV_PYTHON_DOWNLOADS_JSON_URL"].removeprefix("file://"))
+    [(key, entry)] = json.loads(listed.read_text()).items()
+    assert (key, entry["sha256"], entry["patch"]) == (MANAGED.key, "aa", 9)
+    assert Path(entry["url"].removeprefix("file://")).read_text() == "archive"
 
 
 def test_errors_of_tools_contain_their_output(tmp_path, transient_units):
@@ -375,7 +401,7 @@ DESCRIBED = '{"python": "3.13.5", "packages": {"six": "1.0"}}'
 
 def test_a_release_is_recorded_only_if_it_imports(tmp_path, monkeypatch):
     monkeypatch.setattr(release_build, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(release_build, "find_python", lambda wanted: f"/usr/bin/{wanted}")
+    monkeypatch.setattr(release_build, "choose", lambda _recipe: Python("/usr/bin/python3"))
     monkeypatch.setattr(release_build, "uv_of", lambda _version: tmp_path)
     monkeypatch.setattr(release_build, "leads_to_interpreter", lambda _path: True)
     monkeypatch.setattr(release_build, "check_import", lambda *_arguments: None)
@@ -413,6 +439,7 @@ def test_a_release_is_recorded_only_if_it_imports(tmp_path, monkeypatch):
     assert (tmp_path / "good/code/main.py").stat().st_mode & 0o777 == 0o644
     assert not (tmp_path / "good/.build").exists()
     assert (tmp_path / "cache/apps/hello").stat().st_mode & 0o777 == 0o700
+    assert "managed_python" not in manifest
     document = json.loads((tmp_path / "good/sbom.cdx.json").read_text())
     assert document["metadata"]["timestamp"] == manifest["built_at"]
 

@@ -18,6 +18,7 @@ WHEELS = MissingWheels(target={"python": "3.11.2"}, stored=["aa"], uv=True)
         (Missing(packages=["python3"]), True, False),
         (Missing(packages=[], archive=True), False, True),
         (Missing(packages=[], wheels=WHEELS), False, True),
+        (Missing(packages=[], python={"version": "3.12.9", "machine": "x86_64"}), False, True),
     ],
 )
 def test_the_result_survives_json(missing, prerequisites, files):

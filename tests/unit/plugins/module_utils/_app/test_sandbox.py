@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.template import Templar
-from ansible_collections.asgi.deploy.plugins.filter.sandbox_settings import sandbox_settings
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import (
     FIXED,
     VARIABLES,
@@ -16,7 +15,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import (
     properties,
     transient,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils._server.sandbox import sandbox_of
+from ansible_collections.asgi.deploy.plugins.plugin_utils._server.sandbox import sandbox_of, sandbox_settings
 
 ROLE = Path(__file__).parents[5] / "roles/asgi_server"
 

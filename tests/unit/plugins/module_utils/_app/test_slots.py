@@ -274,6 +274,17 @@ def test_failed_release_never_gets_traffic(host, fault):
     assert host.results == [("r1", "live"), ("r2", "bad")]
 
 
+def test_a_write_to_a_relative_path_is_explained(host, monkeypatch):
+    said = "OSError: [Errno 30] Read-only file system: './app.db'"
+    monkeypatch.setattr(host.systemd, "journal", lambda unit, since: said)
+    host.unhealthy.add("r1")
+
+    with pytest.raises(
+        ActivationError, match=r"cannot write to './app.db': set asgi_server_working_directory to shared"
+    ):
+        host.deploy("r1")
+
+
 def test_failed_first_release_leaves_nothing_running(host):
     host.systemd.broken.add("r1")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils._app import staging
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python import Python
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import BuildError
 from ansible_collections.asgi.deploy.plugins.module_utils._app.claim import Claim
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import Missing
@@ -113,17 +115,60 @@ def test_missing_wheels_are_reported_with_the_target(home, monkeypatch, tmp_path
     (tmp_path / "wheels" / ("a" * 64)).mkdir(parents=True)
     (tmp_path / "wheels" / "unpacking").mkdir()
     monkeypatch.setattr(staging, "uv_of", lambda version: tmp_path if uv_exists else tmp_path / "no")
-    monkeypatch.setattr(staging, "find_python", lambda _wanted: sys.executable)
+    monkeypatch.setattr(staging, "choose", lambda _recipe: Python(sys.executable))
     recipe = NEW_RECIPE._replace(archive=None, wheelhouse=True, **changes)
 
     missing = staging.stage(home, recipe, keep=1, change=True)["missing"]
 
     wheels = missing.pop("wheels")
-    assert missing == {"account": False, "packages": [], "archive": archive}
+    assert missing == {"account": False, "packages": [], "archive": archive, "python": None}
     assert wheels["target"]["implementation"] == "cpython"
     assert wheels["stored"] == ["a" * 64]
     assert wheels["uv"] is uv
     assert not home.releases.exists()
+
+
+MANAGED = Python("/opt/asgi/python/cpython-3.12.9-linux-x86_64-gnu/bin/python3.12", "3.12.9")
+
+
+@pytest.mark.parametrize(
+    ("changes", "python"),
+    [
+        ({"wheelhouse": True}, {"version": "3.12.9", "machine": os.uname().machine}),
+        ({"wheelhouse": True, "python_archive": {"path": "/tmp/python.tar.gz", "sha256": "aa"}}, None),
+        ({}, None),
+    ],
+)
+def test_a_missing_python_is_requested_from_the_controller_with_the_wheelhouse(home, monkeypatch, changes, python):
+    monkeypatch.setattr(staging, "choose", lambda _recipe: MANAGED)
+    monkeypatch.setattr(staging, "SYSTEM_PYTHON", sys.executable)
+
+    missing = staging.missing_files(NEW_RECIPE._replace(archive=None, **changes))
+
+    assert missing.python == python
+    if changes:
+        assert (missing.wheels.target["python"], missing.wheels.target["bits"]) == ("3.12.9", 64)
+
+
+def test_a_host_that_cannot_have_the_python_is_reported_before_the_role_changes_it(home, monkeypatch):
+    def refuse(_recipe):
+        raise BuildError("asgi_app_python is 'auto'")
+
+    monkeypatch.setattr(staging, "choose", refuse)
+    monkeypatch.setattr(staging, "missing_prerequisites", lambda *_arguments: Missing(account=True))
+    with pytest.raises(BuildError, match="asgi_app_python"):
+        staging.check(home, NEW_RECIPE, 1, [], check_mode=False)
+
+
+def test_unused_pythons_are_removed_only_by_a_run_that_changes_something(home, monkeypatch, builds):
+    pruned = []
+    monkeypatch.setattr(staging, "prune", lambda: pruned.append(True))
+    staging.stage(home, NEW_RECIPE, keep=1, change=False)
+    assert pruned == []
+    staging.stage(home, NEW_RECIPE, keep=1, change=True)
+    assert pruned == [True]
+    staging.stage(home, NEW_RECIPE, keep=1, change=True)
+    assert pruned == [True]
 
 
 def test_check_mode_needs_no_files(home):

@@ -187,7 +187,7 @@ def test_unprintable_characters_are_escaped(ansible_playbook, tmp_path, monkeypa
     assert "secret" not in output
 
 
-@pytest.mark.parametrize("name", ["filter/tune_report", "action/fleet_report", "action/fleet_check"])
+@pytest.mark.parametrize("name", ["plugin_utils/_tune/tuning_report", "action/fleet_report", "action/fleet_check"])
 def test_plugins_that_build_a_text_from_host_data_escape_it(name):
     called = {
         node.func.id

@@ -50,6 +50,11 @@ def problems(tmp_path, monkeypatch):
         {"asgi_app_source": {"package": "titiler.application==1.0"}},
         {"asgi_app_python": "/opt/python3.12/bin/python3"},
         {"asgi_app_python": "python3.12"},
+        {"asgi_app_python": "3.13"},
+        {"asgi_app_python": "3.13.5"},
+        {"asgi_app_python_mirror": "https://user:secret@mirror.example/python"},
+        {"asgi_app_python_mirror": "file:///opt/mirror"},
+        {"asgi_app_python_mirror": "http://mirror.example", "asgi_app_insecure_transports": True},
         {"asgi_app_uv_binary": "uv-runs"},
         {"asgi_app_index_url": "https://user:secret@index.example/simple"},
         {
@@ -117,6 +122,8 @@ def test_doubt_hides_no_problem_of_the_wheelhouse(problems, tmp_path):
         ({"asgi_app_python": "python3 -I"}, "asgi_app_python", "python-invalid"),
         ({"asgi_app_python": "-c"}, "asgi_app_python", "python-invalid"),
         ({"asgi_app_python": "bin/python"}, "asgi_app_python", "python-invalid"),
+        ({"asgi_app_python": "3.1"}, "asgi_app_python", "python-unavailable"),
+        ({"asgi_app_python_mirror": "/opt/mirror"}, "asgi_app_python_mirror", "python-mirror-invalid"),
         ({"asgi_app_uv_version": "latest"}, "asgi_app_uv_version", "uv-version-invalid"),
         ({"asgi_app_uv_version": "0.13"}, "asgi_app_uv_version", "uv-version-invalid"),
         ({"asgi_app_uv_binary": "nowhere"}, "asgi_app_uv_binary", "uv-binary-missing"),
@@ -146,6 +153,11 @@ def test_doubt_hides_no_problem_of_the_wheelhouse(problems, tmp_path):
         ({"asgi_app_exclude": ["/"]}, "asgi_app_exclude", "exclude-pattern-invalid"),
         ({"asgi_app_exclude": ["../x"]}, "asgi_app_exclude", "exclude-pattern-invalid"),
         ({"asgi_app_exclude_extra": ["../x"]}, "asgi_app_exclude_extra", "exclude-pattern-invalid"),
+        (
+            {"asgi_app_source": {"path": "app", "submodules": True}},
+            "asgi_app_source.submodules",
+            "source-key-unsuitable",
+        ),
         (
             {"asgi_app_source": {"path": "app", "subdirectory": "../x"}},
             "asgi_app_source.subdirectory",
@@ -226,3 +238,29 @@ def test_messages_contain_no_secret(problems):
     )
     assert len(found) == 3
     assert "secret" not in str(found)
+
+
+def test_a_mirror_with_an_insecure_transport_is_rejected(problems):
+    [problem] = problems(asgi_app_python_mirror="http://mirror.example")
+    assert (problem.variable, problem.code) == ("asgi_app_python_mirror", "transport-insecure")
+
+
+def test_a_source_that_no_python_satisfies_is_reported(problems, tmp_path):
+    (tmp_path / "app/pyproject.toml").write_text("[project]\nrequires-python = '>=3.13'\n")
+    (tmp_path / "app/.python-version").write_text("3.12\n")
+
+    [problem] = problems()
+
+    assert (problem.variable, problem.code) == ("asgi_app_source", "python-unavailable")
+    assert problems(asgi_app_python="3.13") == []
+    assert problems(asgi_app_exclude=[".python-version"]) == []
+
+
+def test_the_wheelhouse_resolves_for_the_oldest_python_that_a_host_may_use(problems, tmp_path, monkeypatch):
+    floors = []
+    monkeypatch.setattr(
+        asgi_app, "resolve_wheels", lambda _source, settings, _directory: floors.append(settings.python)
+    )
+    for python in ("auto", "3.13", "python3.12"):
+        problems(asgi_app_wheelhouse=True, asgi_app_python=python)
+    assert floors == ["python3.11", "python3.13", "python3.12"]

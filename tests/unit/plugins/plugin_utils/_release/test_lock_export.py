@@ -30,7 +30,7 @@ def uv(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     recorded = type("Recorded", (), {"calls": [], "output": "idna==3.10\n", "error": None})()
 
-    def run(tools, arguments, directory, blame, environment=None):
+    def run(tools, arguments, directory, blame, remedy="", **environment):
         content = {path.name: path.read_text() for path in directory.iterdir()}
         recorded.calls.append((arguments, content, environment, blame, tools.need))
         if recorded.error:

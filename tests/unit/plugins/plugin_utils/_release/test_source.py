@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_archive import extract
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release import source
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repository import GitRepository
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import (
     check_installer,
     normalise,
@@ -245,17 +246,98 @@ def with_submodules(tree, tmp_path):
     return tree
 
 
-def test_submodules_of_a_repository_are_rejected(with_submodules, at):
+def test_submodules_of_a_repository_are_rejected_by_default(with_submodules, at):
     with pytest.raises(SourceError, match=r"holds 2 git submodules \(docs/theme, library\) that are empty") as caught:
         at(EXCLUDE, git=str(with_submodules), ref="main")
     assert caught.value.variable == "asgi_app_source.git"
-    assert (
-        "git submodule update --init --recursive` in a checkout, and set asgi_app_source.path to it"
-        in caught.value.remedy
-    )
+    assert "set asgi_app_source.submodules to true; add paths" in caught.value.remedy
     with pytest.raises(SourceError, match=r"holds 1 git submodule \(library\) that is empty"):
         at([*EXCLUDE, "docs"], git=str(with_submodules), ref="main")
     assert at([*EXCLUDE, "docs/theme", "library"], git=str(with_submodules), ref="main").kind == "git"
+
+
+def test_submodules_are_fetched_recursively(with_submodules, at, tmp_path):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "inner.py").write_text("Y = 1\n")
+    git(inner, "init", "--quiet", "--initial-branch=main")
+    git(inner, "add", ".")
+    git(inner, "commit", "--quiet", "--message=one")
+    library = tmp_path / "library"
+    git(library, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "vendor/inner")
+    # A URL relative to that of the repository.
+    (library / ".gitmodules").write_text('[submodule "vendor/inner"]\n\tpath = vendor/inner\n\turl = ../inner\n')
+    git(library, "commit", "--quiet", "--all", "--message=two")
+    git(with_submodules / "library", "-c", "protocol.file.allow=always", "pull", "--quiet", "origin", "main")
+    git(with_submodules, "commit", "--quiet", "--all", "--message=update")
+
+    resolved = at(EXCLUDE, git=str(with_submodules), ref="main", submodules="True")
+
+    assert {"library/shared.py", "library/vendor/inner/inner.py", "docs/theme/shared.py"} <= set(names(resolved))
+    assert "docs/theme/vendor/inner/inner.py" not in names(resolved), "that submodule is at an older commit"
+    # A recursive checkout has the same digest.
+    clone = tmp_path / "clone"
+    git(
+        tmp_path,
+        "-c",
+        "protocol.file.allow=always",
+        "clone",
+        "--quiet",
+        "--recursive",
+        str(with_submodules),
+        str(clone),
+    )
+    assert at(EXCLUDE, path=str(clone)).digest == resolved.digest
+
+
+def test_excluded_submodules_are_not_fetched(with_submodules, at, tmp_path):
+    shutil.rmtree(tmp_path / "library")
+    assert at([*EXCLUDE, "docs", "library"], git=str(with_submodules), ref="main", submodules="True").kind == "git"
+    with pytest.raises(
+        SourceError, match="has the submodule docs/theme, whose repository is /.*/library, which"
+    ) as caught:
+        at(EXCLUDE, git=str(with_submodules), ref="main", submodules="True")
+    assert caught.value.code == "git-submodule-failed"
+    assert "add docs/theme to asgi_app_exclude_extra" in caught.value.remedy
+
+
+def test_missing_commit_of_a_submodule_is_reported(with_submodules, at, tmp_path):
+    shutil.rmtree(tmp_path / "library/.git")
+    git(tmp_path / "library", "init", "--quiet", "--initial-branch=main")
+    git(tmp_path / "library", "commit", "--quiet", "--allow-empty", "--message=other")
+    with pytest.raises(
+        SourceError, match="has the submodule docs/theme, whose commit is '.*', which does not exist in"
+    ):
+        at(EXCLUDE, git=str(with_submodules), ref="main", submodules="True")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://127.0.0.1:1/library", "at http://127.0.0.1:1, which does not authenticate the server"),
+        ("ext::sh -c true", "which makes git run a remote helper"),
+        ("-u", "which is not the address of a repository"),
+        ("../../../../../../../../x", "leads out of the server"),
+    ],
+)
+def test_submodules_follow_the_rules_of_the_repository(with_submodules, at, url, message):
+    (with_submodules / ".gitmodules").write_text(f'[submodule "docs/theme"]\n\tpath = docs/theme\n\turl = {url}\n')
+    git(with_submodules, "commit", "--quiet", "--all", "--message=two")
+    with pytest.raises(SourceError, match=message):
+        at(EXCLUDE, git=str(with_submodules), ref="main", submodules="True")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"path": "x", "submodules": True}, r"source\.submodules is set, but asgi_app_source has path"),
+        ({"package": "x==1", "subdirectory": "x"}, r"source\.subdirectory is set, but asgi_app_source has package"),
+    ],
+)
+def test_keys_of_other_sources_are_rejected(given, message):
+    with pytest.raises(SourceError, match=message):
+        normalise(given, Path)
+    assert normalise({"path": "x", "submodules": False}, Path) == {"path": "x"}
 
 
 def test_empty_submodules_in_a_directory_are_rejected(with_submodules, at, tmp_path):
@@ -297,15 +379,16 @@ def test_a_nested_empty_submodule_is_rejected(tree, at):
         at(path=str(tree))
 
 
-def test_pointers_and_submodules_are_reported_at_once(with_submodules, at):
+def test_pointers_and_submodules_are_reported_at_once(with_submodules, at, monkeypatch):
     (with_submodules / "logo.svg").write_text(POINTER)
     git(with_submodules, "add", ".")
     git(with_submodules, "commit", "--quiet", "--message=two")
+    monkeypatch.setattr(GitRepository, "has_lfs", lambda _self: False)
     with pytest.raises(
         SourceError, match=r"submodules \(.*\) that are empty and 1 Git LFS pointer \(logo\.svg\)"
     ) as caught:
         at(EXCLUDE, git=str(with_submodules), ref="main")
-    assert "`git submodule update --init --recursive` and `git lfs pull`" in caught.value.remedy
+    assert "set asgi_app_source.submodules to true and install git-lfs on the controller;" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -483,14 +566,14 @@ def test_credentials_are_not_in_messages(at, password):
 
 
 def test_credentials_are_not_recorded(at, monkeypatch):
-    monkeypatch.setattr(source.GitRepository, "fetch", lambda _self: "0" * 40)
+    monkeypatch.setattr(GitRepository, "fetch", lambda _self: "0" * 40)
 
     def export(_self, _commit, archive):
         with tarfile.open(archive, "w") as tar:
             tar.addfile(tarfile.TarInfo("main.py"))
 
-    monkeypatch.setattr(source.GitRepository, "export", export)
-    monkeypatch.setattr(source.GitRepository, "submodules", lambda _self, _commit: [])
+    monkeypatch.setattr(GitRepository, "export", export)
+    monkeypatch.setattr(GitRepository, "submodules", lambda _self, _commit: [])
     resolved = at(git="https://user:p@secret@git.example/x.git", ref="main")
     assert resolved.details["url"] == "https://git.example/x.git"
 
@@ -545,6 +628,23 @@ def test_a_package_without_an_exact_version_is_rejected(at, requirement):
 )
 def test_normalise(written, normal):
     assert normalise(written, lambda path: Path("/playbooks") / path) == normal
+
+
+def test_the_versions_of_python_at_the_root_are_found(tree, at):
+    (tree / "pyproject.toml").write_text("[project]\nrequires-python = '>=3.12'\n")
+    (tree / ".python-version").write_text("3.13\n")
+    (tree / "docs").mkdir(exist_ok=True)
+    (tree / "docs/.python-version").write_text("3.9\n")
+    assert [accepts for _origin, accepts in at(path=str(tree)).pythons] == [[">=3.12"], ["==3.13.*"]]
+
+
+def test_the_nearest_python_version_applies_to_a_subdirectory(tree, at):
+    (tree / "backend").mkdir()
+    (tree / "backend/app.py").touch()
+    (tree / ".python-version").write_text("3.12\n")
+    assert [accepts for _origin, accepts in at(path=str(tree), subdirectory="backend").pythons] == [["==3.12.*"]]
+    (tree / "backend/.python-version").write_text("3.13\n")
+    assert [accepts for _origin, accepts in at(path=str(tree), subdirectory="backend").pythons] == [["==3.13.*"]]
 
 
 # -- a subdirectory ------------------------------------------------------------------------------------
@@ -724,3 +824,125 @@ def test_repository_without_tags(versioned, at):
     commit = git(versioned, "rev-parse", "HEAD")
     assert version_in(at([".git"], git=str(versioned), ref="main")) == f"0.1.dev2+g{commit[:8]}"
     assert version_in(at([".git"], path=str(versioned))) == f"0.1.dev2+g{commit[:8]}"
+
+
+# -- Git LFS -------------------------------------------------------------------------------------------
+
+OBJECT = b"<svg/>\n" * 100
+OID = hashlib.sha256(OBJECT).hexdigest()
+# Copies the object from the directory $SERVER, and records its arguments and settings.
+GIT_LFS = """#!/bin/sh
+echo "$@" >> "$SERVER/calls"
+git config --get-regexp '^(lfs|remote)[.]' >> "$SERVER/settings"
+for object in "$SERVER"/objects/*; do
+  id=$(basename "$object"); directory=$(git config lfs.storage)/objects/$(echo "$id" | cut -c1-2)/$(echo "$id" | cut -c3-4)
+  mkdir -p "$directory" && cp "$object" "$directory/$id"
+done
+test -z "$LFS_ERROR" || { echo "$LFS_ERROR" >&2; exit 2; }
+"""
+
+
+@pytest.fixture
+def with_lfs(tree, tmp_path, monkeypatch):
+    """A repository with two pointers of the same object, and a git-lfs that gets it from the returned directory."""
+    server = tmp_path / "server"
+    (server / "objects").mkdir(parents=True)
+    (server / "objects" / OID).write_bytes(OBJECT)
+    program = tmp_path / "bin/git-lfs"
+    program.parent.mkdir()
+    program.write_text(GIT_LFS)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SERVER", str(server))
+    for name in ("logo.svg", "design/large.svg"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{OID}\nsize {len(OBJECT)}\n")
+    git(tree, "init", "--quiet", "--initial-branch=main")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "--message=one")
+    return server
+
+
+def content_of(resolved, name):
+    with tarfile.open(resolved.archive) as tar:
+        return tar.extractfile(name).read()
+
+
+def test_lfs_files_of_a_repository_are_fetched(with_lfs, tree, at):
+    resolved = at(EXCLUDE, git=str(tree), ref="main")
+    assert content_of(resolved, "logo.svg") == content_of(resolved, "design/large.svg") == OBJECT
+    commit = git(tree, "rev-parse", "HEAD")
+    assert (with_lfs / "calls").read_text() == f"fetch --include=design/large.svg,logo.svg --exclude= origin {commit}\n"
+    for name in ("logo.svg", "design/large.svg"):
+        (tree / name).write_bytes(OBJECT)
+    assert at(EXCLUDE, path=str(tree)).digest == resolved.digest, "a checkout has the same digest"
+
+
+def test_only_the_lfs_files_that_are_not_excluded_are_fetched(with_lfs, tree, at):
+    at([*EXCLUDE, "design"], git=str(tree), ref="main")
+    assert "--include=logo.svg " in (with_lfs / "calls").read_text()
+    at([*EXCLUDE, "design", "logo.svg"], git=str(tree), ref="main")
+    assert len((with_lfs / "calls").read_text().splitlines()) == 1
+
+
+def test_lfs_files_whose_names_are_patterns_are_fetched(with_lfs, tree, at):
+    (tree / "logo.svg").rename(tree / "a, [b]*.svg")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "--message=two")
+    assert content_of(at(EXCLUDE, git=str(tree), ref="main"), "a, [b]*.svg") == OBJECT
+    assert "--include= --exclude=" in (with_lfs / "calls").read_text()
+
+
+def test_lfs_files_of_a_submodule_are_fetched(with_lfs, tree, at, tmp_path):
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    git(parent, "init", "--quiet", "--initial-branch=main")
+    git(parent, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(tree), "theme")
+    git(parent, "commit", "--quiet", "--message=one")
+    resolved = at(EXCLUDE, git=str(parent), ref="main", submodules="True")
+    assert content_of(resolved, "theme/logo.svg") == OBJECT
+
+
+@pytest.mark.parametrize("content", [None, b"other"])
+def test_missing_lfs_file_is_rejected(with_lfs, tree, at, content):
+    (with_lfs / "objects" / OID).unlink()
+    if content:
+        (with_lfs / "objects" / OID).write_bytes(content)
+    with pytest.raises(SourceError, match=r"the Git LFS pointer design/large\.svg, whose file the server") as caught:
+        at(EXCLUDE, git=str(tree), ref="main")
+    assert caught.value.code == "git-lfs-failed"
+
+
+def test_failure_of_git_lfs_is_reported(with_lfs, tree, at, monkeypatch):
+    monkeypatch.setenv("LFS_ERROR", "batch response: https://u:secret@git.example rejected")
+    with pytest.raises(SourceError, match="Git LFS files cannot be fetched: batch response") as caught:
+        at(EXCLUDE, git=str(tree), ref="main")
+    assert "secret" not in str(caught.value)
+
+
+def test_without_git_lfs_a_repository_with_pointers_is_rejected(with_lfs, tree, at, monkeypatch):
+    monkeypatch.setattr(GitRepository, "has_lfs", lambda _self: False)
+    with pytest.raises(SourceError, match=r"holds 2 Git LFS pointers \(design/large\.svg, logo\.svg\)") as caught:
+        at(EXCLUDE, git=str(tree), ref="main")
+    assert "install git-lfs on the controller" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        ("https://lfs.example/app", ""),
+        ("http://lfs.example/app", "has the LFS server http://lfs.example, which does not authenticate itself"),
+        ("ftp://lfs.example/app", "which is not a URL"),
+        ("--upload-pack=x", "which is not a URL"),
+    ],
+)
+def test_lfs_server_of_the_repository_follows_the_rules_of_the_repository(with_lfs, tree, at, server, message):
+    (tree / ".lfsconfig").write_text(f"[lfs]\n\turl = {server}\n")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "--message=two")
+    if message:
+        with pytest.raises(SourceError, match=message):
+            at(EXCLUDE, git=str(tree), ref="main")
+    else:
+        at(EXCLUDE, git=str(tree), ref="main")
+        assert f"lfs.url {server}" in (with_lfs / "settings").read_text()

@@ -65,7 +65,7 @@ def tools(tmp_path, monkeypatch):
 
     recorded = Tools()
 
-    def run(_tools, argv, _directory, blame, remedy="", environment=None):
+    def run(_tools, argv, _directory, blame, remedy="", **_variables):
         argv = [str(part) for part in argv]
         recorded.calls.append(argv)
         recorded.read += [Path(part).read_text() for part in argv if part.endswith(".txt") and part.startswith("/")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.asgi.deploy.plugins.filter.controller_path import FilterModule
+from ansible_collections.asgi.deploy.plugins.filter.internal import FilterModule
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.paths import controller_path
 
 
@@ -32,5 +32,5 @@ def test_relative_paths_are_below_the_working_directory(path, expected, tmp_path
 
 
 def test_filter_rejects_other_types():
-    with pytest.raises(AnsibleFilterError, match="is not a path"):
+    with pytest.raises(AnsibleFilterError, match="controller_path: None is not a path"):
         FilterModule().filters()["controller_path"](None)

@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Errors of an app that writes to a place where it cannot write: its release and the host are read-only for it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Callable
+
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import APPS, layout
+
+READ_ONLY = "Read-only file system"
+SQLITE = ("unable to open database file", "attempt to write a readonly database")
+MESSAGES = (READ_ONLY, *SQLITE)
+# OSError names the path, and SQLite does not.
+FAULT = re.compile(rf"{READ_ONLY}(?:: b?(['\"])(?P<path>[^'\"\n]{{1,200}})\1)?|{'|'.join(SQLITE)}")
+MOST_LINES = 1000
+
+
+def write_faults(text: str) -> dict[str, int]:
+    """Return the errors in *text*, the output of an app, and how often each occurs. An error is a path, or a message without one."""
+    return dict(Counter(match["path"] or match[0] for match in FAULT.finditer(text)))
+
+
+def logged_write_faults(run_command: Callable, unit: str) -> dict[str, int] | None:
+    """Return the errors in the journal of the service *unit* since it was started; None if the journal cannot be searched."""
+    properties = ["--property=InvocationID", "--property=LogNamespace"]
+    _status, out, _err = run_command(["systemctl", "show", *properties, unit])
+    found = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    if not found.get("InvocationID"):
+        return None
+    options = [
+        "--boot",
+        "--quiet",
+        "--no-pager",
+        "--output=cat",
+        f"--grep={'|'.join(MESSAGES)}",
+        f"--lines={MOST_LINES}",
+    ]
+    if found.get("LogNamespace"):
+        options.append(f"--namespace=+{found['LogNamespace']}")
+    status, out, err = run_command(["journalctl", *options, f"_SYSTEMD_INVOCATION_ID={found['InvocationID']}"])
+    # journalctl exits with 1 if nothing matches
+    return write_faults(out) if not status or not err.strip() else None
+
+
+def describe_write_fault(fault: str) -> str:
+    """Return the error *fault* as a clause."""
+    return f"the app reports {fault!r}" if fault in MESSAGES else f"the app cannot write to {fault!r}"
+
+
+def write_remedy(app: str, fault: str) -> str:
+    """Return how to solve the error *fault* of *app*."""
+    shared = layout(app)["shared"]
+    if fault in MESSAGES or fault.startswith(f"{APPS}/{app}/"):
+        return f"use an absolute path below {shared}, or set asgi_server_working_directory to shared if the path is relative"
+    if fault.startswith("/"):
+        return f"use a path below {shared}, or add the directory to asgi_server_write_paths"
+    return "set asgi_server_working_directory to shared, because the path is relative"
