@@ -79,6 +79,7 @@ APP = {
     f"/srv/{{app}}/configs/{DIGEST}/[\\w.]+\\.(py|json|conf|unit)": "f root:{app} 644",
     "/srv/{app}/(current|staged|slots/(blue|green)/(config|release))": "l root:root 777",
     **TLS,
+    r"/etc/nginx/asgi-no-sni\.pem": "f root:root 600",
     "/etc/asgi/{app}/htpasswd": "f root:www-data 640",
     r"/etc/nginx/conf\.d/asgi-(00-(hashes|shared)|01-default-\d+|{app})\.conf": "f root:root 644",
     r"/etc/nginx/conf\.d/asgi-00-\w+-[0-9a-f]{8}\.inc": "f root:root 644",

@@ -1,4 +1,4 @@
-"""Variables that the tests of results print in their playbooks."""
+"""Samples of results and observations that several tests use."""
 
 from __future__ import annotations
 
@@ -16,3 +16,38 @@ MEASUREMENTS = """\
           worker_mb: 40
           slot_mb: 95
 """
+
+# The request, the response and the observations of a healthy site.
+LIVE_SOCKET = "unix:/run/hello/live.sock"
+QUESTION = {
+    "kind": "app",
+    "name": "a.test",
+    "server": "a.test",
+    "port": 443,
+    "tls": True,
+    "proxy_protocol": False,
+    "ipv6": False,
+    "first": True,
+    "certificate": "/etc/asgi/hello/tls/live.pem",
+}
+ANSWER = {
+    "address": "192.0.2.9",
+    "status": 200,
+    "mark": {"server": "a.test", "upstream": LIVE_SOCKET, "status": 200},
+    "body": "",
+    "certificate": "aa" * 32,
+    "wanted_certificate": "aa" * 32,
+}
+SEEN = {
+    "app": "hello",
+    "expect": "app",
+    "path": "/health",
+    "statuses": [200],
+    "live_socket": "/run/hello/live.sock",
+    "live": "green",
+    "slot": {"fault": "", "unit": "hello@green.service", "socket": "/run/hello/green.sock"},
+    "site": {"path": "/etc/nginx/conf.d/asgi-hello.conf", "there": True, "marked": True},
+    "nginx": {"running": True, "user": "www-data", "opens": {"socket": "", "page": ""}},
+    "responses": [{"question": QUESTION, "answer": ANSWER}],
+    "config": None,
+}

@@ -32,17 +32,19 @@ def enter(directory: str) -> None:
 
 
 def load(target: str):
-    """Return the application with the path *target*: ``package.module:attribute``, or a call with literal arguments."""
+    """Return the application with the path *target*: ``package.module:attribute``, which can contain calls with literal arguments."""
     module, _colon, expression = target.partition(":")
-    attributes, parenthesis, _arguments = expression.partition("(")
-    found = importlib.import_module(module)
-    for name in attributes.split("."):
-        found = getattr(found, name)
-    if not parenthesis:
-        return found
-    call = ast.parse(f"f{expression[len(attributes) :]}", mode="eval").body
-    keywords = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-    return found(*map(ast.literal_eval, call.args), **keywords)
+    return _value(ast.parse(expression, mode="eval").body, importlib.import_module(module))
+
+
+def _value(node: ast.AST, module):
+    """Return the value of *node*, a chain of attributes and calls that starts with a name in *module*."""
+    if isinstance(node, ast.Call):
+        keywords = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
+        return _value(node.func, module)(*map(ast.literal_eval, node.args), **keywords)
+    if isinstance(node, ast.Attribute):
+        return getattr(_value(node.value, module), node.attr)
+    return getattr(module, node.id)
 
 
 def fault_of(target: str, found) -> str:

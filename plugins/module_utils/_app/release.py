@@ -159,7 +159,7 @@ _CAUSES = (
     ),
     (
         r"[Rr]equires-[Pp]ython|requires a different Python|does not satisfy Python|Python requirement",
-        "asgi_app_python selects another Python on the host",
+        "asgi_app_python selects another Python, such as '3.13'",
     ),
     (
         r"setuptools-scm was unable to detect version|find the version from SCM|Unable to detect version control system",

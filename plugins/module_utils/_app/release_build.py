@@ -259,8 +259,8 @@ class Build:
         self._run(
             # Without the app's cache, which an earlier build may have manipulated.
             [uv, "python", "install", "--no-cache", "--no-bin", python.key],
-            f"uv cannot install CPython {python.managed}, which asgi_app_python ({self.recipe.python}) needs; see "
-            "asgi_app_python_mirror",
+            f"asgi_app_python is {self.recipe.python!r}, the app accepts {self.recipe.python_request.origin}, and uv cannot install "
+            f"CPython {python.managed}; set asgi_app_python_mirror, or set asgi_app_python to a Python on the host",
             # Some files of a Python contain its path, so install it where it remains.
             mounts=[f"{scratch}:{PYTHONS}"],
             **variables,

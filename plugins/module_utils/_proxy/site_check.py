@@ -100,19 +100,25 @@ def questions(app: str, text: str, expect: str = APP) -> list[Question]:
             continue
         # Not a wildcard, because the app may reject its sample name.
         first = next((name for name in server.names if "*" not in name), None)
+        secure = any("ssl" in listen.flags for listen in server.listens)
         certificate = next((each[0] for each in server.values("ssl_certificate") if each), None)
         for name in server.names:
             for listen in _one_of_each_family(server):
+                tls = "ssl" in listen.flags
+                # A server that also listens for plain HTTP accepts it from load balancers only, and redirects this host.
+                of_listen = kind if tls or kind != APP or not secure else REDIRECT
+                if expect == MAINTENANCE and of_listen != APP:
+                    continue
                 found.append(
                     Question(
-                        kind=MAINTENANCE if expect == MAINTENANCE else kind,
+                        kind=MAINTENANCE if expect == MAINTENANCE else of_listen,
                         name=name.replace("*", SAMPLE_LABEL, 1).lower(),
                         server=server.names[0],
                         port=listen.port,
-                        tls="ssl" in listen.flags,
+                        tls=tls,
                         proxy_protocol="proxy_protocol" in listen.flags,
                         ipv6=listen.ipv6,
-                        first=kind == APP and name == first,
+                        first=of_listen == APP and name == first,
                         certificate=certificate,
                     )
                 )

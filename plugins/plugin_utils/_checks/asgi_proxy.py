@@ -110,6 +110,7 @@ def _trust_problems(options: dict[str, Any]) -> Iterator[Problem]:
         if network(address) and network(address).prefixlen == 0:
             yield Problem("trusted-everyone", variable, f"contains {address!r}, which is every address")
     yield from _trusted_header_problems(options)
+    yield from _balancer_problems(options)
     if not options["asgi_proxy_proxy_protocol"]:
         return
     if not options[variable]:
@@ -118,6 +119,25 @@ def _trust_problems(options: dict[str, Any]) -> Iterator[Problem]:
     if options["asgi_proxy_http3"]:
         fault = "is true, like asgi_proxy_proxy_protocol, which UDP does not support"
         yield Problem("http3-with-proxy-protocol", "asgi_proxy_http3", fault)
+
+
+def _balancer_problems(options: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the problems of the options for load balancers that send no name, or plain HTTP."""
+    given = [("asgi_proxy_require_sni", "false")] if not options["asgi_proxy_require_sni"] else []
+    given += [("asgi_proxy_trusted_http", "true")] if options["asgi_proxy_trusted_http"] else []
+    for variable, value in given:
+        if not options["asgi_proxy_trusted"]:
+            fault = f"is {value}, but asgi_proxy_trusted is empty, so it applies to no client"
+            yield Problem("balancer-option-unused", variable, fault)
+        if options["asgi_proxy_proxy_protocol"]:
+            fault = f"is {value}, but asgi_proxy_proxy_protocol is true"
+            remedy = (
+                "set only one of them: with the PROXY protocol, each client sends its own TLS handshake and headers"
+            )
+            yield Problem("balancer-option-unused", variable, fault, remedy)
+    if options["asgi_proxy_trusted_http"] and not options["asgi_proxy_redirect"]:
+        fault = "is true, but asgi_proxy_redirect is false, so nginx does not listen for plain HTTP"
+        yield Problem("trusted-http-without-redirect", "asgi_proxy_trusted_http", fault)
 
 
 def _trusted_header_problems(options: dict[str, Any]) -> Iterator[Problem]:
@@ -229,6 +249,8 @@ def _location_problems(options: dict[str, Any]) -> Iterator[Problem]:
         for name in ("allow", "deny"):
             yield from address_problems(variable, entry.get(name) or [], f" in {name} {where}")
         yield from _basic_auth_problems(variable, where, entry, options)
+        if entry.get("cors_preflight") and "basic_auth" not in settings_of(url, _set_values(locations)):
+            yield Problem("preflight-without-auth", variable, f"contains cors_preflight {where} without basic_auth")
         for static in options["asgi_proxy_static"]:
             if encloses(static, url):
                 fault = (
@@ -282,10 +304,8 @@ def _probe_problems(options: dict[str, Any]) -> Iterator[Problem]:
     if {".", ".."} & set(segments) or "" in segments[1:-1]:
         fault = f"is {probe!r}, which nginx rejects or normalises"
         yield Problem("probe-path-ambiguous", "asgi_server_probe_path", fault)
-    locations = [
-        {name: value for name, value in entry.items() if value is not None} for entry in options["asgi_proxy_locations"]
-    ]
-    closed = [name for name in ("basic_auth", "allow", "deny") if name in settings_of(path, locations)]
+    settings = settings_of(path, _set_values(options["asgi_proxy_locations"]))
+    closed = [name for name in ("basic_auth", "allow", "deny") if name in settings]
     if closed:
         yield Problem(
             "probe-path-restricted",
@@ -293,6 +313,11 @@ def _probe_problems(options: dict[str, Any]) -> Iterator[Problem]:
             f"has {' and '.join(closed)} for asgi_server_probe_path {probe!r}, so a deploy could not probe the app through nginx",
             f"set asgi_proxy_health_url to {probe!r}, which keeps that path open",
         )
+
+
+def _set_values(locations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return *locations* without unset options."""
+    return [{name: value for name, value in entry.items() if value is not None} for entry in locations]
 
 
 def _health_url_problems(health: str, options: dict[str, Any]) -> Iterator[Problem]:

@@ -67,7 +67,11 @@ def _of_site(options: Mapping[str, Any]) -> dict[str, Any]:
             **{port: [NO_NAME] for port in status},
         },
         "agreed": {
-            https: {**agreed, "tls_profile": options["asgi_proxy_tls_profile"]},
+            https: {
+                **agreed,
+                "tls_profile": options["asgi_proxy_tls_profile"],
+                "require_sni": str(options["asgi_proxy_require_sni"]).lower(),
+            },
             **({http: agreed} if plain else {}),
         },
         "http3": options["asgi_proxy_http3"],

@@ -80,7 +80,7 @@ permissions-wrong: A path of the app has other permissions. -> restore its owner
 log-world-readable: Every account can read the requests of clients in a log. -> run site.yml
 
 # writes
-app-write-failed: The app tried to write where it cannot. -> write to /srv/APP/shared, or set asgi_server_working_directory to shared if the
+app-write-failed: The app tried to write where it cannot. -> write to $ASGI_SHARED, or set asgi_server_working_directory to shared if the
     path is relative
 
 # plan

@@ -253,7 +253,7 @@ def choose(parts: Sequence[Mapping[str, Any]], target: Target) -> list[Wanted]:
                 "python-does-not-fit",
                 "asgi_app_python",
                 f"is {target} on a host, and the requirements need Python {part['requires_python']}",
-                "set another Python that exists on the host, or change the requirements",
+                "set another version, such as '3.13', or change the requirements",
             )
         for package in part["packages"]:
             if package["name"] in wanted and part is not parts[0]:

@@ -16,7 +16,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._render.request_header
 )
 
 # Access settings and limits, which also apply to all enclosed locations and static files.
-ACCESS = ("allow", "deny", "basic_auth", "rate", "burst", "connections")
+ACCESS = ("allow", "deny", "basic_auth", "cors_preflight", "rate", "burst", "connections")
 # Other settings, which enclosed locations inherit.
 TRANSFER = ("body_size", "buffering", "request_buffering", "read_timeout", "send_timeout")
 OWN = ("snippet", "log")
@@ -103,22 +103,35 @@ def site_plan(
         settings = settings_of(entry["url"], entries, (*ACCESS, *TRANSFER))
         own = {name: entry[name] for name in OWN if name in entry}
         planned.append({"match": match(entry), "doubled": match_doubled(entry), **_counted(settings, zones), **own})
-    for number, location in enumerate(planned, start=1):
-        location["websocket"] = f"@websocket_{number}"
-
     files = [
         {**entry, **_counted(settings_of(entry["url"], entries), zones), "number": number}
         for number, entry in enumerate(static, start=1)
     ]
+    realms = _realms([*planned, *files], variable)
+    for number, location in enumerate(planned, start=1):
+        location["websocket"] = f"@websocket_{number}"
+
     return {
         "locations": planned,
         "static": files,
         "zones": list(zones.values()),
+        "realms": realms,
         **snippets.plan(snippet or "", planned),
         "trusted_headers": (from_proxies := trusted_headers(trusted, variable)),
         "cleared_headers": [name for name, value in request_headers().items() if not value],
         "request_headers": request_headers({name: each["variable"] for name, each in from_proxies.items()}),
     }
+
+
+def _realms(planned: Iterable[dict[str, Any]], variable: str) -> list[dict[str, Any]]:
+    """Return nginx's variables for the realms that CORS preflight requests may pass, and add to each of *planned* the name of its variable."""
+    found: dict[str, dict[str, Any]] = {}
+    for location in planned:
+        realm = location.get("basic_auth")
+        if realm and location.get("cors_preflight"):
+            name = f"$asgi_{variable}_realm_{len(found) + 1}"
+            location["realm"] = found.setdefault(realm, {"variable": name, "realm": realm})["variable"]
+    return list(found.values())
 
 
 def _specificity(entry: Mapping[str, Any]) -> tuple:

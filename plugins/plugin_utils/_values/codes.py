@@ -71,6 +71,7 @@ environment-invalid: The environment contains an invalid name or value. -> use n
 python-invalid: The interpreter is neither auto, a version, nor a command. -> use auto, a version such as '3.13', a command such as
     python3.12, or an absolute path
 python-unavailable: Neither a supported distribution nor the pinned uv has a Python that the app accepts. -> set another version
+python-download-failed: The controller cannot download the CPython that a host needs. -> check that the controller can reach the server
 python-mirror-invalid: The value is not the URL of a mirror. -> use a URL that starts with https:// or file:///
 uv-version-invalid: The version of uv is not exact. -> set an exact version of uv, such as 0.13.8
 uv-version-too-old: The version of uv cannot provide a wheelhouse. -> set a newer version of uv
@@ -231,6 +232,8 @@ acme-balancer-on-app-host: The balancer and the app would write their certificat
 trusted-everyone: The network contains all addresses. -> list the addresses of the balancers
 trusted-header-not-allowed: Proxies cannot set this header. -> remove it
 trusted-header-unused: No proxy can set the trusted headers. -> list the addresses of the proxies in asgi_proxy_trusted
+balancer-option-unused: The option only applies to load balancers. -> list their addresses in asgi_proxy_trusted
+trusted-http-without-redirect: nginx redirects plain HTTP that does not come from the load balancer. -> set asgi_proxy_redirect to true
 proxy-protocol-untrusted: No sender of the PROXY protocol is trusted. -> list the addresses of the balancers in asgi_proxy_trusted
 http3-with-proxy-protocol: UDP has no PROXY protocol. -> set one of the two variables to false
 header-buffer-invalid: The value is not a size from 1k to 64k. -> use 1k to 64k, such as 16k
@@ -254,6 +257,7 @@ location-below-static: nginx serves the URL from static files and does not pass 
 rate-invalid: The value is not a rate. -> use requests per second or minute, such as 5r/s or 30r/m
 burst-without-rate: A burst has no effect without a rate. -> set the rate too, or remove the burst
 realm-invalid: nginx cannot represent the realm. -> remove the character
+preflight-without-auth: Only a password stops preflight requests. -> set basic_auth for the location or around it, or remove cors_preflight
 realm-off: nginx reads the realm 'off' as disabled authentication. -> use '' to disable authentication, or another realm to enable it
 basic-auth-without-users: No user could authenticate. -> set asgi_proxy_users
 user-name-invalid: The name of a user is invalid. -> use letters, digits, and . _ @ + -

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The import path of an application: ``package.module:attribute``, or a call of a factory with literal arguments."""
+"""The import path of an application: ``package.module:attribute``, which can contain calls with literal arguments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ast
 import re
 
 NAMES = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
-PATH = re.compile(rf"{NAMES}:{NAMES}(?P<call>\(.*\))?", re.ASCII)
+PATH = re.compile(rf"{NAMES}:(?P<expression>{NAMES}(?:\(.*)?)", re.ASCII)
 
 
 def check_import_path(text: str) -> None:
@@ -17,18 +17,22 @@ def check_import_path(text: str) -> None:
     match = PATH.fullmatch(text) if text.isprintable() else None
     if not match:
         raise ValueError("", "")
-    if match["call"]:
-        _check_call(match["call"])
-
-
-def _check_call(arguments: str) -> None:
-    """Raise ValueError unless *arguments*, which include the parentheses, are literals."""
     try:
-        call = ast.parse(f"f{arguments}", mode="eval").body
+        node: ast.AST = ast.parse(match["expression"], mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError("which is not a valid call", "") from None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        raise ValueError("which is not a single call of a factory", "set an attribute with the result of the calls")
+        raise ValueError("which is not valid Python", "") from None
+    while not isinstance(node, ast.Name):
+        if isinstance(node, ast.Call):
+            _check_arguments(node)
+            node = node.func
+        elif isinstance(node, ast.Attribute):
+            node = node.value
+        else:
+            raise ValueError("which contains more than names and calls", "set an attribute with the result")
+
+
+def _check_arguments(call: ast.Call) -> None:
+    """Raise ValueError unless all arguments of *call* are literals."""
     for value in (*call.args, *(keyword.value for keyword in call.keywords)):
         try:
             ast.literal_eval(value)

@@ -39,9 +39,12 @@ HOSTS = ("web1", "web2", "web3", "web4")
 UNREACHABLE = "ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1"
 
 
+BROKEN = "broken=true"
+
+
 @pytest.fixture
-def run(ansible_playbook, tmp_path):
-    """Return a function that changes four hosts; it returns the status, the failures in the recap, the exposed hosts and the output."""
+def change(tmp_path):
+    """Write the change and the variables of the play to files; return their directory."""
     (tmp_path / "change.yml").write_text(CHANGE)
     variables = {
         "asgi_deploy_batches": "100%",
@@ -49,60 +52,38 @@ def run(ansible_playbook, tmp_path):
         "__asgi_fleet_host_tasks": str(tmp_path / "change.yml"),
     }
     (tmp_path / "variables.yml").write_text(yaml.safe_dump(variables))
-
-    def of(max_failures=0, **hosts):
-        inventory = "\n".join(f"{host} {hosts.get(host, '')}" for host in HOSTS)
-        status, output = ansible_playbook(PLAYBOOK, f"{inventory}\n[all:vars]\nasgi_deploy_max_failures={max_failures}")
-        recap = re.findall(r"^(web\d) .*unreachable=(\d+) +failed=(\d+)", output, re.MULTILINE)
-        counts = {host: (int(unreachable), int(failed)) for host, unreachable, failed in recap}
-        assert list(counts) == list(HOSTS), output
-        exposed = re.findall(r'"msg": "(web\d) is exposed"', output)
-        return status, {host: count for host, count in counts.items() if any(count)}, sorted(exposed), output
-
-    return of
+    return tmp_path
 
 
-def test_failed_host_is_counted_and_the_run_ends(run):
-    status, failed, exposed, output = run(web3="broken=true")
+@pytest.mark.parametrize(
+    ("hosts", "max_failures", "status", "failed", "exposed"),
+    [
+        ({}, 0, 0, {}, HOSTS),
+        ({"web3": BROKEN}, 0, 2, {"web3": (0, 1)}, ()),
+        ({"web2": BROKEN, "web4": BROKEN}, 1, 2, {"web2": (0, 1), "web4": (0, 1)}, ()),
+        ({"web1": BROKEN}, 1, 2, {"web1": (0, 1)}, ("web2", "web3", "web4")),
+        ({"web2": UNREACHABLE}, 0, 4, {"web2": (1, 0)}, ()),
+        ({"web1": UNREACHABLE, "web2": BROKEN}, 0, None, {"web1": (1, 0), "web2": (0, 1)}, ()),
+    ],
+    ids="none-fails one-fails too-many-fail others-continue one-unreachable unreachable-and-failed".split(),
+)
+def test_failures_in_the_recap(ansible_playbook, change, hosts, max_failures, status, failed, exposed):
+    """*failed* maps each host with failures to its counts of unreachable and failed; a status of None is any but 0."""
+    inventory = "\n".join(f"{host} {hosts.get(host, '')}" for host in HOSTS)
+    result, output = ansible_playbook(PLAYBOOK, f"{inventory}\n[all:vars]\nasgi_deploy_max_failures={max_failures}")
 
-    assert (status, failed, exposed) == (2, {"web3": (0, 1)}, []), output
-    assert "it does not boot; web3 failed, and asgi_deploy_max_failures is 0" in output
-
-
-def test_several_failed_hosts_are_counted(run):
-    status, failed, exposed, output = run(web2="broken=true", web4="broken=true", max_failures=1)
-
-    assert (status, failed, exposed) == (2, {"web2": (0, 1), "web4": (0, 1)}, []), output
-
-
-def test_other_hosts_continue_within_the_limit(run):
-    status, failed, exposed, output = run(web1="broken=true", max_failures=1)
-
-    assert (status, failed, exposed) == (2, {"web1": (0, 1)}, ["web2", "web3", "web4"]), output
-
-
-def test_unreachable_host_is_counted(run):
-    status, failed, exposed, output = run(web2=UNREACHABLE)
-
-    assert (status, failed, exposed) == (4, {"web2": (1, 0)}, []), output
-
-
-def test_unreachable_and_failed_hosts_are_counted(run):
-    status, failed, exposed, output = run(web1=UNREACHABLE, web2="broken=true")
-
-    assert status != 0
-    assert (failed, exposed) == ({"web1": (1, 0), "web2": (0, 1)}, []), output
+    recap = re.findall(r"^(web\d) .*unreachable=(\d+) +failed=(\d+)", output, re.MULTILINE)
+    counts = {host: (int(unreachable), int(failures)) for host, unreachable, failures in recap}
+    assert list(counts) == list(HOSTS), output
+    assert {host: count for host, count in counts.items() if any(count)} == failed, output
+    assert sorted(re.findall(r'"msg": "(web\d) is exposed"', output)) == list(exposed), output
+    assert result != 0 if status is None else result == status
+    if "web3" in failed:
+        assert "it does not boot; web3 failed, and asgi_deploy_max_failures is 0" in output
 
 
-def test_stopped_deploy_prints_no_site_summary(ansible_playbook, tmp_path):
+def test_stopped_deploy_prints_no_site_summary(ansible_playbook, change):
     """A stopped deploy rolls the activated releases back, so a summary would describe releases that are not live."""
-    (tmp_path / "change.yml").write_text(CHANGE)
-    variables = {
-        "asgi_deploy_batches": "100%",
-        "__asgi_fleet_tasks": f"{PLAYBOOKS}/tasks",
-        "__asgi_fleet_host_tasks": str(tmp_path / "change.yml"),
-    }
-    (tmp_path / "variables.yml").write_text(yaml.safe_dump(variables))
     [*_others, check] = yaml.safe_load((PLAYBOOKS / "deploy.yml").read_text())[-1]["tasks"]
     check["ansible.builtin.import_tasks"] = f"{PLAYBOOKS}/{check['ansible.builtin.import_tasks']}"
     tasks = [{"import_tasks": f"{PLAYBOOKS}/tasks/fleet/{name}.yml"} for name in ("run_batches", "fail_hosts")]
@@ -114,20 +95,9 @@ def test_stopped_deploy_prints_no_site_summary(ansible_playbook, tmp_path):
         "tasks": [*tasks, check],
     }
 
-    def summarized(other=""):
+    for other, summarized in (("", ["web1", "web2"]), (UNREACHABLE, [])):
         _status, output = ansible_playbook(yaml.safe_dump([play]), f"web1\nweb2 {other}")
-        return re.findall(r"(web\d) +not checked", output), output
-
-    hosts, output = summarized()
-    assert hosts == ["web1", "web2"], output
-    hosts, output = summarized(UNREACHABLE)
-    assert hosts == [], output
-
-
-def test_run_without_failures_continues(run):
-    status, failed, exposed, output = run()
-
-    assert (status, failed, exposed) == (0, {}, list(HOSTS)), output
+        assert re.findall(r"(web\d) +not checked", output) == summarized, output
 
 
 # ---- rollback.yml on hosts with different rollback targets

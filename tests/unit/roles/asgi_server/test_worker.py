@@ -504,14 +504,6 @@ def test_a_record_is_one_line_of_json():
     assert entry["time"].endswith("+00:00")
 
 
-def test_record_contains_the_exception():
-    exception = KeyError("x")
-
-    entry = formatted(log.JsonFormatter(), msg="no", exc_info=(KeyError, exception, None))
-
-    assert entry["exception"] == "KeyError: 'x'"
-
-
 def test_the_access_log_leaves_the_query_out():
     record = {
         "name": "uvicorn.access",
@@ -550,10 +542,3 @@ def test_a_long_traceback_keeps_the_last_line_of_each_stack():
     assert "\nOperationalError: no file\n" in text
     assert group in text
     assert text.endswith("RuntimeError: no pool")
-
-
-def test_a_long_text_without_lines_is_cut():
-    text = log.shortened("a" + "x" * 100_000 + "b")
-
-    assert len(text) < log.LONGEST + 100
-    assert (text[0], text[-1]) == ("a", "b")

@@ -22,7 +22,8 @@ class Instance:
     async def __call__(self, scope, receive, send): ...
 
 class Configured(Instance):
-    def __init__(self, settings): ...
+    def __init__(self, settings): self.app = Instance()
+    def wrapped(self): return self
 
 class Flexible(Instance):
     def __init__(self, *args, **kwargs): ...
@@ -70,6 +71,7 @@ APPLICATIONS = [
     "create_app()",
     "create_app({'a': (1, None)}, debug=True)",
     "container.create('x')",
+    "Configured('x').wrapped().app",
     "Configured('x')",
     "dict.get",  # written in C
 ]
@@ -135,7 +137,10 @@ def test_the_working_directory_is_created_and_modules_are_imported_from_the_code
     assert probe("app", data).stderr == ""
 
 
-@pytest.mark.parametrize("target", ["app", "container.app", "create_app({'a': 1}, debug=True)", "Configured('x')"])
+@pytest.mark.parametrize(
+    "target",
+    ["app", "container.app", "Configured('x').wrapped().app", "create_app({'a': 1}, debug=True)", "Configured('x')"],
+)
 def test_the_server_loads_the_same_object(tmp_path, monkeypatch, target):
     spec = importlib.util.spec_from_file_location("asgi_deploy_app", LOADER)
     loader = importlib.util.module_from_spec(spec)

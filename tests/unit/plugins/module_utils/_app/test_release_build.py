@@ -15,6 +15,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app import release_bu
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_environment import CA_VARIABLES
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python import Python
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import BuildError, Unsolvable
+from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import PythonRequest
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_build import Build
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_wheels import WHEELS
 from app_homes import RECIPE
@@ -330,6 +331,7 @@ def test_the_build_account_gets_a_copy_of_the_ca_bundle(tmp_path):
         Recorded(tmp_path / "third", ca_bundle="/no/such")._copy_ca_bundle()
 
 
+REQUEST = PythonRequest([">=3.12"], "3.12.9", "requires-python = '>=3.12'")
 MANAGED = Python("/opt/asgi/python/cpython-3.12.9-linux-x86_64-gnu/bin/python3.12", "3.12.9")
 
 
@@ -337,7 +339,7 @@ MANAGED = Python("/opt/asgi/python/cpython-3.12.9-linux-x86_64-gnu/bin/python3.1
 def test_uv_installs_the_python_of_the_app(tmp_path, monkeypatch, mirror):
     adopted, given = [], {}
     monkeypatch.setattr(release_build, "adopt", lambda *arguments: adopted.append(arguments))
-    build = Recorded(tmp_path, python_mirror=mirror)
+    build = Recorded(tmp_path, python_mirror=mirror, python_request=REQUEST)
     run = build._run
 
     def record(argv, blame, mounts, **variables):
@@ -357,7 +359,8 @@ def test_a_python_from_the_controller_is_verified(tmp_path, monkeypatch):
     monkeypatch.setattr(release_build, "adopt", lambda *_arguments: None)
     sent = tmp_path / "sent.tar.gz"
     sent.write_text("archive")
-    build = Recorded(tmp_path / "release", wheelhouse=True, python_archive={"path": str(sent), "sha256": "aa"})
+    archive = {"path": str(sent), "sha256": "aa"}
+    build = Recorded(tmp_path / "release", wheelhouse=True, python_request=REQUEST, python_archive=archive)
     given = {}
     build._run = lambda _argv, _blame, mounts, **variables: given.update(variables)
     build._install_python(MANAGED, "/opt/uv")

@@ -20,6 +20,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._proxy.site_check impo
     parse_mark,
     questions,
 )
+from samples import LIVE_SOCKET, SEEN
 
 SITE = """
 server {
@@ -51,39 +52,6 @@ server {
 }
 """
 
-SOCKET = "unix:/run/hello/live.sock"
-QUESTION = {
-    "kind": APP,
-    "name": "a.test",
-    "server": "a.test",
-    "port": 443,
-    "tls": True,
-    "proxy_protocol": False,
-    "ipv6": False,
-    "first": True,
-    "certificate": "/etc/asgi/hello/tls/live.pem",
-}
-ANSWER = {
-    "address": "192.0.2.9",
-    "status": 200,
-    "mark": {"server": "a.test", "upstream": SOCKET, "status": 200},
-    "body": "",
-    "certificate": "aa" * 32,
-    "wanted_certificate": "aa" * 32,
-}
-SEEN = {
-    "app": "hello",
-    "expect": APP,
-    "path": "/health",
-    "statuses": [200],
-    "live_socket": "/run/hello/live.sock",
-    "live": "green",
-    "slot": {"fault": "", "unit": "hello@green.service", "socket": "/run/hello/green.sock"},
-    "site": {"path": "/etc/nginx/conf.d/asgi-hello.conf", "there": True, "marked": True},
-    "nginx": {"running": True, "user": "www-data", "opens": {"socket": "", "page": ""}},
-    "responses": [{"question": QUESTION, "answer": ANSWER}],
-    "config": None,
-}
 CONFIG = {
     "fault": "",
     "loads_site": True,
@@ -135,13 +103,21 @@ def test_questions_for_a_site():
     assert is_marked(SITE)
 
 
+def test_a_server_for_balancers_without_tls_redirects_this_host():
+    text = SITE.partition("\nserver {")[0] + "\nserver {" + SITE.rpartition("\nserver {")[2]
+    text = text.replace("    server_name a.test", "    listen 80 proxy_protocol;\n    server_name a.test")
+    found = {(each.kind, each.port, each.tls, each.first) for each in questions("hello", text) if each.name == "a.test"}
+    assert found == {(APP, 8443, True, True), (REDIRECT, 80, False, False)}
+    assert {each.port for each in questions("hello", text, MAINTENANCE)} == {8443}
+
+
 def test_a_sample_name_does_not_decide_about_the_release():
     """An app may accept only the names of its tenants, and reject the sample name of a wildcard."""
     text = "server { listen 443 ssl; server_name *.b.test; location / { proxy_pass http://asgi_hello$request_uri; } }"
     [found] = questions("hello", text)
     assert (found.kind, found.name, found.server, found.first) == (APP, "site-check.b.test", "*.b.test", False)
     assert questions("hell", text) == questions("hello-2", text) == []
-    unknown = {"status": 404, "mark": {"server": "*.b.test", "upstream": SOCKET, "status": 404}}
+    unknown = {"status": 404, "mark": {"server": "*.b.test", "upstream": LIVE_SOCKET, "status": 404}}
     assert judge(seen(question=found._asdict(), answer=unknown)).verdict == OK
 
 
@@ -158,11 +134,11 @@ def test_questions_for_a_site_of_an_older_version():
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (f"a.test|{SOCKET}|200", {"server": "a.test", "upstream": SOCKET, "status": 200}),
-        (f"a.test|{SOCKET}, {SOCKET}|502, 200", {"server": "a.test", "upstream": SOCKET, "status": 200}),
-        (f"a.test|127.0.0.1:1, 127.0.0.1:2 : {SOCKET}|502, 502 : 404", {"server": "a.test", "upstream": SOCKET, "status": 404}),
+        (f"a.test|{LIVE_SOCKET}|200", {"server": "a.test", "upstream": LIVE_SOCKET, "status": 200}),
+        (f"a.test|{LIVE_SOCKET}, {LIVE_SOCKET}|502, 200", {"server": "a.test", "upstream": LIVE_SOCKET, "status": 200}),
+        (f"a.test|127.0.0.1:1, 127.0.0.1:2 : {LIVE_SOCKET}|502, 502 : 404", {"server": "a.test", "upstream": LIVE_SOCKET, "status": 404}),
         ("a.test||", BY_NGINX),
-        (f"a.test|{SOCKET}|-", {"server": "a.test", "upstream": SOCKET, "status": None}),
+        (f"a.test|{LIVE_SOCKET}|-", {"server": "a.test", "upstream": LIVE_SOCKET, "status": None}),
         ("1", None),
         (None, None),
     ],
@@ -175,7 +151,7 @@ def test_mark(value, expected):
     "found",
     [
         seen(),
-        seen(answer={"mark": {"server": "a.test", "upstream": SOCKET, "status": 404}}, question={"first": False}),
+        seen(answer={"mark": {"server": "a.test", "upstream": LIVE_SOCKET, "status": 404}}, question={"first": False}),
         # a location with its own headers lacks the mark; another question has identified the app's server
         seen(answer={"mark": None, "ours": True}),
         seen(answer={"status": 308, "mark": BY_NGINX}, question={"kind": REDIRECT}),
@@ -270,7 +246,7 @@ CAUSES = {
                 "user": "nobody",
                 "opens": {"socket": "/run/hello/green.sock (root:www-data 0660): Permission denied"},
             },
-            answer={"status": 502, "mark": {"server": "a.test", "upstream": SOCKET, "status": 502}},
+            answer={"status": 502, "mark": {"server": "a.test", "upstream": LIVE_SOCKET, "status": 502}},
         ),
         "nginx's workers run as nobody and may not connect to the live slot: /run/hello/green.sock (root:www-data 0660)",
         "`user www-data;` in /etc/nginx/nginx.conf and restart nginx",
@@ -325,7 +301,7 @@ CAUSES = {
     ),
     "nginx fails": (seen(answer={"status": 500, "mark": BY_NGINX}), "nginx answers 500", "hello.error.log"),
     "nginx reaches nothing": (
-        seen(answer={"status": 502, "mark": {"server": "a.test", "upstream": SOCKET, "status": 502}}),
+        seen(answer={"status": 502, "mark": {"server": "a.test", "upstream": LIVE_SOCKET, "status": 502}}),
         "nginx answers 502 to GET /health for a.test",
         "/var/log/nginx/hello.error.log",
     ),
@@ -334,7 +310,7 @@ CAUSES = {
             answer={
                 "status": 400,
                 "body": "Invalid host",
-                "mark": {"server": "a.test", "upstream": SOCKET, "status": 400},
+                "mark": {"server": "a.test", "upstream": LIVE_SOCKET, "status": 400},
             }
         ),
         "the live slot answers 400 to GET /health for a.test through nginx (Invalid host), expected 200",
@@ -343,7 +319,7 @@ CAUSES = {
     "the release fails for another name": (
         seen(
             question={"first": False, "name": "b.test"},
-            answer={"status": 500, "mark": {"server": "a.test", "upstream": SOCKET, "status": 500}},
+            answer={"status": 500, "mark": {"server": "a.test", "upstream": LIVE_SOCKET, "status": 500}},
         ),
         "the live slot answers 500 to GET /health for b.test",
         "allowed hosts",

@@ -126,6 +126,8 @@ def test_valid_values_are_accepted(option, value):
         ("asgi_proxy_headers", {"X-Y": ["a"]}, "header-value-invalid"),
         ("asgi_proxy_headers", {"X-Y": "1", "x-y": "2"}, "header-duplicate"),
         ("asgi_proxy_headers", {"strict-transport-security": "max-age=1"}, "header-reserved"),
+        ("asgi_proxy_require_sni", False, "balancer-option-unused"),
+        ("asgi_proxy_trusted_http", True, "balancer-option-unused"),
         ("asgi_proxy_static", [{**STATIC, "url": "/static"}], "static-url-invalid"),
         ("asgi_proxy_static", [{**STATIC, "url": "static/"}], "static-url-invalid"),
         ("asgi_proxy_static", [{**STATIC, "url": "/"}], "static-url-invalid"),
@@ -141,6 +143,7 @@ def test_valid_values_are_accepted(option, value):
         ("asgi_proxy_static", [{**STATIC, "path": "a//b"}], "static-path-invalid"),
         ("asgi_proxy_static", [{**STATIC, "path": "a;b"}], "static-path-invalid"),
         ("asgi_proxy_static", [{**STATIC, "max_age": -1}], "number-out-of-range"),
+        ("asgi_proxy_locations", [{"url": "/a", "cors_preflight": True}], "preflight-without-auth"),
         ("asgi_proxy_static", [STATIC, STATIC], "url-duplicate"),
         ("asgi_proxy_static", [{"url": "/m/"}], "static-directory-ambiguous"),
         ("asgi_proxy_static", [{**STATIC, "shared": "media"}], "static-directory-ambiguous"),
@@ -228,6 +231,21 @@ def test_messages_contain_no_password():
             {"asgi_proxy_static": [STATIC], "asgi_proxy_locations": [{"url": "/static/x"}]},
             "locations",
             "location-below-static",
+        ),
+        (
+            {"asgi_proxy_trusted": ["10.0.0.5"], "asgi_proxy_proxy_protocol": True, "asgi_proxy_require_sni": False},
+            "require_sni",
+            "balancer-option-unused",
+        ),
+        (
+            {"asgi_proxy_trusted": ["10.0.0.5"], "asgi_proxy_proxy_protocol": True, "asgi_proxy_trusted_http": True},
+            "trusted_http",
+            "balancer-option-unused",
+        ),
+        (
+            {"asgi_proxy_trusted": ["10.0.0.5"], "asgi_proxy_redirect": False, "asgi_proxy_trusted_http": True},
+            "trusted_http",
+            "trusted-http-without-redirect",
         ),
         ({"asgi_proxy_static": [STATIC], "asgi_proxy_health_url": "/static/up"}, "health_url", "health-url-conflict"),
         (

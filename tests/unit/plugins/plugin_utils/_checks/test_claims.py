@@ -19,6 +19,7 @@ OPTIONS = {
     "asgi_proxy_redirect": True,
     "asgi_proxy_tls_provider": "selfsigned",
     "asgi_proxy_tls_profile": "intermediate",
+    "asgi_proxy_require_sni": True,
     "asgi_proxy_ipv6": True,
     "asgi_proxy_proxy_protocol": False,
     "asgi_proxy_change_port": False,
@@ -44,7 +45,12 @@ def test_claims_of_an_app():
         ("asgi_server_metrics_listen", "127.0.0.1", 9464),
     ]
     assert found["metrics"] == "127.0.0.1:9464"
-    assert found["agreed"]["443"] == {"ipv6": "true", "proxy_protocol": "false", "tls_profile": "intermediate"}
+    assert found["agreed"]["443"] == {
+        "ipv6": "true",
+        "proxy_protocol": "false",
+        "tls_profile": "intermediate",
+        "require_sni": "true",
+    }
     assert found["agreed"]["80"] == {"ipv6": "true", "proxy_protocol": "false"}
 
 

@@ -30,6 +30,7 @@ ELSEWHERE = {
     "git-timeout",
     "project-file-invalid",
     "python-does-not-fit",
+    "python-download-failed",
     "router-id-differs",
     "router-id-duplicate",
     "requirement-outside-source",

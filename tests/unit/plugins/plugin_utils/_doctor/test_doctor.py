@@ -12,6 +12,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._doctor.doctor import 
 from ansible_collections.asgi.deploy.plugins.plugin_utils._doctor.findings import FAIL, OK, WARN
 from ansible_collections.asgi.deploy.plugins.plugin_utils._doctor.report import as_json, as_table, rows
 from golden import compare_messages
+from samples import SEEN
 
 UNIT = {
     "there": True,
@@ -26,40 +27,6 @@ IDLE = {**UNIT, "active": "inactive", "enabled": False, "main_pid": 0}
 PEM = "/etc/asgi/hello/tls/live.pem"
 CONFIG = "/srv/hello/configs/c2"
 
-SITE = {
-    "app": "hello",
-    "expect": "app",
-    "path": "/health",
-    "statuses": [200],
-    "live_socket": "/run/hello/live.sock",
-    "live": "green",
-    "slot": {"fault": "", "unit": "hello@green.service", "socket": "/run/hello/green.sock"},
-    "site": {"path": "/etc/nginx/conf.d/asgi-hello.conf", "there": True, "marked": True},
-    "nginx": {"running": True, "user": "www-data", "opens": {"socket": "", "page": ""}},
-    "responses": [
-        {
-            "question": {
-                "kind": "app",
-                "name": "hello.test",
-                "server": "hello.test",
-                "port": 443,
-                "tls": True,
-                "proxy_protocol": False,
-                "ipv6": False,
-                "first": True,
-                "certificate": "/etc/asgi/hello/tls/live.pem",
-            },
-            "answer": {
-                "address": "192.0.2.9",
-                "status": 200,
-                "mark": {"server": "hello.test", "upstream": "unix:/run/hello/live.sock", "status": 200},
-                "certificate": "aa",
-                "wanted_certificate": "aa",
-            },
-        }
-    ],
-    "config": None,
-}
 HEALTHY = {
     "name": "hello",
     "user": "hello",
@@ -126,7 +93,7 @@ HEALTHY = {
         "tcp": {"dropped": 2, "accepted": 4},
         "queue_full": 0,
         "write_faults": {},
-        "health": {"socket": "", "site": SITE},
+        "health": {"socket": "", "site": SEEN},
         "python": {"recorded": "3.11.2", "found": "3.11"},
         "disk": {"free_mb": 1000, "release_mb": 40, "free_files": 100000, "release_files": 1500},
         "modes": {
@@ -169,13 +136,7 @@ FAULTS = [
     ("boot", "units.nginx#service.enabled", False, FAIL, "unit-not-enabled"),
     ("boot", "tmpfiles", None, FAIL, "boot-slot-wrong"),
     ("boot", "tmpfiles", "L+ /run/hello/live.sock - - - - blue.sock\n", FAIL, "boot-slot-wrong"),
-    (
-        "idle slot",
-        "units.hello@blue#service.active",
-        "active",
-        WARN,
-        "idle-slot-running",
-    ),
+    ("idle slot", "units.hello@blue#service.active", "active", WARN, "idle-slot-running"),
     ("idle slot", "trial", True, WARN, "trial-leftover"),
     ("idle slot", "units.hello@blue#socket.enabled", True, WARN, "idle-slot-enabled"),
     ("traffic", "links.live_socket", None, FAIL, "live-socket-missing"),
@@ -240,34 +201,16 @@ FAULTS = [
     ("timeouts", "units.hello@green#service.stop_seconds", 40, FAIL, "stop-timeout-short"),
     ("timeouts", "running.site.read_timeout", 300, WARN, "drain-timeout-short"),
     ("timeouts", "units.hello@green#service.watchdog_seconds", 30, WARN, "watchdog-inverted"),
-    (
-        "timeouts",
-        "running.site.read_timeout",
-        30,
-        WARN,
-        "read-timeout-short",
-    ),
+    ("timeouts", "running.site.read_timeout", 30, WARN, "read-timeout-short"),
     ("timeouts", "running.gunicorn.max_requests", 1000, WARN, "restarts-simultaneous"),
     ("release log", "log", None, FAIL, "log-damaged"),
     ("release log", "log", [], FAIL, "log-differs"),
-    (
-        "release log",
-        "log",
-        HEALTHY["log"][:1] + [{**HEALTHY["log"][1], "release": "r3"}],
-        FAIL,
-        "log-differs",
-    ),
+    ("release log", "log", HEALTHY["log"][:1] + [{**HEALTHY["log"][1], "release": "r3"}], FAIL, "log-differs"),
     ("release log", "on_disk.green", False, FAIL, "release-incomplete"),
     ("release log", "on_disk.blue", False, WARN, "release-incomplete"),
     ("locks", "locks", [{"path": "/x", "note": "by ann since 10:00", "held_by": None}], WARN, "lock-stale"),
     ("locks", "locks", [{"path": "/x", "note": "by ann since 10:00", "held_by": 4}], WARN, "lock-held"),
-    (
-        "releases",
-        "releases",
-        [*HEALTHY["releases"], {"release": "r9", "built_at": None}],
-        WARN,
-        "release-unneeded",
-    ),
+    ("releases", "releases", [*HEALTHY["releases"], {"release": "r9", "built_at": None}], WARN, "release-unneeded"),
     ("releases", "leftovers", [".new-x"], WARN, "config-leftover"),
     ("releases", "running.python.found", "3.13", FAIL, "python-replaced"),
     ("releases", "running.python.found", None, FAIL, "python-replaced"),

@@ -165,3 +165,26 @@ def test_health_location_is_first_and_open_and_not_logged():
 def test_names_of_websocket_locations_are_unique():
     names = [each["websocket"] for each in plan(ADMIN, UPLOAD, health_url="/up")["locations"]]
     assert len(set(names)) == 4
+
+
+def test_preflight_requests_pass_a_realm_where_the_switch_is_on():
+    found = plan(
+        {"url": "/", "basic_auth": "Staff"},
+        {"url": "/api", "cors_preflight": True},
+        {"url": "/api/private", "cors_preflight": False},
+        {"url": "/open", "basic_auth": "", "cors_preflight": True},
+        {"url": "/partners", "basic_auth": "Partners", "cors_preflight": True},
+        static=[{"url": "/api/files/", "path": "files"}],
+        variable="shop",
+    )
+    realms = {each["match"]: each.get("realm") for each in found["locations"]}
+    names = {each["realm"]: each["variable"] for each in found["realms"]}
+    assert sorted(names) == ["Partners", "Staff"]
+    assert realms == {
+        "/": None,
+        "~ ^/api(?:/|$)": names["Staff"],
+        "~ ^/api/private(?:/|$)": None,
+        "~ ^/open(?:/|$)": None,
+        "~ ^/partners(?:/|$)": names["Partners"],
+    }
+    assert found["static"][0]["realm"] == names["Staff"]

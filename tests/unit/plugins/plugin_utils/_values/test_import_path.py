@@ -17,6 +17,8 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._values.import_path im
         "main:factories.create_app()",
         "main:create_app('a, b', -1, key={'x': [1, (2, None)]}, flag=True)",
         "main:create_app(name='ä$%')",
+        "main:create()()",
+        "main:create(1).wrapped(debug=True).app",
     ],
 )
 def test_accepted(path):
@@ -37,17 +39,18 @@ def test_accepted(path):
         ("a/b:app", "", ""),
         ("a..b:c", "", ""),
         ("main:create_app('a\nb')", "", ""),
-        ("main:create_app(", "", ""),
-        ("main:create_app(()", "which is not a valid call", ""),
+        ("main:create_app(", "which is not valid Python", ""),
+        ("main:create_app(()", "which is not valid Python", ""),
+        ("main:class", "which is not valid Python", ""),
         ("main:create_app('\ud800')", "", ""),
-        ("main:create()()", "which is not a single call of a factory", "set an attribute"),
-        ("main:create().wrapped()", "which is not a single call of a factory", "set an attribute"),
-        ("main:create(1) + f(2)", "which is not a single call of a factory", "set an attribute"),
+        ("main:create(1) + f(2)", "which contains more than names and calls", "set an attribute"),
+        ("main:create(1)[0]", "which contains more than names and calls", "set an attribute"),
+        ("main:create(open('/x')).app", "whose argument open('/x') is not a literal", "asgi_env"),
         ("main:create(os.environ)", "whose argument os.environ is not a literal", "asgi_env"),
         ("main:create(*[1])", "whose argument *[1] is not a literal", "asgi_env"),
         ("main:create(f'{x}')", "is not a literal", "asgi_env"),
         ("main:create(**{'a': 1})", "unpacked", "name=value"),
-        ("main:create(" + "(" * 5000 + ")" * 5000 + ")", "which is not a valid call", ""),
+        ("main:create(" + "(" * 5000 + ")" * 5000 + ")", "which is not valid Python", ""),
     ],
 )
 def test_rejected(path, fault, remedy):
