@@ -52,7 +52,7 @@ options:
     required: true
   source:
     description:
-      - Source of the code, one of O(source.path), O(source.git), and O(source.package).
+      - Source of the code, one of O(source.path), O(source.git), O(source.archive), O(source.wheel), and O(source.package).
       - The controller reads it once per run, so that all hosts get the same code.
     type: dict
     required: true
@@ -69,6 +69,21 @@ options:
       ref:
         description: Branch, tag or full commit id in O(source.git).
         type: str
+      archive:
+        description:
+          - URL or path on the controller of a tar or zip file. A single top-level directory is stripped.
+        type: str
+        version_added: 1.0.0
+      checksum:
+        description:
+          - SHA-256 of O(source.archive), as C(sha256:<hexadecimal digits>). Required for a URL.
+        type: str
+        version_added: 1.0.0
+      wheel:
+        description:
+          - Path on the controller of a wheel with the application.
+        type: str
+        version_added: 1.0.0
       package:
         description: One exact version of a package in the index, such as V(name==1.2.3) or V(name[extra]==1.2.3).
         type: str
@@ -81,7 +96,7 @@ options:
         version_added: 1.0.0
       subdirectory:
         description:
-          - Directory of the app in O(source.path) or O(source.git), relative to its root, such as V(backend).
+          - Directory of the app in O(source.path), O(source.git) or O(source.archive), relative to its root, such as V(backend).
           - The release contains the whole source, and C(code) in the release is a symlink to this directory.
         type: str
         version_added: 1.0.0

@@ -27,7 +27,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import
     normalise,
     resolve,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import GIT, PATH, VARIABLE, SourceError
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import VARIABLES, SourceError
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import REMEDY, insecure_urls
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheelhouse import OLDEST_UV, resolve_wheels
@@ -73,7 +73,7 @@ def _source(context: Context) -> Iterator[Problem]:
     except SourceError as exc:
         yield _of_source(exc)
         return
-    variable = {"path": PATH, "git": GIT}.get(resolved.kind, VARIABLE)
+    variable = VARIABLES[resolved.kind]
     if resolved.undeclared and not context.options["asgi_app_requirements"]:
         yield AppDoubt("dependencies-undeclared", variable, *resolved.undeclared)
 

@@ -283,7 +283,7 @@ def refuse_choice(choice: Choice) -> None:
     """Raise SourceError if *choice* selects dependencies of a tree, which a package does not have."""
     for variable, values in ((REQUIREMENTS, choice.files), (GROUPS, choice.groups), (EXTRAS, choice.extras)):
         if values:
-            fault = "is set, but asgi_app_source.package has no files"
+            fault = "is set, but a package has no dependency files"
             raise SourceError(
                 "selection-without-tree",
                 variable,

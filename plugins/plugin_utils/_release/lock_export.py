@@ -25,10 +25,9 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_fi
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
-    GIT,
-    PATH,
     REQUIREMENTS,
     VARIABLE,
+    VARIABLES,
     SourceError,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
@@ -152,7 +151,7 @@ def _export(source: Resolved, settings: Settings, place: Path) -> list[str]:
 def _run(source: Resolved, settings: Settings, cache: WheelCache, argv: Sequence[str], tree: Path) -> str:
     name = source.dependencies["file"]
     exporter = EXPORTERS[name]
-    variable = {"path": PATH, "git": GIT}.get(source.kind, VARIABLE)
+    variable = VARIABLES[source.kind]
     first, *others = exporter.packages
     environment = {key: value.format(tree.parent) for key, value in exporter.environment.items()}
     tool = [

@@ -14,7 +14,8 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,14 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release import (
     mask_urls,
     safe_label,
     without_credentials,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.archive_file import (
+    UNREADABLE,
+    URL,
+    archive_tree,
+    locate,
+    text_file,
+    unreadable,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, read_declarations
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import (
@@ -35,16 +44,20 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_tree impo
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.scm_version import add_versions
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
+    ARCHIVE,
     GIT,
     PACKAGE,
     PATH,
     SUBDIRECTORY,
     VARIABLE,
+    VARIABLES,
+    WHEEL,
     SourceError,
     shown,
     shown_list,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_tree import (
+    Entry,
     Tree,
     directory_entries,
     pack,
@@ -56,6 +69,8 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports im
     insecure_urls,
     repository_fault,
 )
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheel_file import read_wheel
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import file_name
 
 REQUIREMENT = re.compile(
     r"\s*(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
@@ -64,13 +79,13 @@ REQUIREMENT = re.compile(
 )
 
 
-KINDS = ("path", "git", "package")
 # The other keys of a source, and the kinds of source that they apply to.
 KINDS_OF_KEY = {
     "ref": ("git",),
     "submodules": ("git",),
-    "subdirectory": ("path", "git"),
-    "requirements": ("path", "git"),
+    "checksum": ("archive",),
+    "subdirectory": ("path", "git", "archive"),
+    "requirements": ("path", "git", "archive"),
 }
 
 
@@ -119,8 +134,9 @@ def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, 
         if value is not None and value is not False
     }
     _check_keys(given)
-    if "path" in given:
-        given["path"] = str(find(given["path"]))
+    for kind in ("path", "archive", "wheel"):
+        if kind in given and not (kind == "archive" and URL.match(given[kind])):
+            given[kind] = str(find(given[kind]))
     if "git" in given and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:|-", given["git"]):
         given["git"] = str(find(given["git"]))
     if "subdirectory" in given:
@@ -131,7 +147,7 @@ def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, 
 def _check_keys(given: Iterable[str]) -> None:
     """Raise SourceError if a key has no meaning for the kind of the source."""
     for key, kinds in KINDS_OF_KEY.items():
-        kind = next((kind for kind in KINDS if kind in given and kind not in kinds), None)
+        kind = next((kind for kind in VARIABLES if kind in given and kind not in kinds), None)
         if key in given and kind:
             fault = f"is set, but asgi_app_source has {kind}"
             remedy = f"remove it, or use it with {' or '.join(kinds)}"
@@ -183,7 +199,11 @@ def _resolve(source: dict[str, Any], exclude: Sequence[str], place: Path, insecu
         return _from_package(source["package"])
     if "path" in source:
         return _from_path(source["path"], source.get("subdirectory", ""), exclude, place, choice)
-    return _from_git(source, exclude, place, insecure, choice)
+    if "git" in source:
+        return _from_git(source, exclude, place, insecure, choice)
+    if "archive" in source:
+        return _from_archive(source, exclude, place, insecure, choice)
+    return _from_wheel(source["wheel"], place, choice)
 
 
 def _from_package(requirement: str) -> Resolved:
@@ -253,6 +273,41 @@ def _from_git(source: dict[str, Any], exclude: Sequence[str], place: Path, insec
     refuse_incomplete(GIT, "", tree.pointers, reader.empty)
     details = {"url": without_credentials(url), "ref": ref, "commit": commit}
     return _from_tree("git", commit[:10], tree, archive, details, GIT, versioned.variables, choice)
+
+
+def _from_archive(
+    source: dict[str, Any], exclude: Sequence[str], place: Path, insecure: bool, choice: Choice
+) -> Resolved:
+    file = locate(source["archive"], source.get("checksum"), insecure)
+    archive = place / "source.tar.gz"
+    with ExitStack() as stack:
+        entries = archive_tree(file, exclude, stack)
+        try:
+            tree = pack(entries, archive, ARCHIVE, source.get("subdirectory", ""))
+        except UNREADABLE as exc:
+            raise unreadable(exc) from exc
+    empty = [path for path in tree.submodules if path in tree.directories and tree.is_empty(path)]
+    refuse_incomplete(ARCHIVE, "before you make the archive", tree.pointers, empty)
+    name = file_name(source["archive"])
+    label = tree.version or re.sub(r"\.(?:zip|tar|tgz|tbz2?|txz)(?:\.\w+)?$", "", name)
+    details = {"archive": without_credentials(source["archive"]) if URL.match(source["archive"]) else name}
+    return _from_tree("archive", label, tree, archive, details, ARCHIVE, {}, choice)
+
+
+def _from_wheel(path: str, place: Path, choice: Choice) -> Resolved:
+    refuse_choice(choice._replace(extras=()))
+    extras = f"[{','.join(choice.extras)}]" if choice.extras else ""
+    wheel = read_wheel(path)
+    archive = place / "source.tar.gz"
+    entries = [
+        Entry(wheel.path.name, "file", open=partial(wheel.path.open, "rb")),
+        text_file("requirements.txt", f"./{wheel.path.name}{extras}\n"),
+    ]
+    resolved = _from_tree(
+        "wheel", wheel.version, pack(entries, archive, WHEEL), archive, {"wheel": wheel.path.name}, WHEEL, {}, DEFAULT
+    )
+    declared = [(f"Requires-Python: {wheel.requires_python}", [wheel.requires_python])] if wheel.requires_python else []
+    return replace(resolved, insecure=[*resolved.insecure, *wheel.insecure], pythons=declared)
 
 
 def _from_tree(

@@ -81,6 +81,9 @@ class Tree(NamedTuple):
     subdirectory: str = ""
     workspace: str | None = None
 
+    def is_empty(self, directory: str) -> bool:
+        return not any(name.startswith(f"{directory}/") for name in self.files)
+
     @property
     def version(self) -> str:
         version = self.project.get("project", {}).get("version", "")

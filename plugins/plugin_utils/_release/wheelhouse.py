@@ -38,6 +38,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import
     choose,
     describe_wheel,
     file_name,
+    path_in,
     python_floor,
     raised_floor,
     read_pylock,
@@ -318,6 +319,9 @@ class _Wheelhouse:
     def _fetch(self, wanted: Sequence[Wanted], source: Resolved, tree: Path, target: Target) -> list[dict[str, str]]:
         """Return the *wanted* wheels; download or build those that the cache does not have."""
         found = {item.name: wheel for item in wanted if (wheel := self._stored(item))}
+        for item in wanted:
+            if not item.build and item.name not in found and (file := path_in(tree, item.url)):
+                found[item.name] = self.cache.store(file, item)
         missing = [item for item in wanted if not item.build and item.name not in found]
         if missing:
             found.update(self._download(missing, target))
@@ -348,12 +352,14 @@ class _Wheelhouse:
 
     def _built(self, item: Wanted, source: Resolved, tree: Path) -> dict[str, str]:
         """Return the wheel that this controller builds from *item*, or has built from the same source before."""
-        origin = [source.digest, item.url] if item.directory else [item.sha256 or item.url]
+        local = path_in(tree, item.url)
+        origin = [source.digest, item.url] if item.directory or local else [item.sha256 or item.url]
 
         def compute() -> dict[str, str]:
             with tempfile.TemporaryDirectory(dir=self.place) as directory:
                 into = Path(directory)
-                requirement = str(tree / item.url) if item.directory else f"{item.name} @ {item.url}"
+                url = local.as_uri() if local else item.url
+                requirement = str(tree / item.url) if item.directory else f"{item.name} @ {url}"
                 if item.sha256:
                     requirement += f"#sha256={item.sha256}"
                 listed = write_lines(into / "build.txt", [requirement])

@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import without_credentials
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
@@ -33,6 +33,9 @@ except ImportError:
 
 VARIABLE = "asgi_app_wheelhouse"
 WITHOUT = f"set {VARIABLE} to false, if the hosts can reach an index"
+
+# The scheme of URLs of files in the source tree.
+IN_TREE = "tree:"
 
 # The Python of the oldest supported distribution.
 OLDEST_PYTHON = "3.11"
@@ -189,11 +192,11 @@ def unsupported(parts: Iterable[Mapping[str, Any]], requirements: Iterable[str])
 
 def _package(package: Mapping[str, Any], tree: Path, project: Path) -> dict[str, Any]:
     found = {"name": package["name"], "version": package.get("version", ""), "marker": package.get("marker", "")}
-    found["wheels"] = [_file(wheel, project) for wheel in package.get("wheels", [])]
+    found["wheels"] = [_file(wheel, tree, project) for wheel in package.get("wheels", [])]
     if "sdist" in package:
-        found["source"] = _file(package["sdist"], project)
+        found["source"] = _file(package["sdist"], tree, project)
     if "archive" in package:
-        archive = _file(package["archive"], project)
+        archive = _file(package["archive"], tree, project)
         if archive["url"].endswith(".whl"):
             found["wheels"].append(archive)
         else:
@@ -216,9 +219,16 @@ def _package(package: Mapping[str, Any], tree: Path, project: Path) -> dict[str,
     return found
 
 
-def _file(entry: Mapping[str, Any], project: Path) -> dict[str, str]:
-    """Return the URL (without its fragment) and the digest of a file in the lock."""
-    url = entry["url"] if "url" in entry else (project / entry["path"]).resolve().as_uri()
+def _file(entry: Mapping[str, Any], tree: Path, project: Path) -> dict[str, str]:
+    """Return the URL (without its fragment) and the digest of a file in the lock.
+
+    The URL of a file in *tree*, which is a temporary directory, is relative to it.
+    """
+    if "url" in entry:
+        url = entry["url"]
+    else:
+        path, root = (project / entry["path"]).resolve(), tree.resolve()
+        url = IN_TREE + quote(str(path.relative_to(root))) if path.is_relative_to(root) else path.as_uri()
     return {"url": url.partition("#")[0], "sha256": entry.get("hashes", {}).get("sha256", "")}
 
 
@@ -304,6 +314,11 @@ def describe_wheel(file: str, sha256: str) -> dict[str, str]:
     """Return the description of a wheel for hosts, from the name of its *file* and its digest."""
     name, version, _build, _tags = parse_wheel_filename(file)
     return {"name": name, "version": str(version), "file": file, "sha256": sha256}
+
+
+def path_in(tree: Path, url: str) -> Path | None:
+    """Return the path of *url* if it is a file in *tree*."""
+    return tree / unquote(url.removeprefix(IN_TREE)) if url.startswith(IN_TREE) else None
 
 
 def file_name(url: str) -> str:

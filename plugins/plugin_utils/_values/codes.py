@@ -130,6 +130,15 @@ project-not-installed: Only a build of the project computes its dependencies. ->
 project-file-invalid: The pyproject.toml is not valid. -> correct that file
 dependencies-undeclared: Warning: the source declares no dependencies. -> add a requirements.txt
 package-not-pinned: The package is not pinned to one version. -> write it as name==version
+archive-missing: The archive is not a file on the controller. -> set the path of a tar or zip file
+archive-url-invalid: The value is neither a URL nor a path. -> set an https:// URL, or a path on the controller
+archive-checksum-missing: An archive with a URL has no checksum. -> set asgi_app_source.checksum
+archive-checksum-invalid: The value is not a SHA-256. -> write it as sha256: and 64 hexadecimal digits
+archive-checksum-mismatch: The archive has another SHA-256. -> compare it with the published checksum
+archive-download-failed: The archive cannot be downloaded. -> check the URL and the connection from the controller
+archive-unreadable: The archive is incomplete, encrypted, or in an unsupported format. -> set a complete tar or zip file
+archive-unsafe: The archive contains a path out of it, a device, or another special file. -> make the archive from a directory
+wheel-invalid: The value is not the path of one wheel. -> set the path of one wheel on the controller
 git-url-invalid: The value is not the URL of a git repository. -> set the URL of the repository
 git-ref-invalid: The value cannot be a git reference. -> set a branch, a tag or a commit id
 git-ref-not-found: The repository does not contain the reference. -> set an existing branch, tag or commit id
@@ -164,6 +173,10 @@ cpu-quota-invalid: The value is not a percentage of a CPU. -> use a percentage o
 path-not-absolute: The value is not an absolute path that systemd reads literally. -> use absolute paths without '..', colons and spaces
 working-directory-invalid: The value is not a directory that the app may use. -> use 'code', 'shared', or a directory below it such as
     'shared/data'
+server-setting-unknown: The server has no such setting, or the collection does not pass it on. -> correct the name
+server-setting-reserved: The collection depends on this setting of the server. -> use the variable that the message names
+server-setting-not-supported: The setting belongs to another server. -> remove it, or change asgi_server_type
+server-setting-value-invalid: The value of a setting of the server is invalid. -> use a value as documented by the server
 unit-setting-invalid: The name is not that of a systemd setting. -> use settings of systemd.exec(5)
 unit-setting-reserved: The slots, the socket or the drain depend on this setting. -> remove it
 unit-setting-public: Every account of the host could read the value. -> move it to asgi_env, which only root and the app can read

@@ -153,6 +153,26 @@ def test_doubt_hides_no_problem_of_the_wheelhouse(problems, tmp_path):
         ({"asgi_app_exclude": ["/"]}, "asgi_app_exclude", "exclude-pattern-invalid"),
         ({"asgi_app_exclude": ["../x"]}, "asgi_app_exclude", "exclude-pattern-invalid"),
         ({"asgi_app_exclude_extra": ["../x"]}, "asgi_app_exclude_extra", "exclude-pattern-invalid"),
+        ({"asgi_app_source": {"archive": "nowhere.tar"}}, "asgi_app_source.archive", "archive-missing"),
+        ({"asgi_app_source": {"archive": "uv"}}, "asgi_app_source.archive", "archive-unreadable"),
+        ({"asgi_app_source": {"archive": "ftp://a.example/x.tar"}}, "asgi_app_source.archive", "archive-url-invalid"),
+        ({"asgi_app_source": {"archive": "http://a.example/x.tar"}}, "asgi_app_source.archive", "transport-insecure"),
+        (
+            {"asgi_app_source": {"archive": "https://a.example/x.tar"}},
+            "asgi_app_source.checksum",
+            "archive-checksum-missing",
+        ),
+        (
+            {"asgi_app_source": {"archive": "uv", "checksum": "sha256:abc"}},
+            "asgi_app_source.checksum",
+            "archive-checksum-invalid",
+        ),
+        (
+            {"asgi_app_source": {"archive": "uv", "checksum": f"sha256:{'0' * 64}"}},
+            "asgi_app_source.checksum",
+            "archive-checksum-mismatch",
+        ),
+        ({"asgi_app_source": {"wheel": "nowhere.whl"}}, "asgi_app_source.wheel", "wheel-invalid"),
         (
             {"asgi_app_source": {"path": "app", "submodules": True}},
             "asgi_app_source.submodules",

@@ -23,6 +23,8 @@ ELSEWHERE = {
     "machine-port-duplicate",
     "machine-port-settings-differ",
     "machine-server-name-duplicate",
+    "archive-download-failed",
+    "archive-unsafe",
     "git-lfs-failed",
     "git-not-installed",
     "git-ref-not-found",
