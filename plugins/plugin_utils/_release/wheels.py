@@ -8,6 +8,7 @@ uv resolves the requirements for all targets at once and writes a pylock.toml. A
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -22,9 +23,10 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error 
 
 try:
     from packaging.markers import Marker
+    from packaging.requirements import InvalidRequirement, Requirement
     from packaging.specifiers import SpecifierSet
     from packaging.tags import Tag, compatible_tags, cpython_tags
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+    from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 except ImportError:
     # ansible-core requires this package, but ansible-test imports plugins without it.
     Marker = None
@@ -152,7 +154,39 @@ def read_pylock(text: str, tree: Path, project: Path | None = None) -> dict[str,
     lock = tomllib.loads(text)
     return {
         "requires_python": lock.get("requires-python", ""),
+        "default_groups": lock.get("default-groups", []),
         "packages": [_package(package, tree, project) for package in lock.get("packages", [])],
+    }
+
+
+def select(part: dict[str, Any], dependencies: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *part*, the content of a pylock.toml of the user's, with markers for the selected groups and extras only."""
+    environment = {
+        "extras": set(dependencies.get("extras", ())),
+        "dependency_groups": {*part["default_groups"], *dependencies.get("groups", ())},
+    }
+    packages = []
+    for package in part["packages"]:
+        if re.search(r"\b(?:extras|dependency_groups)\b", package["marker"]):
+            package = {**package, "selection": {key: sorted(values) for key, values in environment.items()}}
+        packages.append(package)
+    return {**part, "packages": packages}
+
+
+def unsupported(parts: Iterable[Mapping[str, Any]], requirements: Iterable[str]) -> dict[str, str]:
+    """Return the packages in *parts* whose version does not satisfy the server's *requirements*, with that version."""
+    specifiers = {}
+    for text in requirements:
+        with contextlib.suppress(InvalidRequirement):
+            requirement = Requirement(text)
+            specifiers[canonicalize_name(requirement.name)] = requirement.specifier
+    return {
+        package["name"]: package["version"]
+        for part in parts
+        for package in part["packages"]
+        if package["name"] in specifiers
+        and package["version"]
+        and not specifiers[package["name"]].contains(package["version"], prereleases=True)
     }
 
 
@@ -234,9 +268,16 @@ def choose(parts: Sequence[Mapping[str, Any]], target: Target) -> list[Wanted]:
         for package in part["packages"]:
             if package["name"] in wanted and part is not parts[0]:
                 continue
-            if not package["marker"] or Marker(package["marker"]).evaluate(environment):
+            if not package["marker"] or _applies(package, environment):
                 wanted[package["name"]] = _choose(package, rank, target)
     return [wanted[name] for name in sorted(wanted)]
+
+
+def _applies(package: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+    if "selection" not in package:
+        return Marker(package["marker"]).evaluate(dict(environment))
+    selected = {key: set(values) for key, values in package["selection"].items()}
+    return Marker(package["marker"]).evaluate({**environment, **selected}, context="lock_file")
 
 
 def _choose(package: Mapping[str, Any], rank: Mapping[Tag, int], target: Target) -> Wanted:
