@@ -101,7 +101,7 @@ class Tree(NamedTuple):
     def undeclared(self, dependencies: dict[str, Any]) -> Sequence[str]:
         """Return the doubt about missing *dependencies*, which is empty if the tree declares them, even as an empty list."""
         declares = dependencies["by"] not in ("nothing", "list") or "dependencies" in self.project.get("project", {})
-        return () if declares or dependencies.get("requirements") else undeclared(self.app_files)
+        return () if declares or dependencies.get("requirements") else undeclared(self.app_files, self.subdirectory)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
