@@ -256,7 +256,7 @@ def test_a_leftover_unit_of_an_earlier_run(unit, transient_units, tmp_path):
     unit.stop()
     assert run(unit, "true").status == 0
     other.wait(10)
-    unit.stop()  # stop() accepts that there is no unit
+    unit.stop()  # succeeds although the unit no longer exists
 
 
 def test_the_recorded_command_line_is_that_of_the_unit(unit, transient_units):
