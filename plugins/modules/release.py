@@ -52,7 +52,7 @@ options:
     required: true
   source:
     description:
-      - Source of the code, one of O(source.path), O(source.git), and O(source.package).
+      - Source of the code, one of O(source.path), O(source.git), O(source.archive), O(source.wheel), and O(source.package).
       - The controller reads it once per run, so that all hosts get the same code.
     type: dict
     required: true
@@ -69,12 +69,34 @@ options:
       ref:
         description: Branch, tag or full commit id in O(source.git).
         type: str
+      archive:
+        description:
+          - URL or path on the controller of a tar or zip file. A single top-level directory is stripped.
+        type: str
+        version_added: 1.0.0
+      checksum:
+        description:
+          - SHA-256 of O(source.archive), as C(sha256:<hexadecimal digits>). Required for a URL.
+        type: str
+        version_added: 1.0.0
+      wheel:
+        description:
+          - Path on the controller of a wheel with the application.
+        type: str
+        version_added: 1.0.0
       package:
         description: One exact version of a package in the index, such as V(name==1.2.3) or V(name[extra]==1.2.3).
         type: str
+      requirements:
+        description:
+          - Paths, relative to the root of the source, of the requirements files that declare its dependencies, or of one lock file.
+          - By default, the source declares them in a lock file, or else in C(requirements.txt), or else in C(pyproject.toml).
+        type: list
+        elements: str
+        version_added: 1.0.0
       subdirectory:
         description:
-          - Directory of the app in O(source.path) or O(source.git), relative to its root, such as V(backend).
+          - Directory of the app in O(source.path), O(source.git) or O(source.archive), relative to its root, such as V(backend).
           - The release contains the whole source, and C(code) in the release is a symlink to this directory.
         type: str
         version_added: 1.0.0
@@ -91,6 +113,28 @@ options:
     type: list
     elements: str
     default: []
+  groups:
+    description:
+      - Dependency groups of the source to install in addition to its dependencies.
+    type: list
+    elements: str
+    default: []
+    version_added: 1.0.0
+  extras:
+    description:
+      - Extras of the source to install in addition to its dependencies.
+    type: list
+    elements: str
+    default: []
+    version_added: 1.0.0
+  install_project:
+    description:
+      - Whether to install the project in the source itself, or only its dependencies.
+      - With V(auto), a project is installed unless its tool or its build backend does not treat it as a package.
+    type: str
+    choices: [auto, "true", "false"]
+    default: auto
+    version_added: 1.0.0
   python:
     description:
       - The Python of the virtual environment. See O(asgi.deploy.asgi_app#role:asgi_app_python).
@@ -109,7 +153,7 @@ options:
     default: []
   server_requirements:
     description:
-      - Requirements of the application server.
+      - Requirements of the application server. They take precedence over the versions that the source pins, see RV(overridden).
     type: list
     elements: str
     default: []
@@ -330,6 +374,21 @@ built:
   description: Whether this task built the release, or would build it in check mode.
   returned: unless RV(missing) is returned
   type: bool
+overridden:
+  description: Packages of the server that the source pins to a version that O(server_requirements) exclude.
+  returned: if the task built the release
+  type: list
+  elements: dict
+  contains:
+    package:
+      description: Name of the package.
+      type: str
+    pinned:
+      description: Version according to the source.
+      type: str
+    installed:
+      description: Version in the release.
+      type: str
 staged_before:
   description: Id of the release that was staged before.
   returned: if a release was staged before

@@ -19,6 +19,10 @@ class BuildError(Reported):
     """The release cannot be built; the message names the variable to change."""
 
 
+class Unsolvable(BuildError):
+    """Requirements conflict with each other."""
+
+
 class Recipe(NamedTuple):
     release: str
     app: str

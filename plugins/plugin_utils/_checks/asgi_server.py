@@ -18,6 +18,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.keepalive impo
 from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.shared import hook_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render import systemd_unit
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.servers import SERVERS
+from ansible_collections.asgi.deploy.plugins.plugin_utils._server.settings import setting_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.workers import SINGLE
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.addresses import listener
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.numbers import whole
@@ -51,7 +52,7 @@ QUOTA = re.compile(r"[1-9][0-9]*%")
 PATH = re.compile(r"/[^\s\\\"'%$:]*")
 GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-WORKING_DIRECTORY = re.compile(r"code|shared(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+)*")
+WORKING_DIRECTORY = re.compile(r"code|shared(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+)*")
 SETTING = re.compile(r"[A-Z][A-Za-z0-9]+")
 
 # Settings that the role reserves, because the slots, the socket and the drain depend on them.
@@ -84,6 +85,7 @@ def problems(context: Context) -> list[Problem]:
         *_workers(options),
         *_server(options),
         *_working_directory(options),
+        *setting_problems(options["asgi_server_settings"], options["asgi_server_type"]),
         *_probe(options),
         *_unit(options),
         *_log(options),

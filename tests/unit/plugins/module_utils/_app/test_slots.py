@@ -285,6 +285,15 @@ def test_a_write_to_a_relative_path_is_explained(host, monkeypatch):
         host.deploy("r1")
 
 
+def test_denied_executable_memory_is_explained(host, monkeypatch):
+    said = "RuntimeError: could not create a primitive"
+    monkeypatch.setattr(host.systemd, "journal", lambda unit, since: said)
+    host.unhealthy.add("r1")
+
+    with pytest.raises(ActivationError, match=r"denies executable memory: add MemoryDenyWriteExecute: false to"):
+        host.deploy("r1", service="[Service]\nMemoryDenyWriteExecute=yes\n")
+
+
 def test_failed_first_release_leaves_nothing_running(host):
     host.systemd.broken.add("r1")
 

@@ -116,6 +116,7 @@ def measure_as(place: int, buckets: list[float]) -> None:
     metrics = Metrics(CollectorRegistry(), buckets)
     asgi_deploy_request.measure = metrics.around
     asgi_deploy_request.on_drain = metrics.drains.inc
+    asgi_deploy_request.on_reject = metrics.rejected.inc
 
 
 def measure_nothing() -> None:
@@ -199,6 +200,7 @@ class Metrics:
             buckets=buckets,
             registry=registry,
         )
+        self.rejected = counter("asgi_requests_rejected", "Requests and WebSockets rejected at limit_concurrency")
         self.in_flight = gauge("asgi_requests_in_flight", "Requests in progress")
         self.websockets = counter("asgi_websockets", "WebSockets accepted")
         self.open_websockets = gauge("asgi_websockets_open", "Open WebSockets")

@@ -38,6 +38,12 @@ SETTINGS = {
 }
 
 
+def apply_settings(config) -> None:
+    """Apply the settings of this collection and of the configuration to uvicorn's *config*."""
+    for name, value in {**SETTINGS, **process.UVICORN_SETTINGS}.items():
+        setattr(config, name, value)
+
+
 class DrainServer(Server):
     """uvicorn's server with a drain. *worker* is a Member of asgi_deploy_roster or has its interface."""
 
