@@ -140,10 +140,12 @@ def adopt(scratch: Path, python: Python) -> None:
         shutil.move(str(made), str(temporary))
         temporary.rename(target)
     except OSError:
-        remove_tree(str(temporary))
         # The build of another app may have installed the same Python meanwhile.
         if not target.exists():
             raise
+    finally:
+        if temporary.exists():
+            remove_tree(str(temporary))
     if not leads_to_interpreter(python.path):
         raise BuildError(f"{python.path} is not a Python that only root can modify")
 
