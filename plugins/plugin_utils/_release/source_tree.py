@@ -284,7 +284,7 @@ def lfs_object(content: bytes) -> str:
 
 
 def submodule_paths(parent: str, gitmodules: bytes) -> list[str]:
-    """Return the paths, relative to the root, in a .gitmodules file of the directory *parent*."""
+    """Return the paths of the submodules in the .gitmodules file of the directory *parent*, relative to the root."""
     paths = (path.strip('"') for path in SUBMODULE_PATH.findall(gitmodules.decode("utf-8", "surrogateescape")))
     return [posixpath.normpath(posixpath.join(parent, path)) for path in paths]
 
