@@ -131,8 +131,9 @@ options:
     description:
       - Whether to install the project in the source itself, or only its dependencies.
       - With V(auto), a project is installed unless its tool or its build backend does not treat it as a package.
+      - With V(editable), its modules are imported from the source in the release.
     type: str
-    choices: [auto, "true", "false"]
+    choices: [auto, "true", "false", editable]
     default: auto
     version_added: 1.0.0
   python:
