@@ -66,9 +66,8 @@ verdicts:
       description: Name of the check.
       type: str
     verdict:
-      description:
-        - V(ok); V(warn) if a person should look at it; or V(fail) if requests are lost, now or with the next reboot, deploy or
-          renewal.
+      description: V(ok); V(warn) if a person should look at it; or V(fail) if requests are lost, now or with the next reboot,
+        deploy or renewal.
       type: str
     code:
       description: Code of the problem; empty if there is none.
