@@ -131,18 +131,19 @@ options:
     description:
       - Whether to install the project in the source itself, or only its dependencies.
       - With V(auto), a project is installed unless its tool or its build backend does not treat it as a package.
+      - With V(editable), its modules are imported from the source in the release.
     type: str
-    choices: [auto, "true", "false"]
+    choices: [auto, "true", "false", editable]
     default: auto
     version_added: 1.0.0
   python:
     description:
-      - The Python of the virtual environment. See O(asgi.deploy.asgi_app#role:asgi_app_python).
+      - The Python of the virtual environment. See O(asgi.deploy.asgi_app#role:main:asgi_app_python).
     type: str
     default: auto
   python_mirror:
     description:
-      - URL of a mirror of uv's builds of CPython. See O(asgi.deploy.asgi_app#role:asgi_app_python_mirror).
+      - URL of a mirror of uv's builds of CPython. See O(asgi.deploy.asgi_app#role:main:asgi_app_python_mirror).
     type: str
     version_added: 1.0.0
   requirements:

@@ -37,7 +37,7 @@ ARGUMENTS = {
     "exclude": {"type": "list", "elements": "str", "default": []},
     "groups": {"type": "list", "elements": "str", "default": []},
     "extras": {"type": "list", "elements": "str", "default": []},
-    "install_project": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
+    "install_project": {"type": "str", "choices": ["auto", "true", "false", "editable"], "default": "auto"},
     "python": {"type": "str", "default": "auto"},
     "python_mirror": {"type": "str", "no_log": True},
     "requirements": {"type": "list", "elements": "str", "default": []},

@@ -125,6 +125,8 @@ requirements-file-missing: The source does not contain the file. -> set the path
 requirements-file-unsupported: The files cannot be installed together, or have another format. -> set one lock file, or requirements files
 selection-unknown: The source does not define the group or the extra. -> correct or remove it
 selection-without-tree: A package has no requirements files, and no groups. -> remove the variable
+editable-wheelhouse: An editable project refers to its source on the host. -> set asgi_app_install_project to auto, or
+    asgi_app_wheelhouse to false
 project-missing: The source contains no project to install. -> set asgi_app_install_project to auto
 project-not-installed: Only a build of the project computes its dependencies. -> set asgi_app_install_project to true
 project-file-invalid: The pyproject.toml is not valid. -> correct that file

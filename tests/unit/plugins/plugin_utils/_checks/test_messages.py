@@ -38,6 +38,7 @@ ELSEWHERE = {
     "requirement-outside-source",
     "requirements-unresolvable",
     "lock-not-exported",
+    "editable-wheelhouse",
     "source-unreadable",
     "uv-hash-mismatch",
     "virtual-ip-differs",

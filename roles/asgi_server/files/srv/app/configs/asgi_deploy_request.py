@@ -55,7 +55,7 @@ def wrapped(app):
 
     async def asgi_deploy(scope, receive, send):
         if scope["type"] != "lifespan":
-            # also without an id, because a server may handle all requests of a connection in one context
+            # Set None too: a server may handle all requests of a connection in one context, where an earlier id would remain.
             REQUEST_ID.set(request_id(scope["headers"]))
         await inner(scope, receive, send)
 
