@@ -138,7 +138,7 @@ options:
     version_added: 1.0.0
   python:
     description:
-      - The Python of the virtual environment. See O(asgi.deploy.asgi_app#role:asgi_app_python).
+      - The Python of the virtual environment. See O(asgi.deploy.asgi_app#role:main:asgi_app_python).
     type: str
     default: auto
   call_factory:
@@ -149,7 +149,7 @@ options:
     default: true
   python_mirror:
     description:
-      - URL of a mirror of uv's builds of CPython. See O(asgi.deploy.asgi_app#role:asgi_app_python_mirror).
+      - URL of a mirror of uv's builds of CPython. See O(asgi.deploy.asgi_app#role:main:asgi_app_python_mirror).
     type: str
     version_added: 1.0.0
   requirements:
