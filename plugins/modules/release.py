@@ -141,6 +141,12 @@ options:
       - The Python of the virtual environment. See O(asgi.deploy.asgi_app#role:main:asgi_app_python).
     type: str
     default: auto
+  call_factory:
+    description:
+      - Whether the import check calls the factory in O(module). Otherwise, it only looks up the factory, which is called when the slot
+        boots.
+    type: bool
+    default: true
   python_mirror:
     description:
       - URL of a mirror of uv's builds of CPython. See O(asgi.deploy.asgi_app#role:main:asgi_app_python_mirror).
@@ -488,6 +494,7 @@ def _recipe(module):
         python=params["python"],
         python_request=PythonRequest(**resolved["python"]) if resolved.get("python") else None,
         python_mirror=params["python_mirror"],
+        call_factory=params["call_factory"],
         python_archive=resolved.get("python_archive"),
         installer=params["installer"],
         requirements=params["requirements"],

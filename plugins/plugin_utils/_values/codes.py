@@ -175,6 +175,9 @@ cpu-quota-invalid: The value is not a percentage of a CPU. -> use a percentage o
 path-not-absolute: The value is not an absolute path that systemd reads literally. -> use absolute paths without '..', colons and spaces
 working-directory-invalid: The value is not a directory that the app may use. -> use 'code', 'shared', or a directory below it such as
     'shared/data'
+gunicorn-hooks-invalid: The value is not the path of a Python file in the source. -> use a path relative to the code, such as
+    'deploy/gunicorn_hooks.py'
+gunicorn-hooks-not-supported: The server runs without gunicorn. -> remove the variable, or use uvicorn_worker
 server-setting-unknown: The server has no such setting, or the collection does not pass it on. -> correct the name
 server-setting-reserved: The collection depends on this setting of the server. -> use the variable that the message names
 server-setting-not-supported: The setting belongs to another server. -> remove it, or change asgi_server_type
