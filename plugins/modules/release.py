@@ -35,10 +35,6 @@ attributes:
   diff_mode:
     support: full
     description: Shows the contents of the release.
-  platform:
-    support: full
-    description: Runs on Debian and its derivatives.
-    platforms: debian
 options:
   name:
     description: Name of the app. Its account and its build account, C(_<name>), must exist; O(packages) reports whether they do.
@@ -252,8 +248,7 @@ EXAMPLES = r"""
   asgi.deploy.release:
     name: hello
     module: hello.main:app
-    source:
-      path: ./hello
+    source: {path: ./hello}
     exclude: [.git, .venv, __pycache__]
     uv_version: 0.13.8
     server_requirements: [gunicorn, uvicorn, uvicorn-worker]
@@ -262,9 +257,7 @@ EXAMPLES = r"""
   asgi.deploy.release:
     name: hello
     module: hello.main:app
-    source:
-      git: https://git.example.org/hello.git
-      ref: v1.4.0
+    source: {git: https://git.example.org/hello.git, ref: v1.4.0}
     uv_version: 0.13.8
     server_requirements: [gunicorn, uvicorn, uvicorn-worker]
 """
@@ -286,19 +279,10 @@ missing:
       description: Whether the controller must send the archive of the source.
       type: bool
     wheels:
-      description: The wheels that the controller must send; null if it needs none.
+      description: The wheels that the controller must send; null if it needs none. C(target) is the Python of the release, which
+        determines the compatible wheels. C(stored) lists the SHA-256 digests of the wheels that the host already has. C(uv) is
+        true if the host needs uv as well.
       type: dict
-      contains:
-        target:
-          description: The Python of the release, which determines the compatible wheels.
-          type: dict
-        stored:
-          description: SHA-256 digests of the wheels that the host already has.
-          type: list
-          elements: str
-        uv:
-          description: Whether the host needs uv as well.
-          type: bool
     python:
       description: The version of the CPython that the controller must send, and the machine of the host; null if it needs none.
       type: dict
@@ -306,12 +290,10 @@ release:
   description: Id of the staged release.
   returned: unless RV(missing) is returned
   type: str
-  sample: 1.4.0-3f1c0a9b2e
 directory:
   description: Directory of the release on the host.
   returned: unless RV(missing) is returned
   type: str
-  sample: /srv/hello/releases/1.4.0-3f1c0a9b2e
 live:
   description: Whether the release is live.
   returned: unless RV(missing) is returned
@@ -425,6 +407,9 @@ from ansible_collections.asgi.deploy.plugins.module_utils._proxy.clashes import 
 
 # Builds have a lower priority than the apps that serve on this host.
 NICENESS = 10
+# Options that become attributes of the recipe of the same name.
+RECIPE_OPTIONS = """module python python_mirror call_factory installer requirements server_requirements uv_version uv_hashes uv_path
+    index_url ca_bundle wheelhouse sandbox""".split()
 
 
 def _variables(module, parameter, variable):
@@ -447,32 +432,19 @@ def _refuse_clashes(module):
 def _recipe(module):
     params, resolved = module.params, module.params["resolved"]
     return Recipe(
+        **{option: params[option] for option in RECIPE_OPTIONS},
         release=resolved["id"],
         app=params["name"],
         user=layout(params["name"])["user"],
-        module=params["module"],
         source=resolved["source"],
         dependencies=resolved["dependencies"],
         archive=base64.b64decode(params["archive"]) if params["archive"] else resolved.get("archive"),
-        python=params["python"],
         python_request=PythonRequest(**resolved["python"]) if resolved.get("python") else None,
-        python_mirror=params["python_mirror"],
-        call_factory=params["call_factory"],
         python_archive=resolved.get("python_archive"),
-        installer=params["installer"],
-        requirements=params["requirements"],
-        server_requirements=params["server_requirements"],
-        uv_version=params["uv_version"],
-        uv_hashes=params["uv_hashes"],
-        uv_path=params["uv_path"],
-        index_url=params["index_url"],
-        ca_bundle=params["ca_bundle"],
         environment=_variables(module, "environment", "asgi_env"),
         build_environment=_variables(module, "build_environment", "asgi_app_build_env"),
-        wheelhouse=params["wheelhouse"],
         wheels=resolved.get("wheels"),
         wheels_archive=resolved.get("wheels_archive"),
-        sandbox=params["sandbox"],
     )
 
 
