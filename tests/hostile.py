@@ -224,6 +224,8 @@ CASES = {
             "asgi_server_probe_path": "/probe-path",
             "asgi_server_probe_host": "probe.example.org",
             "asgi_server_working_directory": "shared/directory",
+            "asgi_server_settings": {"root_path": "/root-path"},
+            "asgi_server_gunicorn_hooks": "deploy/hooks.py",
             "asgi_server_memory_max": "515M",
             "asgi_server_cpu_quota": "151%",
             "asgi_server_tasks_max": 99,

@@ -20,6 +20,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.environment impo
 from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.action_failure import ActionFailure
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.audit import audit
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import Choice, selection
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_export import with_export
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.origins import Origins
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_archive import provide_python
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import python_request
@@ -56,13 +58,15 @@ class ActionModule(ActionBase):
 
         try:
             source = normalise(arguments["source"], controller_path)
-            resolved = resolve(source, arguments["exclude"], C.DEFAULT_LOCAL_TMP, arguments["insecure_transports"])
+            insecure, choice = arguments["insecure_transports"], _choice(arguments)
+            resolved = resolve(source, arguments["exclude"], C.DEFAULT_LOCAL_TMP, insecure, choice)
             check_installer(resolved, arguments["installer"])
+            resolved = with_export(resolved, lambda: _settings(arguments), C.DEFAULT_LOCAL_TMP)
             _origins(arguments).check(resolved)
             request = python_request(arguments["python"], resolved.pythons, arguments["installer"])
             settings = resolution = None
             if arguments["wheelhouse"]:
-                settings, arguments = _split(arguments, request)
+                settings, arguments = _settings(arguments, request), _without_index(arguments)
                 resolution = resolve_wheels(resolved, settings, C.DEFAULT_LOCAL_TMP)
         except SourceError as exc:
             raise ActionFailure(str(exc)) from exc
@@ -77,6 +81,7 @@ class ActionModule(ActionBase):
                 requirements=arguments["requirements"],
                 server_requirements=arguments["server_requirements"],
                 wheels=resolution and resolution["digest"],
+                selection=selection(resolved.dependencies),
             ),
             "source": {
                 "kind": resolved.kind,
@@ -108,12 +113,16 @@ class ActionModule(ActionBase):
                 release["python_archive"] = self._python(settings, missing.python)
             response = self._call({**arguments, "resolved": release}, task_vars)
         result.update(response)
+        if response.get("built"):
+            overridden = (resolution or response).get("overridden", [])
+            result["overridden"] = overridden
+            result["warnings"] = [*result.get("warnings", []), *_override_warnings(arguments["name"], overridden)]
         if "installed" in response:
             self._inspect(result, arguments)
         return result
 
     def _inspect(self, result, arguments):
-        """Add to *result* what the packages of a release that is not live reveal about it."""
+        """Add the warnings about the packages of a release that is not live, and the audit of these packages, to *result*."""
         installed = result.pop("installed")
         denied = advice(installed, arguments["sandbox"])
         if denied:
@@ -177,8 +186,20 @@ def _small_archive(archive):
     return {"archive": base64.b64encode(Path(archive).read_bytes()).decode()}
 
 
-def _split(arguments, request):
-    """Return the settings of the wheelhouse, and the arguments for the hosts, which contain no credentials of the index."""
+def _override_warnings(name, overridden):
+    return [
+        f"{name}: the source pins {each['package']} {each['pinned']}, and the release has {each['installed']}, which the server requires "
+        "(asgi_app_server_requirements)"
+        for each in overridden
+    ]
+
+
+def _choice(arguments):
+    return Choice(groups=arguments["groups"], extras=arguments["extras"], install=arguments["install_project"])
+
+
+def _settings(arguments, request=None):
+    """Return the settings of the tools that the controller runs."""
     if not arguments.get("uv_version"):
         raise SourceError(
             "required-missing", "uv_version", "is not set", "set the version of uv that resolves the requirements"
@@ -188,7 +209,7 @@ def _split(arguments, request):
     except ValueError as exc:
         fault, remedy = exc.args
         raise SourceError("uv-hashes-missing", *fault.split(" ", 1), remedy) from exc
-    settings = Settings(
+    return Settings(
         python=f"python{request.floor}" if request else arguments["python"],
         python_mirror=arguments.get("python_mirror"),
         requirements=arguments["requirements"],
@@ -199,9 +220,13 @@ def _split(arguments, request):
         build_environment=check_environment(json.loads(arguments.get("build_environment") or "{}")),
         uv_hashes=arguments["uv_hashes"],
     )
+
+
+def _without_index(arguments):
+    """Return the arguments for hosts that need no index, without its credentials."""
     remaining = {key: value for key, value in arguments.items() if key not in NOT_SENT}
     remaining["requirements"] = [without_credentials(requirement) for requirement in remaining["requirements"]]
-    return settings, remaining
+    return remaining
 
 
 def _origins(arguments):

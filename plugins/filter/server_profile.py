@@ -45,6 +45,9 @@ _value:
     program:
       description: File name, in the slot's configuration, of the server's configuration or program.
       type: str
+    settings:
+      description: The library that reads C(asgi_server_settings), V(uvicorn) or V(gunicorn).
+      type: str
     worker_class:
       description: Worker class of gunicorn; null for a server without gunicorn.
       type: str

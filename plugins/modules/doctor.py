@@ -66,9 +66,8 @@ verdicts:
       description: Name of the check.
       type: str
     verdict:
-      description:
-        - V(ok); V(warn) if a person should look at it; or V(fail) if requests are lost, now or with the next reboot, deploy or
-          renewal.
+      description: V(ok); V(warn) if a person should look at it; or V(fail) if requests are lost, now or with the next reboot,
+        deploy or renewal.
       type: str
     code:
       description: Code of the problem; empty if there is none.
@@ -92,9 +91,10 @@ from pathlib import Path
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app import observations as look
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
+from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import RECOGNISED, denials
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import serving
-from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import logged_write_faults
+from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import logged_write_faults, search_journal
 from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import capacity, live_plan, measured_memory
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_link, read_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import NGINX_LOGS, TRIAL, release_paths
@@ -188,6 +188,7 @@ class Observer:
             "somaxconn": int(read_text("/proc/sys/net/core/somaxconn") or 0),
             "tcp": look.tcp_drops(read_text("/proc/net/netstat"), read_text("/proc/net/snmp")),
             "queue_full": look.queue_full(self.paths["error_log"]),
+            "denials": self._denials(),
             "write_faults": logged_write_faults(self.run, self.slot["service_unit"]),
             "health": self._health(units[self.slot["service_unit"]]["active"] == "active"),
             "python": look.pythons(release),
@@ -206,6 +207,11 @@ class Observer:
                 "read": describe_certificate(self.run, certificate, time.time()),
             },
         }
+
+    def _denials(self) -> list:
+        """Return the errors in the journal of the live slot that executable memory would prevent."""
+        logged = search_journal(self.run, self.slot["service_unit"], RECOGNISED)
+        return denials(logged or "", read_text(self.slot["drop_in"]) or "")
 
     def _guarded(self) -> list:
         """Return the paths with restricted permissions, except the certificate."""

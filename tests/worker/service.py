@@ -80,6 +80,7 @@ logging = logging_config("info", False)
 logging["formatters"]["json"] = {{"format": "[%(process)d] [%(levelname)s] %(message)s"}}
 settings = {{"keepalive": 5, "graceful_timeout": 30, "backlog": 2048, **{settings!r}}}
 asgi_deploy_app.configure({app!r}, working_directory={directory!r})
+{more}
 serve(forwarded_allow_ips="*", logging_config=logging, **settings)
 """
 
@@ -146,7 +147,7 @@ class Service:
                 **shared,
             )
         else:
-            text = PROGRAM.format(settings=settings, **shared)
+            text = PROGRAM.format(settings=settings, more=more, **shared)
         self._program.write_text(text)
 
     @contextmanager

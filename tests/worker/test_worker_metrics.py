@@ -95,6 +95,27 @@ def test_metrics_of_requests_and_workers(measured):
     assert {key.partition(" ")[2] for key in values if "release=" in key} == {'release="worker-matrix"'}
 
 
+def test_rejected_requests_are_counted(measured):
+    app = measured(
+        "import asgi_deploy_request\nasgi_deploy_request.limit_concurrency(1, except_path='/health')\n", workers=1
+    )
+
+    async def reject():
+        busy, other = [await Connection.open(app.service.address) for _number in range(2)]
+        await busy.send("/gate")
+        await asyncio.sleep(0.3)
+        assert (await other.ask("/")).status == 503
+        app.service.gate.touch()
+        await busy.answer()
+
+    asyncio.run(reject())
+
+    values = app.read()
+    assert values["asgi_requests_rejected_total"] == 1
+    assert values['asgi_requests_total status="503"'] == 1
+    assert values['asgi_requests_total status="200"'] == 1
+
+
 def test_counters_survive_recycling(measured):
     app = measured(max_requests=150)
     totals = []

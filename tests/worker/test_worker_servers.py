@@ -187,3 +187,37 @@ def test_every_server_calls_factories_and_enters_the_working_directory(start, tm
         return (await connection.ask("/")).body.decode().splitlines()
 
     assert run(scenario()) == ["hihi" if "hi" in name else "contained", str(shared), "from the code"]
+
+
+@servers(GUNICORNS[0], GUNICORNS[1], SINGLE)
+def test_requests_beyond_limit_concurrency_are_answered_with_503(start, server):
+    """Idle connections, of which nginx keeps many, do not count."""
+    more = "import asgi_deploy_request\nasgi_deploy_request.limit_concurrency(1, except_path='/health')\n"
+    service = start(**server, more=more, **({} if server["server"] == "uvicorn" else {"workers": 1}))
+
+    async def scenario():
+        idle = [await Connection.open(service.address) for _number in range(3)]
+        for connection in idle:
+            assert (await connection.ask("/")).status == 200
+        await idle[0].send("/gate")
+        await asyncio.sleep(0.3)
+        refused = await idle[1].ask("/echo", "POST", b"x" * 100000)
+        healthy = await idle[2].ask("/health")
+        service.gate.touch()
+        return refused, healthy, await idle[0].answer(), await idle[1].ask("/")
+
+    refused, healthy, finished, after = run(scenario())
+    assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+    assert (healthy.status, finished.status, after.status) == (200, 200, 200)
+
+
+@servers(GUNICORNS[0], SINGLE)
+def test_settings_of_uvicorn_are_applied(start, server):
+    more = "asgi_deploy_process.UVICORN_SETTINGS.update({'root_path': '/api', 'lifespan': 'off', 'http': 'h11'})\n"
+    service = start(**server, more=more)
+
+    async def scenario():
+        connection = await Connection.open(service.address)
+        return (await connection.ask("/root-path")).body
+
+    assert run(scenario()) == b"/api"

@@ -27,6 +27,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.interpreter impo
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import APPS, PYTHONS
 
 SYSTEM_PYTHON = "/usr/bin/python3"
+# The command that a host without another requirement uses; usually SYSTEM_PYTHON.
+DEFAULT_PYTHON = "python3"
 STORE = Path(PYTHONS)
 HOMES = Path(APPS)
 
@@ -54,10 +56,11 @@ def choose(recipe: Recipe) -> Python:
     request = recipe.python_request
     if request is None:
         return Python(find_python(recipe.python))
-    version = _version(SYSTEM_PYTHON)
+    default = find_python(DEFAULT_PYTHON)
+    version = _version(default)
     if request.accepts_version(version):
-        return Python(find_python(SYSTEM_PYTHON))
-    needs = f"asgi_app_python is {recipe.python!r}, the app accepts {request.origin}, and the distribution's Python is {version}"
+        return Python(default)
+    needs = f"asgi_app_python is {recipe.python!r}, the app accepts {request.origin}, and {default} is Python {version}"
     if recipe.installer != "uv":
         raise BuildError(
             f"{needs}: set asgi_app_installer to uv, which installs another Python, or asgi_app_python to one on the host"
@@ -90,7 +93,7 @@ def _version(python: str) -> str:
     try:
         return subprocess.run(argv, cwd="/", capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.SubprocessError) as exc:
-        raise BuildError(f"the distribution's Python does not run: {exc}") from exc
+        raise BuildError(f"{python} does not run: {exc}") from exc
 
 
 def _key(version: str) -> str:
@@ -137,10 +140,12 @@ def adopt(scratch: Path, python: Python) -> None:
         shutil.move(str(made), str(temporary))
         temporary.rename(target)
     except OSError:
-        remove_tree(str(temporary))
         # The build of another app may have installed the same Python meanwhile.
         if not target.exists():
             raise
+    finally:
+        if temporary.exists():
+            remove_tree(str(temporary))
     if not leads_to_interpreter(python.path):
         raise BuildError(f"{python.path} is not a Python that only root can modify")
 

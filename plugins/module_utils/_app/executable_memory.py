@@ -8,11 +8,13 @@ Only packages that fail are listed, with the error that identifies the denial. T
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sbom import normalised
 
 SETTING = "MemoryDenyWriteExecute"
+REMEDY = f"add {SETTING}: false to asgi_server_unit_settings"
 
 ONEDNN = "could not create a primitive"
 NODE = "Check failed: 12 == (*__errno_location ())"
@@ -35,6 +37,9 @@ PACKAGES = {
     "wasmtime": "failed to make memory executable",
 }
 
+# Errors that are long enough to be recognised in the output of an app.
+RECOGNISED = sorted({error for error in PACKAGES.values() if len(error) > 16})
+
 
 def advice(packages: Iterable[str], sandbox: Mapping[str, object] | None) -> str | None:
     """Explain which of the *packages* of a release can fail in the *sandbox*, its variables, and how to allow executable memory.
@@ -48,5 +53,17 @@ def advice(packages: Iterable[str], sandbox: Mapping[str, object] | None) -> str
     errors = ", ".join(f'{name} ("{PACKAGES[name]}")' for name in found)
     return (
         f"the release contains packages that create executable memory, which the sandbox denies, and fail with these errors: {errors} "
-        f"-> if the app needs it, add {SETTING}: false to asgi_server_unit_settings; otherwise add {SETTING}: true, which hides this message"
+        f"-> if the app needs it, {REMEDY}; otherwise add {SETTING}: true, which hides this message"
     )
+
+
+def denials(text: str, drop_in: str) -> list[str]:
+    """Return the errors in *text*, the output of an app, if *drop_in*, the settings of its slot, deny executable memory."""
+    values = re.findall(rf"^{SETTING}=(.*)$", drop_in, re.MULTILINE)
+    denied = values and values[-1].strip().lower() in ("yes", "true", "on", "1")
+    return [error for error in RECOGNISED if error in text] if denied else []
+
+
+def describe_denial(error: str) -> str:
+    """Return the *error* as a clause."""
+    return f"the app reports {error!r}, because the sandbox denies executable memory"

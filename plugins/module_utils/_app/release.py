@@ -33,11 +33,13 @@ def release_id(
     requirements: Iterable[str],
     server_requirements: Iterable[str],
     wheels: str | None = None,
+    selection: Mapping[str, object] | None = None,
 ) -> str:
     """Return the id of the release that is built from this input: a human-readable label, and a digest of the input.
 
     The digest excludes secrets, and values that differ between hosts, such as Python's patch version. *wheels* is the digest of the
-    resolution, if the controller resolved the requirements for all hosts.
+    resolution, if the controller resolved the requirements for all hosts. *selection* determines which dependencies of the source are
+    installed.
     """
     everything = {
         "recipe": RECIPE,
@@ -50,6 +52,8 @@ def release_id(
     }
     if wheels is not None:
         everything["wheels"] = wheels
+    if selection:
+        everything["selection"] = selection
     digest = hashlib.sha256(json.dumps(everything, sort_keys=True).encode("utf-8")).hexdigest()
     return f"{safe_label(label)}-{digest[:10]}"
 
@@ -155,7 +159,7 @@ _CAUSES = (
     ),
     (
         r"[Rr]equires-[Pp]ython|requires a different Python|does not satisfy Python|Python requirement",
-        "asgi_app_python selects another Python on the host",
+        "asgi_app_python selects another Python, such as '3.13'",
     ),
     (
         r"setuptools-scm was unable to detect version|find the version from SCM|Unable to detect version control system",

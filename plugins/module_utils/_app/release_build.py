@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import pwd
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -30,8 +31,14 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python impo
     download_entry,
     in_use,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import CACHE, BuildError, Recipe
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import (
+    CACHE,
+    BuildError,
+    Recipe,
+    Unsolvable,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_sandbox import build_properties
+from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import Installation, installs_tree
 from ansible_collections.asgi.deploy.plugins.module_utils._app.import_check import check_import
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import cause, last_lines
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_archive import UnsafeArchive, extract
@@ -58,6 +65,8 @@ HOMES = Path(APPS)
 CACHE_BYTES = 4 << 30
 BUILD_SECONDS = 3600
 TOOLS = Path("/opt/asgi")
+# The errors of uv and pip for requirements that conflict with each other.
+UNSOLVABLE = re.compile(r"No solution found when resolving|ResolutionImpossible")
 
 
 class Build:
@@ -80,6 +89,8 @@ class Build:
         self.temporary = self.work / "tmp"
         self.ca_bundle = self.work / "ca-bundle.pem"
         self.seconds: dict[str, float] = {}
+        self.installation: Installation | None = None
+        self.overridden: list[dict[str, str]] = []
         self.store = CACHE / "wheels"
         self.cache = Path(self.app["build_cache"])
 
@@ -113,6 +124,8 @@ class Build:
         with self._timed("packages"):
             self._install(uv)
             described = self._describe()
+            if self.installation:
+                self.overridden = self.installation.overridden(described["packages"])
         with self._timed("handover"):
             remove_tree(str(self.work))
             take_over(str(self.directory), self._is_interpreter)
@@ -177,7 +190,7 @@ class Build:
             return
         try:
             extract(self.recipe.archive, str(self.source))
-            if self.recipe.dependencies["by"] in ("project", "lock") and not self.recipe.wheelhouse:
+            if installs_tree(self.recipe.dependencies) and not self.recipe.wheelhouse:
                 extract(self.recipe.archive, str(self.tree))
         except UnsafeArchive as exc:
             raise BuildError(f"asgi_app_source: {exc}") from exc
@@ -246,8 +259,8 @@ class Build:
         self._run(
             # Without the app's cache, which an earlier build may have manipulated.
             [uv, "python", "install", "--no-cache", "--no-bin", python.key],
-            f"uv cannot install CPython {python.managed}, which asgi_app_python ({self.recipe.python}) needs; see "
-            "asgi_app_python_mirror",
+            f"asgi_app_python is {self.recipe.python!r}, the app accepts {self.recipe.python_request.origin}, and uv cannot install "
+            f"CPython {python.managed}; set asgi_app_python_mirror, or set asgi_app_python to a Python on the host",
             # Some files of a Python contain its path, so install it where it remains.
             mounts=[f"{scratch}:{PYTHONS}"],
             **variables,
@@ -259,40 +272,20 @@ class Build:
         self._run([*argv, str(self.venv)], f"asgi_app_python ({python}) cannot create a virtual environment")
 
     def _install(self, uv: str | None) -> None:
-        """Install the dependencies of the source, asgi_app_requirements and the server, in one resolution unless there is a uv.lock."""
-        recipe = self.recipe
-        installer = [uv, "pip", "install"] if uv else [*_pip(self.venv), "install"]
-        declared = recipe.dependencies["by"]
-        options, directory = [], self.code
-        if recipe.wheelhouse:
+        """Install the wheels from the controller, or else the dependencies of the source, asgi_app_requirements and the server."""
+        installer = [uv, "pip"] if uv else _pip(self.venv)
+        if self.recipe.wheelhouse:
             blame = "the wheels from the controller cannot be installed, see asgi_app_wheelhouse"
-            self._run([*installer, "--no-deps", *self._from_wheels("release")], blame)
+            self._run([*installer, "install", "--no-deps", *self._from_wheels("release")], blame)
             return
-        lines = [*recipe.requirements, *recipe.server_requirements]
-        variables = "asgi_app_requirements and asgi_app_server_requirements"
-        together = f"cannot be installed, alone or together with {variables}"
-        blame = f"{variables} cannot be installed together"
+        self.installation = Installation(
+            self.recipe, installer, self.code, self.project, self._run_installer, self._write
+        )
+        self.installation.install()
 
-        if recipe.source["kind"] == "package":
-            lines.append(recipe.source["requirement"])
-            blame = f"asgi_app_source.package ({recipe.source['requirement']}) {together}"
-        elif declared == "lock":
-            options = ["--constraint", self._write("constraints.txt", self._sync(uv))]
-            blame = (
-                f"{variables} conflict with the uv.lock of asgi_app_source: change them, or lock other versions of "
-                f"those packages"
-            )
-        elif declared == "requirements":
-            options = ["--requirement", "requirements.txt"]
-            blame = f"the requirements.txt of asgi_app_source {together}"
-        elif declared == "project":
-            options, directory = ["."], self.project
-            blame = f"the project of asgi_app_source {together}"
-        elif declared == "list":
-            lines += recipe.dependencies["requirements"]
-            blame = f"the dependencies in the pyproject.toml of asgi_app_source {together}"
-        options += ["--requirement", self._write("requirements.txt", lines)]
-        self._run([*installer, *options], blame, directory)
+    def _run_installer(self, argv: list[str], blame: str, directory: str | Path = "/", sync: bool = False) -> str:
+        """Run an installer. `uv sync` gets the virtual environment in a variable."""
+        return self._run(argv, blame, directory, **({"VIRTUAL_ENV": str(self.venv)} if sync else {}))
 
     def _from_wheels(self, kind: str) -> list[str]:
         """Return the options that install exactly the wheels of this *kind* from the controller, without an index."""
@@ -300,17 +293,6 @@ class Build:
         lines = [f"{wheel['name']}=={wheel['version']} --hash=sha256:{wheel['sha256']}" for wheel in wheels]
         options = ["--no-index", "--require-hashes", "--requirement", self._write(f"{kind}.txt", lines)]
         return [*options, *(f"--find-links={self.store / wheel['sha256']}" for wheel in wheels)]
-
-    def _sync(self, uv: str | None) -> list[str]:
-        """Install the packages in uv.lock, and return them as constraints for the other requirements."""
-        self._run(
-            [uv, "sync", "--frozen", "--no-dev", "--no-editable", "--active"],
-            "the uv.lock of asgi_app_source cannot be installed",
-            self.project,
-            VIRTUAL_ENV=str(self.venv),
-        )
-        found = json.loads(self._run([uv, "pip", "list", "--format", "json"], "the packages cannot be listed"))
-        return [f"{package['name']}=={package['version']}" for package in found]
 
     def _write(self, name: str, lines: Iterable[str]) -> str:
         """Write a file that only root and the build account can read, because its URLs may contain credentials."""
@@ -366,7 +348,8 @@ class Build:
             if is_full(done.err + done.out):
                 hint = free_space(str(self.directory), str(CACHE))
             output = last_lines(done.err or done.out) or f"exit status {done.status}"
-            raise BuildError(f"{blame}{f' ({hint})' if hint else ''}:\n{output}")
+            error = Unsolvable if UNSOLVABLE.search(done.err) else BuildError
+            raise error(f"{blame}{f' ({hint})' if hint else ''}:\n{output}")
         return done.out
 
 

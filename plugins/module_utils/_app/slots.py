@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from typing import Callable
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import REMEDY, denials, describe_denial
 from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import (
     ENV_FILE,
     SERVICE_FILE,
@@ -360,6 +361,8 @@ class App(InstalledApp):
         pair = self._pair(slot)
         for fault in list(write_faults(journal))[:1]:
             reason += f"; {describe_write_fault(fault)}: {write_remedy(self.paths['name'], fault)}"
+        for error in denials(journal, read_text(self.paths["slots"][slot]["drop_in"]) or "")[:1]:
+            reason += f"; {describe_denial(error)}: {REMEDY}"
         return ActivationError(self.hide(reason, pair), self.hide(journal, pair))
 
     def runs_unreachable(self, state: State) -> bool:

@@ -17,6 +17,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python impo
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import CACHE, BuildError, Recipe
 from ansible_collections.asgi.deploy.plugins.module_utils._app.claim import check_claim
+from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import declaration_name
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import describe_release, mask_urls
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_build import Build, uv_of
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import Missing, MissingWheels
@@ -26,8 +27,6 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.files import rea
 from ansible_collections.asgi.deploy.plugins.module_utils._host.packages import missing
 
 SYSTEM_BUS = "/run/dbus/system_bus_socket"
-
-DECLARED = {"lock": "uv.lock", "requirements": "requirements.txt", "project": "the project", "list": "pyproject.toml"}
 
 
 def check(home: AppHome, recipe: Recipe, keep: int, packages: list, check_mode: bool) -> dict[str, Any]:
@@ -109,7 +108,7 @@ def stage(home: AppHome, recipe: Recipe, keep: int, change: bool) -> dict[str, A
             needed = missing_files(recipe)
             if needed.files:
                 return _missing(needed)
-            result["seconds"] = _build(home, recipe)
+            result.update(_build(home, recipe))
         result.update(changed=True, built=True)
         diffs.append(_diff("", _planned(recipe), "no such release", result["directory"]))
 
@@ -134,8 +133,8 @@ def stage(home: AppHome, recipe: Recipe, keep: int, change: bool) -> dict[str, A
     return result
 
 
-def _build(home: AppHome, recipe: Recipe) -> dict[str, float]:
-    """Build the release and return the duration of each step; remove the release if the build fails."""
+def _build(home: AppHome, recipe: Recipe) -> dict[str, Any]:
+    """Build the release and return the results of the build; remove the release if the build fails."""
     home.remove(recipe.release)
     build = Build(recipe, home.releases / recipe.release)
     try:
@@ -143,7 +142,7 @@ def _build(home: AppHome, recipe: Recipe) -> dict[str, float]:
     except BaseException:
         home.remove(recipe.release)
         raise
-    return build.seconds
+    return {"seconds": build.seconds, "overridden": build.overridden}
 
 
 def _planned(recipe: Recipe) -> str:
@@ -151,7 +150,7 @@ def _planned(recipe: Recipe) -> str:
     facts = {"release": recipe.release, "module": recipe.module}
     facts.update({f"source.{key}": value for key, value in recipe.source.items() if key not in ("label", "digest")})
     if recipe.source["kind"] != "package":
-        facts["dependencies"] = DECLARED.get(recipe.dependencies["by"], "none declared")
+        facts["dependencies"] = declaration_name(recipe.dependencies) or "none declared"
     facts["requirements"] = recipe.requirements
     facts["server_requirements"] = recipe.server_requirements
     facts["python"] = recipe.python if recipe.python_request is None else recipe.python_request.identity

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Callable
 
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import APPS, layout
@@ -26,6 +27,12 @@ def write_faults(text: str) -> dict[str, int]:
 
 def logged_write_faults(run_command: Callable, unit: str) -> dict[str, int] | None:
     """Return the errors in the journal of the service *unit* since it was started; None if the journal cannot be searched."""
+    logged = search_journal(run_command, unit, MESSAGES)
+    return None if logged is None else write_faults(logged)
+
+
+def search_journal(run_command: Callable, unit: str, messages: Iterable[str]) -> str | None:
+    """Return the log messages of the service *unit* since it was started that contain one of *messages*; None if the search fails."""
     properties = ["--property=InvocationID", "--property=LogNamespace"]
     _status, out, _err = run_command(["systemctl", "show", *properties, unit])
     found = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
@@ -36,14 +43,14 @@ def logged_write_faults(run_command: Callable, unit: str) -> dict[str, int] | No
         "--quiet",
         "--no-pager",
         "--output=cat",
-        f"--grep={'|'.join(MESSAGES)}",
+        f"--grep={'|'.join(map(re.escape, messages))}",
         f"--lines={MOST_LINES}",
     ]
     if found.get("LogNamespace"):
         options.append(f"--namespace=+{found['LogNamespace']}")
     status, out, err = run_command(["journalctl", *options, f"_SYSTEMD_INVOCATION_ID={found['InvocationID']}"])
     # journalctl exits with 1 if nothing matches
-    return write_faults(out) if not status or not err.strip() else None
+    return out if not status or not err.strip() else None
 
 
 def describe_write_fault(fault: str) -> str:

@@ -17,6 +17,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pin import uv_hashes
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import check_environment
 from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.shared import hook_problems
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import Choice
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_export import with_export
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.origins import Origins
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import python_request
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import (
@@ -25,7 +27,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import
     normalise,
     resolve,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import GIT, PATH, VARIABLE, SourceError
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import VARIABLES, SourceError
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import REMEDY, insecure_urls
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheelhouse import OLDEST_UV, resolve_wheels
@@ -71,19 +73,41 @@ def _source(context: Context) -> Iterator[Problem]:
     except SourceError as exc:
         yield _of_source(exc)
         return
-    variable = {"path": PATH, "git": GIT}.get(resolved.kind, VARIABLE)
-    yield from (AppDoubt("lock-not-read", variable, *doubt) for doubt in resolved.doubts)
+    variable = VARIABLES[resolved.kind]
     if resolved.undeclared and not context.options["asgi_app_requirements"]:
         yield AppDoubt("dependencies-undeclared", variable, *resolved.undeclared)
 
 
 def _resolved(context: Context) -> Resolved:
     source = normalise(context.options["asgi_app_source"], context.find)
-    insecure = context.options["asgi_app_insecure_transports"]
-    exclude = [pattern for variable in EXCLUDE for pattern in context.options[variable]]
-    resolved = resolve(source, exclude, C.DEFAULT_LOCAL_TMP, insecure)
-    check_installer(resolved, context.options["asgi_app_installer"])
-    return resolved
+    options = context.options
+    choice = Choice(
+        groups=options["asgi_app_groups"],
+        extras=options["asgi_app_extras"],
+        install=options["asgi_app_install_project"],
+    )
+    insecure = options["asgi_app_insecure_transports"]
+    exclude = [pattern for variable in EXCLUDE for pattern in options[variable]]
+    resolved = resolve(source, exclude, C.DEFAULT_LOCAL_TMP, insecure, choice)
+    check_installer(resolved, options["asgi_app_installer"])
+    if any(_uv(context)) or any(_build_environment(options)):
+        return resolved  # the checks of these variables report the problem
+    return with_export(resolved, lambda: _settings(options), C.DEFAULT_LOCAL_TMP)
+
+
+def _settings(options: dict, request: PythonRequest | None = None) -> Settings:
+    """Return the settings of the tools that the controller runs."""
+    return Settings(
+        python=f"python{request.floor}" if request else options["asgi_app_python"],
+        python_mirror=options.get("asgi_app_python_mirror"),
+        requirements=options["asgi_app_requirements"],
+        server_requirements=options["asgi_app_server_requirements"],
+        uv_version=options["asgi_app_uv_version"],
+        index_url=options.get("asgi_app_index_url"),
+        ca_bundle=options["asgi_app_ca_bundle"],
+        build_environment=check_environment(options["asgi_app_build_env"]),
+        uv_hashes=options["asgi_app_uv_hashes"],
+    )
 
 
 def _origins(context: Context) -> Iterator[Problem]:
@@ -124,20 +148,8 @@ def _wheelhouse(context: Context) -> Iterator[Problem]:
             "ca-bundle-missing", "asgi_app_ca_bundle", f"is {bundle!r}, which does not exist on the controller"
         )
         return
-    request = _python_request(context)
-    settings = Settings(
-        python=f"python{request.floor}" if request else options["asgi_app_python"],
-        requirements=options["asgi_app_requirements"],
-        server_requirements=options["asgi_app_server_requirements"],
-        uv_version=version,
-        index_url=options.get("asgi_app_index_url"),
-        ca_bundle=bundle,
-        build_environment=check_environment(options["asgi_app_build_env"]),
-        uv_hashes=options["asgi_app_uv_hashes"],
-        python_mirror=options.get("asgi_app_python_mirror"),
-    )
     try:
-        resolve_wheels(_resolved(context), settings, C.DEFAULT_LOCAL_TMP)
+        resolve_wheels(_resolved(context), _settings(options, _python_request(context)), C.DEFAULT_LOCAL_TMP)
     except SourceError as exc:
         yield _of_source(exc)
 

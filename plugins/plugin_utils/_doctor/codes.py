@@ -83,6 +83,9 @@ log-world-readable: Every account can read the requests of clients in a log. -> 
 app-write-failed: The app tried to write where it cannot. -> write to $ASGI_SHARED, or set asgi_server_working_directory to shared if the
     path is relative
 
+# sandbox
+executable-memory-denied: The sandbox denies a package executable memory. -> add MemoryDenyWriteExecute: false to asgi_server_unit_settings
+
 # plan
 workers-differ-from-plan: The number of workers is not the planned one. -> run deploy.yml
 workers-exceed-memory: The host lacks the memory for two slots with the configured workers. -> lower asgi_server_workers, or

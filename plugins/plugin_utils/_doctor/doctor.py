@@ -28,6 +28,7 @@ CHECKS: dict[str, Check] = {
     "unit files": units.files,
     "permissions": host.permissions,
     "writes": host.writes,
+    "sandbox": host.sandbox,
     "plan": capacity.plan,
     "memory": capacity.memory,
     "deprecated": units.deprecated,

@@ -1,13 +1,14 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of the host: permissions, writes of the app, and the clock."""
+"""Checks of the host: permissions, writes of the app, its sandbox, and the clock."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import REMEDY, describe_denial
 from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import describe_write_fault, write_remedy
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import RUN_MODE, layout
 from ansible_collections.asgi.deploy.plugins.plugin_utils._doctor.findings import (
@@ -64,3 +65,9 @@ def writes(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:
         times = "once" if count == 1 else f"{count} times"
         found = f"since its start, {describe_write_fault(fault)}, {times}"
         yield warn("app-write-failed", found, write_remedy(seen["name"], fault))
+
+
+def sandbox(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:
+    """Yield the errors of packages to which the sandbox has denied executable memory."""
+    for error in seen["running"]["denials"]:
+        yield warn("executable-memory-denied", f"since its start, {describe_denial(error)}", REMEDY)

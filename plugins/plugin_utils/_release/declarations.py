@@ -15,13 +15,12 @@ import re
 import shlex
 import tarfile
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import DEFAULT_FILE
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import insecure_urls, variables
-
-REQUIREMENTS = "requirements.txt"
 
 _FILES = frozenset(["-r", "--requirement", "-c", "--constraint"])
 _TARGETS = frozenset(
@@ -67,26 +66,33 @@ class Declared(NamedTuple):
 
     insecure: list[str]
     variables: list[str]
+    hashed: bool = False
+    """Whether requirements files contain hashes, so that pip and uv require hashes for all requirements in one command."""
 
 
-def read_declarations(archive: str, declared_by: str, subdirectory: str = "", workspace: str | None = None) -> Declared:
+def read_declarations(
+    archive: str, dependencies: Mapping[str, Any], subdirectory: str = "", workspace: str | None = None
+) -> Declared:
     """Return the insecure transports and variables in the files of *archive* that the installers read, or raise Refused.
 
-    *declared_by* is the kind of file that declares the dependencies of the project in *subdirectory*, see Resolved. *workspace* is the
-    root of its uv workspace.
+    *dependencies* determines these files, see Resolved. The project is in *subdirectory*, and *workspace* is the root of its uv workspace.
     """
+    declared_by = dependencies["by"]
     root = subdirectory if workspace is None else workspace
     with tarfile.open(archive) as tar:
         reader = _Reader(_Tree(tar), subdirectory)
         if declared_by == "requirements":
-            reader.requirements(posixpath.join(subdirectory, REQUIREMENTS))
+            for name in dependencies.get("files", [DEFAULT_FILE]):
+                reader.requirements(posixpath.join(subdirectory, name))
         for directory in dict.fromkeys([subdirectory, root]):
             # uv reads its settings for every kind of declaration.
             reader.project(posixpath.join(directory, "pyproject.toml"), with_sources=declared_by == "project")
             reader.settings(posixpath.join(directory, "uv.toml"))
         if declared_by == "lock":
             reader.lock(posixpath.join(root, "uv.lock"), posixpath.relpath(subdirectory or ".", root or "."))
-        return Declared(list(dict.fromkeys(reader.insecure)), list(dict.fromkeys(reader.variables)))
+        elif declared_by == "pylock":
+            reader.settings(posixpath.join(subdirectory, dependencies["file"]))
+        return Declared(list(dict.fromkeys(reader.insecure)), list(dict.fromkeys(reader.variables)), reader.hashed)
 
 
 def check_requirement(text: str) -> Declared:
@@ -148,6 +154,7 @@ class _Reader:
         self.directory = directory
         self.insecure: list[str] = []
         self.variables: list[str] = []
+        self.hashed = False
         self._read: set[tuple[str | None, str | None]] = set()
 
     # Requirements files
@@ -179,6 +186,7 @@ class _Reader:
             elif len(option) > 2:
                 option, value = option[:2], option[2:]
             if option in _FLAGS and value is None:
+                self.hashed |= option == "--require-hashes"
                 continue
             if option not in _FILES | _TARGETS | _OTHERS | {_TRUSTED}:
                 raise _unknown(name, option)
@@ -215,6 +223,7 @@ class _Reader:
             option = word.partition("=")[0]
             if option.startswith("-") and option[:2] != "-C" and option not in _OF_A_REQUIREMENT:
                 raise _unknown(name, option)
+            self.hashed |= option == "--hash"
         text = " ".join(words[:first])
         named = _NAMED_TARGET.fullmatch(text)
         if named:

@@ -1,26 +1,40 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find the files in which a source tree declares its dependencies."""
+"""Determine how a source tree declares its dependencies.
+
+A lock file takes precedence over requirements.txt, and requirements.txt over pyproject.toml. asgi_app_source.requirements selects other files.
+"""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError, shown_list
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.poetry_dependencies import (
+    PoetryError,
+    poetry_requirements,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.project_layout import application_reason
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
+    REQUIREMENTS,
+    SourceError,
+    shown_list,
+)
 
-# Lock files at the root that are not supported, and how to convert each to a supported file.
-UNREAD_LOCKS = {
-    "poetry.lock": "run `poetry export --output requirements.txt`",
-    "pdm.lock": "run `pdm export --output requirements.txt`",
-    "Pipfile.lock": "run `pipenv requirements > requirements.txt`",
-    "pylock.toml": "write a requirements.txt or a uv.lock as well",
-    "pylock.*.toml": "write a requirements.txt or a uv.lock as well",
+DEFAULT_FILE = "requirements.txt"
+# The kind of declaration of each lock file, see Resolved, and the file of the project that it belongs to.
+LOCKS = {
+    "uv.lock": ("lock", "pyproject.toml"),
+    "pylock.toml": ("pylock", None),
+    "poetry.lock": ("exported", "pyproject.toml"),
+    "pdm.lock": ("exported", "pyproject.toml"),
+    "Pipfile.lock": ("exported", "Pipfile"),
 }
+NAMED_PYLOCK = re.compile(r"pylock\.[^./]+\.toml")
 # Files that may declare dependencies if the supported files at the root do not.
 CANDIDATES = (
     "*requirements*.txt",
@@ -31,17 +45,23 @@ CANDIDATES = (
     "pyproject.toml",
     "setup.cfg",
     "setup.py",
-    "uv.lock",
 )
 CANDIDATE_DEPTH = 3
-# The phrase that messages use for the installed dependencies, by the kind of declaration.
-INSTALLED = {
-    "lock": "uv.lock is used instead",
-    "requirements": "requirements.txt is used instead",
-    "project": "the dependencies of the project are resolved again for each release",
-    "list": "the dependencies in pyproject.toml are resolved again for each release",
-    "nothing": "nothing is installed for the app",
-}
+# Values of asgi_app_install_project that install every project, and the value of ``install`` in Resolved.dependencies.
+_INSTALLED: dict[str, bool | str] = {"true": True, "editable": "editable"}
+GROUPS, EXTRAS, INSTALL = "asgi_app_groups", "asgi_app_extras", "asgi_app_install_project"
+
+
+class Choice(NamedTuple):
+    """The variables that select dependencies of a source."""
+
+    files: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    extras: Sequence[str] = ()
+    install: str = "auto"
+
+
+DEFAULT = Choice()
 
 
 def read_project(text: bytes, variable: str) -> dict[str, Any]:
@@ -54,37 +74,253 @@ def read_project(text: bytes, variable: str) -> dict[str, Any]:
         ) from exc
 
 
-def declared(names: Iterable[str], project: dict[str, Any], variable: str) -> dict[str, Any]:
-    """Return how a tree with the top-level files *names* and this pyproject.toml declares its dependencies."""
-    names = set(names)
-    if "uv.lock" in names:
-        if "pyproject.toml" not in names:
+def declared(files: Iterable[str], project: dict[str, Any], variable: str, choice: Choice = DEFAULT) -> dict[str, Any]:
+    """Return how a tree with these *files* and this pyproject.toml declares the dependencies that *choice* selects, see Resolved."""
+    return _Declaration(list(files), project, variable, choice).read()
+
+
+class _Declaration:
+    def __init__(self, files: list[str], project: dict[str, Any], variable: str, choice: Choice) -> None:
+        self.files = files
+        self.top = {name for name in files if "/" not in name}
+        self.project = project
+        self.variable = variable
+        self.choice = choice
+        self.metadata = _table(project.get("project"))
+        self.tools = _table(project.get("tool"))
+        self.dynamic = self.metadata.get("dynamic", [])
+
+    def read(self) -> dict[str, Any]:
+        lock, requirements = self._files()
+        if self.choice.install in _INSTALLED and not self.top & {"pyproject.toml", "setup.py"}:
+            fault = (
+                f"is {self.choice.install!r}, but the source has neither a pyproject.toml nor a setup.py at its root"
+            )
+            raise SourceError("project-missing", INSTALL, fault, "set it to auto")
+        if lock:
+            return self._locked(lock)
+        if requirements:
+            self._refuse_selection(f"{shown_list(requirements)} has neither groups nor extras")
+            named = {} if requirements == [DEFAULT_FILE] else {"files": requirements}
+            installed = _INSTALLED.get(self.choice.install)
+            return {"by": "requirements", **named, **({"install": installed} if installed else {})}
+        self._check_selection()
+        return self._unlocked()
+
+    def _files(self) -> tuple[str | None, list[str]]:
+        """Return the lock file or the requirements files that declare the dependencies."""
+        if self.choice.files:
+            return self._chosen(list(self.choice.files))
+        locks = [name for name in LOCKS if name in self.top]
+        unused = locks[1:] or ([] if locks else sorted(filter(NAMED_PYLOCK.fullmatch, self.top)))
+        if unused:
+            found = locks or unused
+            fault = f"holds the lock file{'s' if len(found) > 1 else ''} {' and '.join(found)}, "
+            fault += "of which only one can be installed" if locks else "which is not used by default"
+            remedy = f"set asgi_app_source.requirements to the one to install, such as [{found[0]}], or add the others to asgi_app_exclude_extra"
+            raise SourceError("lock-not-used", self.variable, fault, remedy)
+        return (locks or [None])[0], [DEFAULT_FILE] if DEFAULT_FILE in self.top else []
+
+    def _chosen(self, chosen: list[str]) -> tuple[str | None, list[str]]:
+        missing = [name for name in chosen if name not in self.files]
+        if missing:
+            listed = [name for name in self.files if name.count("/") < CANDIDATE_DEPTH and _is_candidate(name)]
+            remedy = "set the paths of files relative to the root of the app"
+            raise SourceError(
+                "requirements-file-missing",
+                REQUIREMENTS,
+                f"has {shown_list(missing)}, which the source does not contain",
+                f"{remedy}, such as {shown_list(listed)}" if listed else remedy,
+            )
+        locks = [name for name in chosen if name in LOCKS or NAMED_PYLOCK.fullmatch(name)]
+        if locks and len(chosen) > 1:
+            fault = f"has {locks[0]} and other files"
+            raise SourceError(
+                "requirements-file-unsupported", REQUIREMENTS, fault, "set either one lock file or requirements files"
+            )
+        if not locks and any(name.endswith((".lock", ".toml")) for name in chosen):
+            fault = f"has {shown_list(chosen)}, which is neither a requirements file nor a lock file at the root"
+            raise SourceError("requirements-file-unsupported", REQUIREMENTS, fault, "set another file")
+        return (locks or [None])[0], chosen
+
+    # Locks
+
+    def _locked(self, lock: str) -> dict[str, Any]:
+        kind, project_file = LOCKS.get(lock, LOCKS["pylock.toml"])
+        if project_file and project_file not in self.top:
             raise SourceError(
                 "lock-without-project",
-                variable,
-                "holds a uv.lock without a pyproject.toml",
-                "add the project's pyproject.toml",
+                self.variable,
+                f"holds a {lock} without a {project_file}",
+                f"add the project's {project_file}",
             )
-        return {"by": "lock"}
-    if "requirements.txt" in names:
-        return {"by": "requirements"}
-    metadata = project.get("project", {})
-    dynamic = "dependencies" in metadata.get("dynamic", [])
-    if "build-system" in project or "setup.py" in names or dynamic:
-        return {"by": "project"}
-    if metadata:
-        return {"by": "list", "requirements": list(metadata.get("dependencies", []))}
-    return {"by": "nothing"}
+        if lock == "Pipfile.lock" and self.choice.extras:
+            self._refuse_extras(f"{lock} has no extras")
+        if project_file == "pyproject.toml":
+            self._check_selection()
+        found: dict[str, Any] = {"by": kind} if lock == "uv.lock" else {"by": kind, "file": lock}
+        found |= self._selection()
+        install = self._installs()
+        if lock == "uv.lock":
+            # uv itself detects most projects that are not packages.
+            return found if install is True else {**found, "install": install}
+        return {**found, "install": install if lock != "Pipfile.lock" and self._is_package() else False}
+
+    # Without a lock
+
+    def _unlocked(self) -> dict[str, Any]:
+        computed = "setup.py" in self.top or "dependencies" in self.dynamic
+        install = self._installs()
+        if (self._is_package() and install) or self.choice.install in _INSTALLED:
+            found: dict[str, Any] = {"by": "project"} if install is True else {"by": "project", "install": install}
+            if lines := self._of_groups():
+                found["requirements"] = lines
+            return found | self._selection()
+        poetry = _table(self.tools.get("poetry"))
+        if computed and "dependencies" not in self.metadata and not poetry:
+            fault = f"is {self.choice.install!r}, but only a build of the project computes its dependencies"
+            remedy = f"set it to true, or list the dependencies in {DEFAULT_FILE}"
+            raise SourceError("project-not-installed", INSTALL, fault, remedy)
+        if "dependencies" in poetry and "dependencies" not in self.metadata:
+            lines = [*self._of_poetry(poetry["dependencies"]), *self._of_groups()]
+            return {"by": "list", "requirements": lines, "tool": "poetry", **self._selection()}
+        if self.metadata:
+            lines = list(self.metadata.get("dependencies", []))
+            for extra in self.choice.extras:
+                lines += self._of_extra(extra, set())
+            return {"by": "list", "requirements": [*lines, *self._of_groups()], **self._selection()}
+        return {"by": "nothing"}
+
+    def _selection(self) -> dict[str, Any]:
+        chosen = {"groups": list(self.choice.groups), "extras": list(self.choice.extras)}
+        return {key: values for key, values in chosen.items() if values}
+
+    def _is_package(self) -> bool:
+        return "build-system" in self.project or "setup.py" in self.top or "dependencies" in self.dynamic
+
+    def _installs(self) -> bool | str:
+        """Return whether the project itself is installed, or "editable"."""
+        if self.choice.install == "auto":
+            return not application_reason(self.project, self.files)
+        return _INSTALLED.get(self.choice.install, False)
+
+    def _of_extra(self, extra: str, seen: set[str]) -> list[str]:
+        """Return the requirements of an extra, including those of extras of the project itself."""
+        if _normal(extra) in seen:
+            return []
+        seen.add(_normal(extra))
+        lines: list[str] = []
+        for line in _lookup(self.metadata.get("optional-dependencies"), extra):
+            match = re.match(r"\s*([A-Za-z0-9._-]+)\s*\[([^\]]*)\]", line)
+            if match and _normal(match[1]) == _normal(str(self.metadata.get("name", ""))):
+                for each in match[2].split(","):
+                    lines += self._of_extra(each.strip(), seen)
+            else:
+                lines.append(line)
+        return lines
+
+    def _of_groups(self) -> list[str]:
+        return [line for group in self.choice.groups for line in self._of_group(group, set())]
+
+    def _of_group(self, group: str, seen: set[str]) -> list[str]:
+        if _normal(group) in seen:
+            return []
+        seen.add(_normal(group))
+        lines: list[str] = []
+        for item in _lookup(self.project.get("dependency-groups"), group):
+            if isinstance(item, str):
+                lines.append(item)
+            elif isinstance(item, dict) and isinstance(item.get("include-group"), str):
+                lines += self._of_group(item["include-group"], seen)
+        poetry = _table(_table(self.tools.get("poetry")).get("group"))
+        for name, table in poetry.items():
+            if _normal(name) == _normal(group):
+                lines += self._of_poetry(_table(table).get("dependencies", {}), every=True)
+        return lines + _lookup(_table(self.tools.get("pdm")).get("dev-dependencies"), group)
+
+    def _of_poetry(self, dependencies: Any, every: bool = False) -> list[str]:
+        extras = _table(_table(self.tools.get("poetry")).get("extras"))
+        optional = {_normal(name) for extra in self.choice.extras for name in _lookup(extras, extra)}
+        try:
+            return poetry_requirements(_table(dependencies), optional, every)
+        except PoetryError as exc:
+            remedy = "run `poetry lock` and add the poetry.lock, or list the dependencies in requirements.txt"
+            raise SourceError("project-file-invalid", self.variable, str(exc), remedy) from exc
+
+    # The variables
+
+    def _refuse_selection(self, reason: str) -> None:
+        """Raise SourceError if groups or extras are set, which the dependencies of this kind do not have."""
+        if self.choice.extras:
+            self._refuse_extras(reason)
+        if self.choice.groups:
+            raise _unknown(GROUPS, self.choice.groups[0], reason)
+
+    def _refuse_extras(self, reason: str) -> None:
+        raise _unknown(EXTRAS, self.choice.extras[0], reason)
+
+    def _check_selection(self) -> None:
+        """Raise SourceError for a group or an extra that the pyproject.toml does not define."""
+        poetry = _table(self.tools.get("poetry"))
+        groups = [
+            *_table(self.project.get("dependency-groups")),
+            *_table(poetry.get("group")),
+            *_table(_table(self.tools.get("pdm")).get("dev-dependencies")),
+            *(["dev"] if "dev-dependencies" in _table(self.tools.get("uv")) or "dev-dependencies" in poetry else []),
+        ]
+        extras = [*_table(self.metadata.get("optional-dependencies")), *_table(poetry.get("extras"))]
+        computed = "optional-dependencies" in self.dynamic or "setup.py" in self.top or "setup.cfg" in self.top
+        for variable, wanted, known in (
+            (GROUPS, self.choice.groups, groups),
+            (EXTRAS, () if computed else self.choice.extras, extras),
+        ):
+            for name in wanted:
+                if _normal(name) not in map(_normal, known):
+                    listed = f"the pyproject.toml of the source defines {shown_list(known) if known else 'none'}"
+                    raise _unknown(variable, name, listed)
 
 
-def unread_locks(files: Iterable[str], by: str) -> Iterator[tuple[str, str]]:
-    """Yield a fault and a remedy for each unsupported lock file among *files*; *by* is the kind of declaration."""
-    for name in files:
-        export = next((export for pattern, export in UNREAD_LOCKS.items() if fnmatchcase(name, pattern)), None)
-        if export and "/" not in name:
-            # With a uv.lock, an exported requirements.txt would be ignored, so do not suggest it.
-            remedy = f"to use {name}, {export}; otherwise" if by != "lock" else "if this is intended"
-            yield f"holds {name}, which is ignored: {INSTALLED[by]}", f"{remedy}, add it to asgi_app_exclude_extra"
+def selection(dependencies: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of *dependencies* that the id of a release includes; empty if the content of the tree determines it."""
+    found = {key: value for key, value in dependencies.items() if key not in ("lines", "hashed", "requirements")}
+    return found if found.keys() - {"by"} else {}
+
+
+def refuse_choice(choice: Choice) -> None:
+    """Raise SourceError if *choice* selects dependencies of a tree, which a package does not have."""
+    for variable, values in ((REQUIREMENTS, choice.files), (GROUPS, choice.groups), (EXTRAS, choice.extras)):
+        if values:
+            fault = "is set, but a package has no dependency files"
+            raise SourceError(
+                "selection-without-tree",
+                variable,
+                fault,
+                "remove it; extras are part of the package, as in name[extra]==1.2",
+            )
+
+
+def _unknown(variable: str, name: str, reason: str) -> SourceError:
+    return SourceError("selection-unknown", variable, f"contains {name!r}, but {reason}", "correct or remove it")
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _lookup(table: Any, name: str) -> list[Any]:
+    """Return the list for *name* in *table*, whose keys are compared as package names."""
+    for key, value in _table(table).items():
+        if _normal(key) == _normal(name) and isinstance(value, list):
+            return value
+    return []
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _is_lock(name: str) -> bool:
+    return name in LOCKS or bool(NAMED_PYLOCK.fullmatch(name))
 
 
 def undeclared(files: Iterable[str]) -> tuple[str, str]:
@@ -108,4 +344,4 @@ def _is_candidate(name: str) -> bool:
     """Return whether *name* may declare dependencies: requirements/base.txt, requirements-dev.txt, backend/pyproject.toml."""
     last = name.rpartition("/")[2]
     in_directory = re.search(r"(?:^|/)requirements/[^/]+\.(?:txt|in)$", name)
-    return bool(in_directory) or any(fnmatchcase(last, pattern) for pattern in (*CANDIDATES, *UNREAD_LOCKS))
+    return bool(in_directory) or _is_lock(last) or any(fnmatchcase(last, each) for each in CANDIDATES)

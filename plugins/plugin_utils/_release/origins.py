@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import mask_urls
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, check_requirement
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import GIT, PATH, VARIABLE, SourceError
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import VARIABLES, SourceError
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import (
     REMEDY,
     described,
@@ -55,7 +55,7 @@ class Origins(NamedTuple):
         for name, effect in insecure_variables:
             yield _insecure(BUILD_ENVIRONMENT, f"has {name}, which {effect}")
         if source is not None:
-            variable = {"path": PATH, "git": GIT}.get(source.kind, VARIABLE)
+            variable = VARIABLES[source.kind]
             if source.insecure and not self.insecure:
                 yield _insecure(variable, f"has packages from {described(source.insecure)}")
             yield from self._of_expansion(variable, source.expanded)

@@ -52,13 +52,15 @@ def _provide(settings: Settings, version: str, key: str, place: Path) -> dict[st
     if settings.python_mirror:
         variables["UV_PYTHON_INSTALL_MIRROR"] = settings.python_mirror
     with tempfile.TemporaryDirectory(dir=place) as unpacked:
-        WheelTools(settings, cache).uv(
-            ["python", "install", "--no-bin", "--install-dir", unpacked, key],
-            place,
-            f"asgi_app_python needs CPython {version}, which uv cannot download on the controller",
-            REMEDY,
-            **variables,
-        )
+        try:
+            WheelTools(settings, cache).uv(
+                ["python", "install", "--no-bin", "--install-dir", unpacked, key],
+                place,
+                f"asgi_app_python needs CPython {version}, which uv cannot download on the controller",
+                **variables,
+            )
+        except WheelError as exc:
+            raise WheelError("python-download-failed", exc.variable, exc.fault, REMEDY) from exc
     # An archive of another build of the same version, from an earlier version of uv, may exist too.
     [*_others, archive] = sorted(stored.iterdir(), key=lambda path: path.stat().st_mtime)
     with archive.open("rb") as file:

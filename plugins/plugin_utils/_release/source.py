@@ -14,7 +14,8 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +24,40 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release import (
     safe_label,
     without_credentials,
 )
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.archive_file import (
+    UNREADABLE,
+    URL,
+    archive_tree,
+    locate,
+    text_file,
+    unreadable,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, read_declarations
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import (
+    DEFAULT,
+    Choice,
+    declared,
+    refuse_choice,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repository import Checkout, check_ref
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_tree import GitTree
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.scm_version import add_versions
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
+    ARCHIVE,
     GIT,
     PACKAGE,
     PATH,
     SUBDIRECTORY,
     VARIABLE,
+    VARIABLES,
+    WHEEL,
     SourceError,
     shown,
     shown_list,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_tree import (
+    Entry,
     Tree,
     directory_entries,
     pack,
@@ -50,6 +69,8 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports im
     insecure_urls,
     repository_fault,
 )
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheel_file import read_wheel
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import file_name
 
 REQUIREMENT = re.compile(
     r"\s*(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
@@ -58,9 +79,14 @@ REQUIREMENT = re.compile(
 )
 
 
-KINDS = ("path", "git", "package")
 # The other keys of a source, and the kinds of source that they apply to.
-KINDS_OF_KEY = {"ref": ("git",), "submodules": ("git",), "subdirectory": ("path", "git")}
+KINDS_OF_KEY = {
+    "ref": ("git",),
+    "submodules": ("git",),
+    "checksum": ("archive",),
+    "subdirectory": ("path", "git", "archive"),
+    "requirements": ("path", "git", "archive"),
+}
 
 
 @dataclass(frozen=True)
@@ -68,9 +94,18 @@ class Resolved:
     """A source whose content is known.
 
     - ``archive``: a file on the controller; None for a package
-    - ``dependencies``: how the tree declares its dependencies; ``by`` is lock, requirements, project (install the tree itself), list
-      (install its ``requirements``) or nothing
-    - ``doubts``: possible mistakes, each a fault and a remedy
+    - ``dependencies``: how the tree declares its dependencies. ``by`` is one of
+
+      - lock: a uv.lock, of which ``groups`` and ``extras`` are installed, and the project unless ``install`` is false
+      - pylock: the pylock.toml ``file``, with the same keys
+      - exported: the lock ``file`` of another tool, with the same keys; lock_export adds its packages as ``lines``
+      - requirements: ``files``, requirements.txt by default. With ``hashed``, pip and uv require hashes for everything that they install
+        together. With ``install``, the project too
+      - project: the project itself with ``extras``, and ``requirements`` from groups
+      - list: ``requirements``
+      - nothing
+
+      ``install`` is "editable" to install the project as a reference to its source in the release
     - ``undeclared``: the doubt about a tree that declares no dependencies; it does not apply if the variables declare them
     - ``insecure``: URLs in the files of the tree whose transport does not authenticate the server
     - ``expanded``: environment variables in the requirements of the tree
@@ -85,7 +120,6 @@ class Resolved:
     archive: str | None = None
     dependencies: dict[str, Any] = field(default_factory=lambda: {"by": "nothing"})
     details: dict[str, str] = field(default_factory=dict)
-    doubts: list[Sequence[str]] = field(default_factory=list)
     undeclared: Sequence[str] = ()
     insecure: list[str] = field(default_factory=list)
     expanded: list[str] = field(default_factory=list)
@@ -94,12 +128,17 @@ class Resolved:
     pythons: list[Sequence[Any]] = field(default_factory=list)
 
 
-def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, str]:
+def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, Any]:
     """Return the keys of *source* that are set, with paths on the controller made absolute by *find*."""
-    given = {key: str(value) for key, value in source.items() if value is not None and value is not False}
+    given = {
+        key: list(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in source.items()
+        if value is not None and value is not False
+    }
     _check_keys(given)
-    if "path" in given:
-        given["path"] = str(find(given["path"]))
+    for kind in ("path", "archive", "wheel"):
+        if kind in given and not (kind == "archive" and URL.match(given[kind])):
+            given[kind] = str(find(given[kind]))
     if "git" in given and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/]+:|-", given["git"]):
         given["git"] = str(find(given["git"]))
     if "subdirectory" in given:
@@ -110,7 +149,7 @@ def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, 
 def _check_keys(given: Iterable[str]) -> None:
     """Raise SourceError if a key has no meaning for the kind of the source."""
     for key, kinds in KINDS_OF_KEY.items():
-        kind = next((kind for kind in KINDS if kind in given and kind not in kinds), None)
+        kind = next((kind for kind in VARIABLES if kind in given and kind not in kinds), None)
         if key in given and kind:
             fault = f"is set, but asgi_app_source has {kind}"
             remedy = f"remove it, or use it with {' or '.join(kinds)}"
@@ -127,33 +166,46 @@ def _subdirectory(value: str) -> str:
 
 
 def resolve(
-    source: dict[str, str], exclude: Sequence[str], directory: str | os.PathLike[str], insecure: bool = False
+    source: dict[str, Any],
+    exclude: Sequence[str],
+    directory: str | os.PathLike[str],
+    insecure: bool = False,
+    choice: Choice = DEFAULT,
 ) -> Resolved:
     """Return the resolution of the normalised *source*, which *directory* caches for the rest of the run. Raises SourceError.
 
-    *insecure* allows a repository with a transport that does not authenticate the server.
+    *insecure* allows a repository with a transport that does not authenticate the server. *choice* selects dependencies.
     """
-    key = [source, sorted(exclude), insecure]
-    return Resolved(**once(directory, "source", key, lambda place: asdict(_resolve(source, exclude, place, insecure))))
+    choice = choice._replace(files=source.get("requirements", ()))
+    key = [source, sorted(exclude), insecure, choice]
+    return Resolved(
+        **once(directory, "source", key, lambda place: asdict(_resolve(source, exclude, place, insecure, choice)))
+    )
 
 
 def check_installer(resolved: Resolved, installer: str) -> None:
     """Raise SourceError if *installer* cannot install the dependencies of *resolved*."""
-    if installer == "pip" and resolved.dependencies["by"] == "lock":
+    if installer == "pip" and resolved.dependencies["by"] in ("lock", "pylock"):
+        lock = resolved.dependencies.get("file", "uv.lock")
         raise SourceError(
             "installer-cannot-read-lock",
             "asgi_app_installer",
-            "is 'pip', which cannot read the uv.lock of the source",
-            "set asgi_app_installer to uv, or add uv.lock to asgi_app_exclude_extra",
+            f"is 'pip', which cannot read the {lock} of the source",
+            f"set asgi_app_installer to uv, or add {lock} to asgi_app_exclude_extra",
         )
 
 
-def _resolve(source: dict[str, str], exclude: Sequence[str], place: Path, insecure: bool) -> Resolved:
+def _resolve(source: dict[str, Any], exclude: Sequence[str], place: Path, insecure: bool, choice: Choice) -> Resolved:
     if "package" in source:
+        refuse_choice(choice)
         return _from_package(source["package"])
     if "path" in source:
-        return _from_path(source["path"], source.get("subdirectory", ""), exclude, place)
-    return _from_git(source, exclude, place, insecure)
+        return _from_path(source["path"], source.get("subdirectory", ""), exclude, place, choice)
+    if "git" in source:
+        return _from_git(source, exclude, place, insecure, choice)
+    if "archive" in source:
+        return _from_archive(source, exclude, place, insecure, choice)
+    return _from_wheel(source["wheel"], place, choice)
 
 
 def _from_package(requirement: str) -> Resolved:
@@ -171,7 +223,7 @@ def _from_package(requirement: str) -> Resolved:
     return Resolved("package", safe_label(match["version"]), digest, details={"requirement": requirement})
 
 
-def _from_path(path: str, subdirectory: str, exclude: Sequence[str], place: Path) -> Resolved:
+def _from_path(path: str, subdirectory: str, exclude: Sequence[str], place: Path, choice: Choice) -> Resolved:
     root = Path(path)
     if not root.is_dir():
         fault = "is not a directory" if root.exists() else "does not exist on the controller"
@@ -194,10 +246,10 @@ def _from_path(path: str, subdirectory: str, exclude: Sequence[str], place: Path
         ) from exc
     refuse_incomplete(PATH, "in that directory", tree.pointers, submodules)
     label = tree.version or versioned.versions.get(subdirectory, "src")
-    return _from_tree("path", label, tree, archive, {}, PATH, versioned.variables)
+    return _from_tree("path", label, tree, archive, {}, PATH, versioned.variables, choice)
 
 
-def _from_git(source: dict[str, str], exclude: Sequence[str], place: Path, insecure: bool) -> Resolved:
+def _from_git(source: dict[str, Any], exclude: Sequence[str], place: Path, insecure: bool, choice: Choice) -> Resolved:
     url, ref = source["git"], source.get("ref", "")
     fault = repository_fault(url)
     if fault:
@@ -222,7 +274,42 @@ def _from_git(source: dict[str, str], exclude: Sequence[str], place: Path, insec
         tree = pack(versioned.entries, archive, GIT, source.get("subdirectory", ""))
     refuse_incomplete(GIT, "", tree.pointers, reader.empty)
     details = {"url": without_credentials(url), "ref": ref, "commit": commit}
-    return _from_tree("git", commit[:10], tree, archive, details, GIT, versioned.variables)
+    return _from_tree("git", commit[:10], tree, archive, details, GIT, versioned.variables, choice)
+
+
+def _from_archive(
+    source: dict[str, Any], exclude: Sequence[str], place: Path, insecure: bool, choice: Choice
+) -> Resolved:
+    file = locate(source["archive"], source.get("checksum"), insecure)
+    archive = place / "source.tar.gz"
+    with ExitStack() as stack:
+        entries = archive_tree(file, exclude, stack)
+        try:
+            tree = pack(entries, archive, ARCHIVE, source.get("subdirectory", ""))
+        except UNREADABLE as exc:
+            raise unreadable(exc) from exc
+    empty = [path for path in tree.submodules if path in tree.directories and tree.is_empty(path)]
+    refuse_incomplete(ARCHIVE, "before you make the archive", tree.pointers, empty)
+    name = file_name(source["archive"])
+    label = tree.version or re.sub(r"\.(?:zip|tar|tgz|tbz2?|txz)(?:\.\w+)?$", "", name)
+    details = {"archive": without_credentials(source["archive"]) if URL.match(source["archive"]) else name}
+    return _from_tree("archive", label, tree, archive, details, ARCHIVE, {}, choice)
+
+
+def _from_wheel(path: str, place: Path, choice: Choice) -> Resolved:
+    refuse_choice(choice._replace(extras=()))
+    extras = f"[{','.join(choice.extras)}]" if choice.extras else ""
+    wheel = read_wheel(path)
+    archive = place / "source.tar.gz"
+    entries = [
+        Entry(wheel.path.name, "file", open=partial(wheel.path.open, "rb")),
+        text_file("requirements.txt", f"./{wheel.path.name}{extras}\n"),
+    ]
+    resolved = _from_tree(
+        "wheel", wheel.version, pack(entries, archive, WHEEL), archive, {"wheel": wheel.path.name}, WHEEL, {}, DEFAULT
+    )
+    declared = [(f"Requires-Python: {wheel.requires_python}", [wheel.requires_python])] if wheel.requires_python else []
+    return replace(resolved, insecure=[*resolved.insecure, *wheel.insecure], pythons=declared)
 
 
 def _from_tree(
@@ -233,23 +320,27 @@ def _from_tree(
     details: dict[str, str],
     variable: str,
     variables: dict[str, str],
+    choice: Choice,
 ) -> Resolved:
+    dependencies = declared(tree.app_files, tree.project, variable, choice)
     try:
-        declarations = read_declarations(str(archive), tree.dependencies["by"], tree.subdirectory, tree.workspace)
+        declarations = read_declarations(str(archive), dependencies, tree.subdirectory, tree.workspace)
     except Refused as exc:
         raise SourceError("source-declarations-refused", variable, exc.fault, exc.remedy) from exc
     if tree.subdirectory:
         details = {**details, "subdirectory": tree.subdirectory}
-    doubts = tree.doubts()
+    if declarations.hashed:
+        dependencies["hashed"] = True
     return Resolved(
         kind,
         label,
         tree.digest,
         str(archive),
-        tree.dependencies,
+        dependencies,
         details,
-        *doubts,
-        *declarations,
+        undeclared=tree.undeclared(dependencies),
+        insecure=declarations.insecure,
+        expanded=declarations.variables,
         subdirectory=tree.subdirectory,
         variables=variables,
         pythons=tree.pythons,

@@ -9,9 +9,12 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release import ma
 from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
 
 VARIABLE = "asgi_app_source"
-PATH, GIT, REF, PACKAGE, SUBDIRECTORY = (
-    f"{VARIABLE}.{key}" for key in ("path", "git", "ref", "package", "subdirectory")
+PATH, GIT, ARCHIVE, WHEEL, PACKAGE = (f"{VARIABLE}.{key}" for key in ("path", "git", "archive", "wheel", "package"))
+REF, SUBDIRECTORY, CHECKSUM, REQUIREMENTS = (
+    f"{VARIABLE}.{key}" for key in ("ref", "subdirectory", "checksum", "requirements")
 )
+# The variable that contains a source, by its kind.
+VARIABLES = {"path": PATH, "git": GIT, "archive": ARCHIVE, "wheel": WHEEL, "package": PACKAGE}
 
 # Number of files that a message names.
 NAMED = 3

@@ -23,12 +23,11 @@ from typing import Any, BinaryIO, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_archive import escapes
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import (
-    declared,
     read_project,
     undeclared,
-    unread_locks,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import (
+    PIPFILE,
     VERSION_FILE,
     Declared,
     declared_pythons,
@@ -67,15 +66,14 @@ class Entry(NamedTuple):
 class Tree(NamedTuple):
     """The properties of a packed tree.
 
-    ``declares`` is true if the project in ``subdirectory`` declares its dependencies, even an empty list. ``workspace`` is the root of the uv
-    workspace that contains the project, None if there is none.
-    ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files, ``pythons`` the versions that it declares.
+    ``project`` is the content of the pyproject.toml in ``subdirectory``. ``workspace`` is the root of the uv workspace that contains the
+    project, None if there is none.
+    ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files, ``pythons`` the versions that
+    it declares.
     """
 
     digest: str
-    dependencies: dict[str, Any]
-    declares: bool
-    version: str
+    project: dict[str, Any]
     files: list[str]
     directories: set[str]
     pointers: list[str]
@@ -84,11 +82,27 @@ class Tree(NamedTuple):
     subdirectory: str = ""
     workspace: str | None = None
 
-    def doubts(self) -> tuple[list[Sequence[str]], Sequence[str]]:
-        """Return the doubts about the tree, and the doubt about missing dependencies, which is empty if the tree declares them."""
+    def is_empty(self, directory: str) -> bool:
+        return not any(name.startswith(f"{directory}/") for name in self.files)
+
+    @property
+    def version(self) -> str:
+        version = self.project.get("project", {}).get("version", "")
+        return version if isinstance(version, str) else ""
+
+    @property
+    def app_files(self) -> list[str]:
+        """The files of the app, relative to its subdirectory, with the uv.lock of its workspace."""
         prefix = f"{self.subdirectory}/" if self.subdirectory else ""
-        files = [name.removeprefix(prefix) for name in self.files if name.startswith(prefix)]
-        return list(unread_locks(files, self.dependencies["by"])), () if self.declares else undeclared(files)
+        found = [name.removeprefix(prefix) for name in self.files if name.startswith(prefix)]
+        # In a workspace, uv reads only the lock file at its root.
+        lock = self.workspace is not None and posixpath.join(self.workspace, "uv.lock") in self.files
+        return [*found, "uv.lock"] if lock and "uv.lock" not in found else found
+
+    def undeclared(self, dependencies: dict[str, Any]) -> Sequence[str]:
+        """Return the doubt about missing *dependencies*, which is empty if the tree declares them, even as an empty list."""
+        declares = dependencies["by"] not in ("nothing", "list") or "dependencies" in self.project.get("project", {})
+        return () if declares or dependencies.get("requirements") else undeclared(self.app_files)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
@@ -155,9 +169,9 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
     The project is in *subdirectory*. The other directories are packed too, because the project may need them.
     """
     digest = hashlib.sha256()
-    top: set[str] = set()
     projects: dict[str, bytes] = {}
     version_files: dict[str, bytes] = {}
+    pipfile = b""
     files: list[str] = []
     directories: set[str] = set()
     links: dict[str, str] = {}
@@ -199,14 +213,15 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
                     if name == ".gitmodules":
                         file.seek(0)
                         submodules += submodule_paths(parent, file.read())
-                    if parent == subdirectory:
-                        top.add(name)
                     if name == "pyproject.toml" and is_below(subdirectory, parent):
                         file.seek(0)
                         projects[parent] = file.read()
                     if name == VERSION_FILE and is_below(subdirectory, parent):
                         file.seek(0)
                         version_files[parent] = file.read()
+                    if name == PIPFILE and parent == subdirectory:
+                        file.seek(0)
+                        pipfile = file.read()
             line = "\0".join((entry.kind, entry.name, oct(member.mode), content))
             digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     for name, target in links.items():
@@ -225,26 +240,18 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
     parsed = {directory: read_project(text, variable) for directory, text in projects.items()}
     project = parsed.get(subdirectory, {})
     workspace = workspace_root(subdirectory, parsed)
-    if workspace is not None and posixpath.join(workspace, "uv.lock") in files:
-        # In a workspace, uv reads only the lock file at its root.
-        top.add("uv.lock")
-    metadata = project.get("project", {})
-    version = metadata.get("version", "")
-    dependencies = declared(top, project, variable)
     if subdirectory:
         digest.update(f"subdirectory\0{subdirectory}\n".encode("utf-8", "surrogateescape"))
     return Tree(
         digest=digest.hexdigest(),
-        dependencies=dependencies,
-        declares=dependencies["by"] not in ("nothing", "list") or "dependencies" in metadata,
-        version=version if isinstance(version, str) else "",
+        project=project,
         files=files,
         directories=directories,
         pointers=pointers,
         submodules=submodules,
         # As uv does, use the nearest file in the directory of the project and those above it.
         pythons=declared_pythons(
-            project, version_files[max(version_files, key=len)] if version_files else b"", variable
+            project, version_files[max(version_files, key=len)] if version_files else b"", variable, pipfile
         ),
         subdirectory=subdirectory,
         workspace=workspace,
@@ -277,7 +284,7 @@ def lfs_object(content: bytes) -> str:
 
 
 def submodule_paths(parent: str, gitmodules: bytes) -> list[str]:
-    """Return the paths, relative to the root, in a .gitmodules file of the directory *parent*."""
+    """Return the paths of the submodules in the .gitmodules file of the directory *parent*, relative to the root."""
     paths = (path.strip('"') for path in SUBMODULE_PATH.findall(gitmodules.decode("utf-8", "surrogateescape")))
     return [posixpath.normpath(posixpath.join(parent, path)) for path in paths]
 

@@ -95,7 +95,7 @@ class WheelCache:
     def remove_unused(self) -> None:
         """Remove entries that no run has used for UNUSED_DAYS."""
         oldest = time.time() - UNUSED_DAYS * 86400
-        for kind in ("resolutions", "sets", "built", "wheels", "pythons"):
+        for kind in ("resolutions", "sets", "built", "exports", "wheels", "pythons", "archives"):
             for path in self.directory.glob(f"{kind}/*"):
                 if path.stat().st_mtime < oldest:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -30,9 +30,12 @@ def write_lines(path: Path, lines: Iterable[str]) -> str:
 
 
 class WheelTools:
-    def __init__(self, settings: Settings, cache: WheelCache) -> None:
+    """*need* is a variable and the reason why the controller needs the tools."""
+
+    def __init__(self, settings: Settings, cache: WheelCache, need: str = f"{VARIABLE} is true") -> None:
         self.settings = settings
         self.cache = cache
+        self.need = need
 
     def uv(self, arguments: Sequence[str], directory: Path, blame: str, remedy: str = "", **variables: str) -> str:
         return self.run([str(self._venv() / "bin" / "uv"), *arguments], directory, blame, remedy, **variables)
@@ -58,10 +61,10 @@ class WheelTools:
             self.run(
                 [sys.executable, "-m", "venv", str(made)],
                 Path("/"),
-                f"{VARIABLE} is true and needs a Python that can create virtual environments on the controller",
+                f"{self.need} and needs a Python that can create virtual environments on the controller",
                 "install it there; on Debian, install the package python3-venv",
             )
-            blame = f"asgi_app_uv_version ({version}) cannot be installed on the controller, as {VARIABLE} needs"
+            blame = f"asgi_app_uv_version ({version}) cannot be installed on the controller, as {self.need.partition(' ')[0]} needs"
             listed = write_lines(Path(directory) / "uv.txt", [uv_requirement(version, self.settings.uv_hashes)])
             self.run([*_pip(made), "install", *INSTALL_OPTIONS, "--requirement", listed], Path("/"), blame)
             # The environment can be renamed, because neither tool is a script with its path: bin/uv is a binary, and pip runs as a module.
@@ -71,7 +74,7 @@ class WheelTools:
     def run(self, argv: Sequence[str], directory: Path, blame: str, remedy: str = "", **variables: str) -> str:
         """Run a tool and return its output; raise WheelError with *blame* and the output if it fails.
 
-        *blame* is a variable and its fault.
+        *blame* is a variable and its fault. *variables* are added to the tools' environment.
         """
         try:
             done = subprocess.run(

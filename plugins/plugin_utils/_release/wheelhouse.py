@@ -18,9 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import declaration_name
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import without_credentials
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_archive import extract
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pin import uv_hashes
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import DEFAULT_FILE
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
@@ -36,32 +38,27 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import
     choose,
     describe_wheel,
     file_name,
+    path_in,
     python_floor,
     raised_floor,
     read_pylock,
     resolved_digest,
+    select,
+    unsupported,
 )
 
 # The first version whose `uv pip compile --universal` writes a pylock.toml.
 OLDEST_UV = (0, 8, 0)
 
 REQUIREMENTS = "asgi_app_requirements and asgi_app_server_requirements"
-# Names of the declarations in error messages, by their kind.
-DECLARATIONS = {
-    "lock": "the uv.lock of asgi_app_source",
-    "requirements": "the requirements.txt of asgi_app_source",
-    "project": "the project of asgi_app_source",
-    "list": "the pyproject.toml of asgi_app_source",
-    "package": "asgi_app_source.package",
-    "nothing": REQUIREMENTS,
-}
+UNSOLVABLE = "No solution found when resolving"
 
 # The wheels of a release under "release", those of uv under "tools".
 Wheels = dict[str, list[dict[str, str]]]
 
 
 def resolve_wheels(source: Resolved, settings: Settings, directory: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the resolution of *source* and the requirements for all hosts: ``key``, ``parts`` and ``digest``.
+    """Return the resolution of *source* and the requirements for all hosts: ``key``, ``parts``, ``digest`` and ``overridden``.
 
     The same source and requirements get the same resolution, in later runs too. Raises SourceError.
     """
@@ -120,6 +117,26 @@ def _without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
+def _declaration(source: Resolved) -> str:
+    """Return the name of the declaration of the dependencies of *source*, for messages."""
+    if source.kind == "package":
+        return "asgi_app_source.package"
+    name = declaration_name(source.dependencies)
+    return f"the {name} of asgi_app_source" if name else REQUIREMENTS
+
+
+def _export_options(dependencies: Mapping[str, Any]) -> list[str]:
+    """Return the command of uv that exports the selected part of a uv.lock."""
+    # uv excludes a group that is in both options.
+    options = [] if "dev" in dependencies.get("groups", ()) else ["--no-dev"]
+    options += [f"--group={name}" for name in dependencies.get("groups", ())]
+    options += [f"--extra={name}" for name in dependencies.get("extras", ())]
+    if dependencies.get("install") is False:
+        options.append("--no-emit-project")
+    options += ["--no-editable", "--no-header", "--no-annotate", "--quiet", "--format", "pylock.toml"]
+    return ["export", "--frozen", *options]
+
+
 class _Wheelhouse:
     """Fills the controller's cache with uv and pip; *place* is a directory of this run."""
 
@@ -129,12 +146,14 @@ class _Wheelhouse:
         self.place = place
         self.cache = WheelCache()
         self.tools = WheelTools(settings, self.cache)
+        self.subdirectory = source.subdirectory
+        self.overridden: list[dict[str, str]] = []
 
     def resolve(self, source: Resolved, key: str) -> dict[str, Any]:
         def compute() -> dict[str, Any]:
             with self._tree(source) as tree:
                 parts = self._resolve(source, tree)
-            return {"key": key, "parts": parts, "digest": resolved_digest(parts)}
+            return {"key": key, "parts": parts, "digest": resolved_digest(parts), "overridden": self.overridden}
 
         return self.cache.cached("resolutions", key, compute)
 
@@ -168,42 +187,97 @@ class _Wheelhouse:
             yield tree
 
     def _resolve(self, source: Resolved, tree: Path) -> list[dict[str, Any]]:
-        lines = [*self.settings.requirements, *self.settings.server_requirements]
-        by = "package" if source.kind == "package" else source.dependencies["by"]
+        """Return the parts of the resolution: one, or the dependencies of the source and the requirements that they constrain."""
+        added = [*self.settings.requirements, *self.settings.server_requirements]
+        if source.dependencies.get("install") == "editable":
+            fault = "is 'editable', which a wheel from the controller cannot be"
+            raise WheelError("editable-wheelhouse", "asgi_app_install_project", fault, f"set it to auto; or {WITHOUT}")
+        locked = self._locked(source, tree)
+        if locked is not None:
+            blame = f"{REQUIREMENTS} conflict with {_declaration(source)}"
+            return [*locked, self._constrained(locked, added, tree, blame)]
         fault = f"cannot be resolved, alone or together with {REQUIREMENTS}"
-        inputs: list[str] = []
-        if by == "lock":
-            return self._resolve_lock(lines, tree, source.subdirectory)
-        if by == "package":
-            lines.append(source.details["requirement"])
-        elif by == "requirements":
-            inputs.append("requirements.txt")
-        elif by == "project":
-            lines.append(str(tree / source.subdirectory))
-        elif by == "list":
-            lines += source.dependencies["requirements"]
-        else:
+        if source.kind != "package" and source.dependencies["by"] == "nothing":
             fault = "cannot be resolved together"
-        inputs.append(write_lines(tree.parent / "requirements.txt", lines))
-        return [self._compile(inputs, tree, f"{DECLARATIONS[by]} {fault}", source.subdirectory)]
+        blame = f"{_declaration(source)} {fault}"
+        try:
+            return [self._compile(self._inputs(source, added, tree), tree, blame, self.subdirectory)]
+        except WheelError as exc:
+            if UNSOLVABLE not in exc.fault or blame.startswith(REQUIREMENTS):
+                raise
+            # The source may pin a package of the server to an unsupported version.
+            own = self._compile(self._inputs(source, [], tree), tree, blame, self.subdirectory)
+            try:
+                return [own, self._constrained([own], added, tree, blame)]
+            except WheelError:
+                raise exc from None
 
-    def _resolve_lock(self, lines: Sequence[str], tree: Path, subdirectory: str) -> list[dict[str, Any]]:
-        """Return two resolutions: the packages of uv.lock, and the requirements of the role with the versions of uv.lock as constraints."""
-        export = ["export", "--frozen", "--no-dev", "--no-editable", "--no-header", "--no-annotate", "--quiet"]
-        project = tree / subdirectory
-        text = self.tools.uv([*export, "--format", "pylock.toml"], project, f"{DECLARATIONS['lock']} cannot be read")
-        locked = read_pylock(text, tree, project)
+    def _inputs(self, source: Resolved, lines: Sequence[str], tree: Path) -> list[str]:
+        """Return the inputs of a resolution of the dependencies of *source* together with *lines*."""
+        dependencies, lines, inputs = source.dependencies, list(lines), []
+        if source.kind == "package":
+            lines.append(source.details["requirement"])
+        elif dependencies["by"] == "requirements":
+            inputs += dependencies.get("files", [DEFAULT_FILE])
+            lines += [str(tree / self.subdirectory)] if dependencies.get("install") else []
+        elif dependencies["by"] == "project":
+            extras = f"[{','.join(dependencies['extras'])}]" if "extras" in dependencies else ""
+            lines += [f"{tree / self.subdirectory}{extras}", *dependencies.get("requirements", [])]
+        elif dependencies["by"] == "list":
+            lines += dependencies["requirements"]
+        return [*inputs, write_lines(tree.parent / "requirements.txt", lines)]
+
+    def _locked(self, source: Resolved, tree: Path) -> list[dict[str, Any]] | None:
+        """Return the resolutions of the locked dependencies of *source* and of the project; None if nothing is locked."""
+        dependencies = source.dependencies
+        project = tree / self.subdirectory
+        blame = f"{_declaration(source)} cannot be read"
+        if source.kind == "package":
+            return None
+        if dependencies["by"] == "lock":
+            return [read_pylock(self.tools.uv(_export_options(dependencies), project, blame), tree, project)]
+        if dependencies["by"] == "pylock":
+            text = (project / dependencies["file"]).read_text(encoding="utf-8")
+            locked = [select(read_pylock(text, tree, project), dependencies)]
+        elif dependencies["by"] == "exported":
+            exported = write_lines(tree.parent / "exported.txt", dependencies["lines"])
+            locked = [self._compile(["--no-deps", exported], tree, blame, self.subdirectory)]
+        elif dependencies.get("hashed"):
+            return [self._compile(self._inputs(source, [], tree), tree, blame, self.subdirectory)]
+        else:
+            return None
+        if dependencies.get("install"):
+            listed = write_lines(tree.parent / "project.txt", [str(project)])
+            blame = "asgi_app_source has a project that cannot be read"
+            locked.append(self._compile(["--no-deps", listed], tree, blame, self.subdirectory))
+        return locked
+
+    def _constrained(
+        self, locked: Sequence[dict[str, Any]], lines: Sequence[str], tree: Path, blame: str
+    ) -> dict[str, Any]:
+        """Return the resolution of *lines* with the versions of *locked* as constraints, except those that the server does not support.
+
+        Those packages are removed from *locked*.
+        """
+        replaced = unsupported(locked, self.settings.server_requirements)
         pins = [
             f"{package['name']}=={package['version']}{' ; ' + package['marker'] if package['marker'] else ''}"
-            for package in locked["packages"]
-            if package["version"] and "directory" not in package
+            for part in locked
+            for package in part["packages"]
+            if package["version"] and "directory" not in package and package["name"] not in replaced
         ]
         inputs = [
             write_lines(tree.parent / "requirements.txt", lines),
             "--constraint",
             write_lines(tree.parent / "constraints.txt", pins),
         ]
-        return [locked, self._compile(inputs, tree, f"{REQUIREMENTS} conflict with {DECLARATIONS['lock']}")]
+        found = self._compile(inputs, tree, blame)
+        installed = {package["name"]: package["version"] for package in found["packages"]}
+        for name, pinned in replaced.items():
+            self.overridden.append({"package": name, "pinned": pinned, "installed": installed.get(name, "")})
+        for part in locked:
+            part["packages"] = [package for package in part["packages"] if package["name"] not in replaced]
+        return found
 
     def _compile(self, inputs: Sequence[str], tree: Path, blame: str, subdirectory: str = "") -> dict[str, Any]:
         """Return the resolution of *inputs*, for the oldest supported Python that they allow."""
@@ -248,6 +322,9 @@ class _Wheelhouse:
     def _fetch(self, wanted: Sequence[Wanted], source: Resolved, tree: Path, target: Target) -> list[dict[str, str]]:
         """Return the *wanted* wheels; download or build those that the cache does not have."""
         found = {item.name: wheel for item in wanted if (wheel := self._stored(item))}
+        for item in wanted:
+            if not item.build and item.name not in found and (file := path_in(tree, item.url)):
+                found[item.name] = self.cache.store(file, item)
         missing = [item for item in wanted if not item.build and item.name not in found]
         if missing:
             found.update(self._download(missing, target))
@@ -278,12 +355,14 @@ class _Wheelhouse:
 
     def _built(self, item: Wanted, source: Resolved, tree: Path) -> dict[str, str]:
         """Return the wheel that this controller builds from *item*, or has built from the same source before."""
-        origin = [source.digest, item.url] if item.directory else [item.sha256 or item.url]
+        local = path_in(tree, item.url)
+        origin = [source.digest, item.url] if item.directory or local else [item.sha256 or item.url]
 
         def compute() -> dict[str, str]:
             with tempfile.TemporaryDirectory(dir=self.place) as directory:
                 into = Path(directory)
-                requirement = str(tree / item.url) if item.directory else f"{item.name} @ {item.url}"
+                url = local.as_uri() if local else item.url
+                requirement = str(tree / item.url) if item.directory else f"{item.name} @ {url}"
                 if item.sha256:
                     requirement += f"#sha256={item.sha256}"
                 listed = write_lines(into / "build.txt", [requirement])

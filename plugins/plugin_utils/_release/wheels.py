@@ -8,6 +8,7 @@ uv resolves the requirements for all targets at once and writes a pylock.toml. A
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -15,22 +16,26 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import without_credentials
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
 
 try:
     from packaging.markers import Marker
+    from packaging.requirements import InvalidRequirement, Requirement
     from packaging.specifiers import SpecifierSet
     from packaging.tags import Tag, compatible_tags, cpython_tags
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+    from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 except ImportError:
     # ansible-core requires this package, but ansible-test imports plugins without it.
     Marker = None
 
 VARIABLE = "asgi_app_wheelhouse"
 WITHOUT = f"set {VARIABLE} to false, if the hosts can reach an index"
+
+# The scheme of URLs of files in the source tree.
+IN_TREE = "tree:"
 
 # The Python of the oldest supported distribution.
 OLDEST_PYTHON = "3.11"
@@ -149,17 +154,49 @@ def read_pylock(text: str, tree: Path, project: Path | None = None) -> dict[str,
     lock = tomllib.loads(text)
     return {
         "requires_python": lock.get("requires-python", ""),
+        "default_groups": lock.get("default-groups", []),
         "packages": [_package(package, tree, project) for package in lock.get("packages", [])],
+    }
+
+
+def select(part: dict[str, Any], dependencies: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *part*, the content of a pylock.toml of the user's, with markers for the selected groups and extras only."""
+    environment = {
+        "extras": set(dependencies.get("extras", ())),
+        "dependency_groups": {*part["default_groups"], *dependencies.get("groups", ())},
+    }
+    packages = []
+    for package in part["packages"]:
+        if re.search(r"\b(?:extras|dependency_groups)\b", package["marker"]):
+            package = {**package, "selection": {key: sorted(values) for key, values in environment.items()}}
+        packages.append(package)
+    return {**part, "packages": packages}
+
+
+def unsupported(parts: Iterable[Mapping[str, Any]], requirements: Iterable[str]) -> dict[str, str]:
+    """Return the packages in *parts* whose version does not satisfy the server's *requirements*, with that version."""
+    specifiers = {}
+    for text in requirements:
+        with contextlib.suppress(InvalidRequirement):
+            requirement = Requirement(text)
+            specifiers[canonicalize_name(requirement.name)] = requirement.specifier
+    return {
+        package["name"]: package["version"]
+        for part in parts
+        for package in part["packages"]
+        if package["name"] in specifiers
+        and package["version"]
+        and not specifiers[package["name"]].contains(package["version"], prereleases=True)
     }
 
 
 def _package(package: Mapping[str, Any], tree: Path, project: Path) -> dict[str, Any]:
     found = {"name": package["name"], "version": package.get("version", ""), "marker": package.get("marker", "")}
-    found["wheels"] = [_file(wheel, project) for wheel in package.get("wheels", [])]
+    found["wheels"] = [_file(wheel, tree, project) for wheel in package.get("wheels", [])]
     if "sdist" in package:
-        found["source"] = _file(package["sdist"], project)
+        found["source"] = _file(package["sdist"], tree, project)
     if "archive" in package:
-        archive = _file(package["archive"], project)
+        archive = _file(package["archive"], tree, project)
         if archive["url"].endswith(".whl"):
             found["wheels"].append(archive)
         else:
@@ -182,9 +219,16 @@ def _package(package: Mapping[str, Any], tree: Path, project: Path) -> dict[str,
     return found
 
 
-def _file(entry: Mapping[str, Any], project: Path) -> dict[str, str]:
-    """Return the URL (without its fragment) and the digest of a file in the lock."""
-    url = entry["url"] if "url" in entry else (project / entry["path"]).resolve().as_uri()
+def _file(entry: Mapping[str, Any], tree: Path, project: Path) -> dict[str, str]:
+    """Return the URL (without its fragment) and the digest of a file in the lock.
+
+    The URL of a file in *tree*, which is a temporary directory, is relative to it.
+    """
+    if "url" in entry:
+        url = entry["url"]
+    else:
+        path, root = (project / entry["path"]).resolve(), tree.resolve()
+        url = IN_TREE + quote(str(path.relative_to(root))) if path.is_relative_to(root) else path.as_uri()
     return {"url": url.partition("#")[0], "sha256": entry.get("hashes", {}).get("sha256", "")}
 
 
@@ -219,14 +263,21 @@ def choose(parts: Sequence[Mapping[str, Any]], target: Target) -> list[Wanted]:
                 "python-does-not-fit",
                 "asgi_app_python",
                 f"is {target} on a host, and the requirements need Python {part['requires_python']}",
-                "set another Python that exists on the host, or change the requirements",
+                "set another version, such as '3.13', or change the requirements",
             )
         for package in part["packages"]:
             if package["name"] in wanted and part is not parts[0]:
                 continue
-            if not package["marker"] or Marker(package["marker"]).evaluate(environment):
+            if not package["marker"] or _applies(package, environment):
                 wanted[package["name"]] = _choose(package, rank, target)
     return [wanted[name] for name in sorted(wanted)]
+
+
+def _applies(package: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+    if "selection" not in package:
+        return Marker(package["marker"]).evaluate(dict(environment))
+    selected = {key: set(values) for key, values in package["selection"].items()}
+    return Marker(package["marker"]).evaluate({**environment, **selected}, context="lock_file")
 
 
 def _choose(package: Mapping[str, Any], rank: Mapping[Tag, int], target: Target) -> Wanted:
@@ -263,6 +314,11 @@ def describe_wheel(file: str, sha256: str) -> dict[str, str]:
     """Return the description of a wheel for hosts, from the name of its *file* and its digest."""
     name, version, _build, _tags = parse_wheel_filename(file)
     return {"name": name, "version": str(version), "file": file, "sha256": sha256}
+
+
+def path_in(tree: Path, url: str) -> Path | None:
+    """Return the path of *url* if it is a file in *tree*."""
+    return tree / unquote(url.removeprefix(IN_TREE)) if url.startswith(IN_TREE) else None
 
 
 def file_name(url: str) -> str:

@@ -18,9 +18,11 @@ class Server(NamedTuple):
     interface: str
     """Interface of the application: asgi or wsgi."""
     plan: str
-    """The kind of worker that the worker plan counts."""
+    """The kind of its workers, a parameter of the worker plan."""
     program: str
     """The server's file in the slot's configuration: gunicorn.conf.py, or a program."""
+    settings: str
+    """The library that reads asgi_server_settings: uvicorn or gunicorn."""
     worker_class: str | None
     """Worker class of gunicorn; None without gunicorn."""
     modules: tuple[str, ...]
@@ -36,6 +38,7 @@ SERVERS = {
         interface="asgi",
         plan="async",
         program="gunicorn.conf.py",
+        settings="uvicorn",
         worker_class="asgi_deploy_worker.DrainWorker",
         modules=("app", "process", "roster", "leftovers", "master", "uvicorn", "worker", "request", "logging"),
         requirements=("gunicorn>=23,<28", UVICORN, "uvicorn-worker>=0.3,<1", *UVICORN_EXTRAS),
@@ -45,6 +48,7 @@ SERVERS = {
         interface="asgi",
         plan="async",
         program="gunicorn.conf.py",
+        settings="gunicorn",
         worker_class="asgi_deploy_asgi.DrainASGIWorker",
         modules=("app", "process", "roster", "leftovers", "master", "asgi", "request", "logging"),
         requirements=("gunicorn>=27,<28", "uvloop"),
@@ -54,6 +58,7 @@ SERVERS = {
         interface="asgi",
         plan="single",
         program="uvicorn.conf.py",
+        settings="uvicorn",
         worker_class=None,
         modules=("app", "process", "uvicorn", "single", "request", "logging"),
         requirements=(UVICORN, *UVICORN_EXTRAS),
@@ -63,6 +68,7 @@ SERVERS = {
         interface="wsgi",
         plan="threads",
         program="gunicorn.conf.py",
+        settings="gunicorn",
         worker_class="asgi_deploy_threads.DrainThreadWorker",
         modules=("app", "process", "roster", "leftovers", "master", "threads", "request", "logging"),
         requirements=("gunicorn>=26,<28",),

@@ -71,6 +71,7 @@ environment-invalid: The environment contains an invalid name or value. -> use n
 python-invalid: The interpreter is neither auto, a version, nor a command. -> use auto, a version such as '3.13', a command such as
     python3.12, or an absolute path
 python-unavailable: Neither a supported distribution nor the pinned uv has a Python that the app accepts. -> set another version
+python-download-failed: The controller cannot download the CPython that a host needs. -> check that the controller can reach the server
 python-mirror-invalid: The value is not the URL of a mirror. -> use a URL that starts with https:// or file:///
 uv-version-invalid: The version of uv is not exact. -> set an exact version of uv, such as 0.13.8
 uv-version-too-old: The version of uv cannot provide a wheelhouse. -> set a newer version of uv
@@ -89,7 +90,8 @@ requirement-variable-unset: A requirement contains an environment variable that 
 requirement-outside-source: A requirement is a directory outside of the source tree. -> move it into the tree
 requirements-unresolvable: uv cannot resolve, fetch or build the requirements. -> change the requirements
 server-requirement-missing: The application server's packages are not among its requirements. -> add the packages; versions may be pinned
-installer-cannot-read-lock: pip cannot install from uv.lock. -> set asgi_app_installer to uv, or add uv.lock to asgi_app_exclude_extra
+installer-cannot-read-lock: pip cannot install from uv.lock or pylock.toml. -> set asgi_app_installer to uv, or add the lock to
+    asgi_app_exclude_extra
 wheel-missing: A package has no wheel for the Python of a host. -> require a version that has a wheel
 wheel-hash-mismatch: The index serves a wheel with an unexpected hash. -> check the index
 wheelhouse-platform-unsupported: The controller cannot provide wheels for the Python of a host. -> install a 64-bit CPython on glibc there,
@@ -116,11 +118,29 @@ source-incomplete: The source contains empty git submodules or Git LFS pointers.
 source-special-file: The source contains a device, a socket or a named pipe. -> remove it, or add it to asgi_app_exclude_extra
 source-declarations-refused: A file that declares requirements is unsafe or invalid. -> correct that file
 symlink-outside-source: A symlink leads out of the source. -> make it a relative link within the tree
-lock-without-project: The source has a uv.lock without a pyproject.toml. -> add the project's pyproject.toml
-lock-not-read: Warning: the source has a lock file that the installers do not read. -> export it to requirements.txt
+lock-without-project: The source has a lock file without the file of its project. -> add the project's pyproject.toml or Pipfile
+lock-not-used: The source has a lock file that would not be used. -> select a lock with asgi_app_source.requirements, or exclude the others
+lock-not-exported: The controller cannot export the lock file. -> update the lock, or check that the controller can reach the index
+requirements-file-missing: The source does not contain the file. -> set the path relative to the root of the app
+requirements-file-unsupported: The files cannot be installed together, or have another format. -> set one lock file, or requirements files
+selection-unknown: The source does not define the group or the extra. -> correct or remove it
+selection-without-tree: A package has no requirements files, and no groups. -> remove the variable
+editable-wheelhouse: An editable project refers to its source on the host. -> set asgi_app_install_project to auto, or
+    asgi_app_wheelhouse to false
+project-missing: The source contains no project to install. -> set asgi_app_install_project to auto
+project-not-installed: Only a build of the project computes its dependencies. -> set asgi_app_install_project to true
 project-file-invalid: The pyproject.toml is not valid. -> correct that file
 dependencies-undeclared: Warning: the source declares no dependencies. -> add a requirements.txt
 package-not-pinned: The package is not pinned to one version. -> write it as name==version
+archive-missing: The archive is not a file on the controller. -> set the path of a tar or zip file
+archive-url-invalid: The value is neither a URL nor a path. -> set an https:// URL, or a path on the controller
+archive-checksum-missing: An archive with a URL has no checksum. -> set asgi_app_source.checksum
+archive-checksum-invalid: The value is not a SHA-256. -> write it as sha256: and 64 hexadecimal digits
+archive-checksum-mismatch: The archive has another SHA-256. -> compare it with the published checksum
+archive-download-failed: The archive cannot be downloaded. -> check the URL and the connection from the controller
+archive-unreadable: The archive is incomplete, encrypted, or in an unsupported format. -> set a complete tar or zip file
+archive-unsafe: The archive contains a path out of it, a device, or another special file. -> make the archive from a directory
+wheel-invalid: The value is not the path of one wheel. -> set the path of one wheel on the controller
 git-url-invalid: The value is not the URL of a git repository. -> set the URL of the repository
 git-ref-invalid: The value cannot be a git reference. -> set a branch, a tag or a commit id
 git-ref-not-found: The repository does not contain the reference. -> set an existing branch, tag or commit id
@@ -155,6 +175,13 @@ cpu-quota-invalid: The value is not a percentage of a CPU. -> use a percentage o
 path-not-absolute: The value is not an absolute path that systemd reads literally. -> use absolute paths without '..', colons and spaces
 working-directory-invalid: The value is not a directory that the app may use. -> use 'code', 'shared', or a directory below it such as
     'shared/data'
+gunicorn-hooks-invalid: The value is not the path of a Python file in the source. -> use a path relative to the code, such as
+    'deploy/gunicorn_hooks.py'
+gunicorn-hooks-not-supported: The server runs without gunicorn. -> remove the variable, or use uvicorn_worker
+server-setting-unknown: The server has no such setting, or the collection does not pass it on. -> correct the name
+server-setting-reserved: The collection depends on this setting of the server. -> use the variable that the message names
+server-setting-not-supported: The setting belongs to another server. -> remove it, or change asgi_server_type
+server-setting-value-invalid: The value of a setting of the server is invalid. -> use a value as documented by the server
 unit-setting-invalid: The name is not that of a systemd setting. -> use settings of systemd.exec(5)
 unit-setting-reserved: The slots, the socket or the drain depend on this setting. -> remove it
 unit-setting-public: Every account of the host could read the value. -> move it to asgi_env, which only root and the app can read

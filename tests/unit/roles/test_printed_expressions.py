@@ -114,6 +114,7 @@ REVIEWED = {
     "entry.url": "plain segments, and escaped for the expression",
     "lookup": "the user's own page",
     "setting": "name and value, which the filter sandbox_settings renders",
+    "server_setting": "a name in plugin_utils/_server/settings.py",
     "header.source": PLANNED,
     "pattern": "names of headers, see trusted_faults() and header_patterns() in plugin_utils/_render/request_headers.py",
     "header.variable": PLANNED,

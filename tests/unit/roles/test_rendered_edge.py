@@ -71,8 +71,8 @@ def files(ansible_playbook, tmp_path):
         PLAY.format(role=role, roles=ROLES, directory=tmp_path, templates=templates)
         for role, templates in TEMPLATES.items()
     ]
-    status, said = ansible_playbook("".join(plays), INVENTORY)
-    assert status == 0, said
+    status, output = ansible_playbook("".join(plays), INVENTORY)
+    assert status == 0, output
     return {role: json.loads((tmp_path / f"{role}.json").read_text()) for role in TEMPLATES}
 
 

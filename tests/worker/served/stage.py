@@ -60,6 +60,8 @@ async def app(scope, receive, send):
         case "http", "/start":
             mishaps.start((await body(receive)).decode())
             await answer(send, b"started")
+        case "http", path if path.endswith("/root-path"):
+            await answer(send, scope["root_path"].encode())
         case "http", path if path.startswith("/items/"):
             scope["route"] = SimpleNamespace(path="/items/{id}")  # as Starlette's router does
             await answer(send, path.encode())

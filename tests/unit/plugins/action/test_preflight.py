@@ -65,9 +65,9 @@ def test_relative_source_is_below_the_working_directory(preflight):
 
 def test_doubt_about_the_source_names_the_app(preflight, tmp_path):
     """Ansible prints identical warnings of several hosts only once, without the names of the hosts."""
-    (tmp_path / "shop/poetry.lock").touch()
+    (tmp_path / "shop/requirements.txt").unlink()
     [warning] = preflight()["warnings"]
-    assert warning.startswith("shop: asgi_app_source.path holds poetry.lock, which is ignored: ")
+    assert warning.startswith("shop: asgi_app_source.path declares no dependencies, ")
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,49 @@ def test_the_id_of_a_request(headers, found):
     assert around.request_id(headers) == found
 
 
+def test_requests_beyond_the_limit_are_rejected(monkeypatch):
+    monkeypatch.setattr(around, "_limit", None)
+    rejected, sent = [], []
+    monkeypatch.setattr(around, "on_reject", lambda: rejected.append(1))
+    released = asyncio.Event()
+
+    async def app(scope, receive, send):
+        await released.wait()
+
+    async def send(message):
+        sent.append(message)
+
+    def scope(kind="http", path="/", **more):
+        return {"type": kind, "path": path, "headers": [], **more}
+
+    async def scenario():
+        around.limit_concurrency(2, except_path="/health")
+        wrapped = around.wrapped(app)
+        scopes = [scope(), scope("websocket"), scope(path="/api/health", root_path="/api"), {"type": "lifespan"}]
+        tasks = [asyncio.create_task(wrapped(each, None, send)) for each in scopes]
+        await asyncio.sleep(0)
+        assert sent == []
+        await wrapped(scope(), None, send)
+        await wrapped(scope("websocket", extensions={"websocket.http.response": {}}), None, send)
+        await wrapped(scope("websocket"), None, send)
+        released.set()
+        await asyncio.gather(*tasks)
+        await wrapped(scope(), None, send)
+
+    asyncio.run(scenario())
+
+    assert [message["type"] for message in sent] == [
+        "http.response.start",
+        "http.response.body",
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+        "websocket.close",
+    ]
+    assert sent[0]["status"] == sent[2]["status"] == 503
+    assert (b"retry-after", b"1") in sent[0]["headers"]
+    assert len(rejected) == 3
+
+
 def test_middleware_passes_messages_on_unchanged():
     seen = []
 

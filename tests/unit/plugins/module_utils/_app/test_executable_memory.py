@@ -1,9 +1,14 @@
-"""Packages that need executable memory are recognised, unless the operator has decided about it."""
+"""Packages that need executable memory are reported, unless the operator has set MemoryDenyWriteExecute."""
 
 from __future__ import annotations
 
 import pytest
-from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import PACKAGES, SETTING, advice
+from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import (
+    PACKAGES,
+    SETTING,
+    advice,
+    denials,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sbom import normalised
 
 
@@ -30,3 +35,15 @@ def test_no_advice(packages, sandbox):
 
 def test_names_are_normalised():
     assert {normalised(name) for name in PACKAGES} == PACKAGES.keys()
+
+
+@pytest.mark.parametrize(
+    ("drop_in", "found"),
+    [
+        ("[Service]\nMemoryDenyWriteExecute=yes\n", ["could not create a primitive"]),
+        ("MemoryDenyWriteExecute=yes\nMemoryDenyWriteExecute=no\n", []),
+        ("", []),
+    ],
+)
+def test_errors_are_recognised_unless_the_slot_allows_executable_memory(drop_in, found):
+    assert denials("RuntimeError: could not create a primitive\nI can't protect you\n", drop_in) == found

@@ -14,7 +14,8 @@ import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils._app import release_build
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_environment import CA_VARIABLES
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python import Python
-from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import BuildError
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import BuildError, Unsolvable
+from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import PythonRequest
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_build import Build
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_wheels import WHEELS
 from app_homes import RECIPE
@@ -115,6 +116,133 @@ def test_code_is_the_subdirectory_of_the_source(tmp_path, monkeypatch):
     build._install("/opt/uv")
     assert build.calls[0][1] == "backend"
     assert (build.project / "pyproject.toml").exists()
+
+
+HASHED = {"by": "requirements", "hashed": True, "files": ["requirements/production.txt"]}
+
+
+@pytest.mark.parametrize("installer", [UV, ["python", "-m", "pip", "--quiet", "install"]])
+def test_requirements_with_hashes_are_installed_first(tmp_path, installer):
+    uv = "/opt/uv" if installer is UV else None
+    build = Recorded(tmp_path, dependencies=HASHED, installer="uv" if uv else "pip")
+    build._install(uv)
+    assert build.calls == [
+        ([*installer, "--requirement", "requirements/production.txt"], "code"),
+        ([*(part for part in installer[:-1] if part != "--quiet"), "list", "--format", "json"], ""),
+        ([*installer, "--constraint", "constraints.txt", *OURS], "code"),
+    ]
+    assert lines(build) == ["six", "gunicorn", "uvicorn"]
+
+
+SELECTED = {"groups": ["web"], "extras": ["postgres"]}
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "calls"),
+    [
+        (
+            {"by": "lock", "install": False, **SELECTED},
+            [
+                (
+                    [
+                        *["uv", "sync", "--frozen", "--no-dev", "--no-editable", "--active"],
+                        *["--group=web", "--extra=postgres", "--no-install-project"],
+                    ],
+                    "tree",
+                )
+            ],
+        ),
+        (
+            {"by": "lock", "install": "editable"},
+            [
+                (["uv", "sync", "--frozen", "--no-dev", "--no-editable", "--active", "--no-install-project"], "tree"),
+                ([*UV, "--no-deps", "--editable", "."], "code"),
+            ],
+        ),
+        (
+            {"by": "lock", "groups": ["dev"]},
+            [(["uv", "sync", "--frozen", "--no-editable", "--active", "--group=dev"], "tree")],
+        ),
+        (
+            {"by": "pylock", "file": "pylock.toml", "install": True, **SELECTED},
+            [
+                ([*UV, "--requirement", "pylock.toml", "--group=web", "--extra=postgres"], "code"),
+                ([*UV, "--no-deps", "."], "tree"),
+            ],
+        ),
+        (
+            {"by": "exported", "file": "poetry.lock", "install": False, "lines": ["a==1 --hash=sha256:0", "./lib"]},
+            [
+                ([*UV, "--no-deps", "--requirement", "exported.txt"], "tree"),
+                ([*UV, "--no-deps", "--requirement", "exported.txt"], "tree"),
+            ],
+        ),
+    ],
+)
+def test_locked_packages_are_installed_first(tmp_path, dependencies, calls):
+    build = Recorded(tmp_path, dependencies=dependencies)
+    build._install("/opt/uv")
+    assert build.calls == [
+        *calls,
+        (["uv", "pip", "list", "--format", "json"], ""),
+        ([*UV, "--constraint", "constraints.txt", *OURS], "code"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "options", "directory"),
+    [
+        ({"by": "project", "extras": ["a", "b"], "requirements": ["jinja2"]}, [".[a,b]"], "tree"),
+        ({"by": "project", "install": "editable", "extras": ["a"]}, ["--editable", ".[a]"], "code"),
+        ({"by": "requirements", "install": True}, ["--requirement", "requirements.txt", "."], "tree"),
+    ],
+)
+def test_the_project_is_installed_with_its_extras(tmp_path, dependencies, options, directory):
+    build = Recorded(tmp_path, dependencies=dependencies)
+    build._install("/opt/uv")
+    assert build.calls == [([*UV, *options, *OURS], directory)]
+    assert lines(build) == ["six", "gunicorn", "uvicorn", *dependencies.get("requirements", [])]
+
+
+class Conflicting(Recorded):
+    """A build whose source pins uvicorn, so that the first command fails."""
+
+    installed = ({"name": "Uvicorn", "version": "0.25.0"}, {"name": "fastapi", "version": "0.1"})
+    remaining_conflicts = 1
+
+    def _run(self, argv, blame, directory="/", **variables):
+        super()._run(argv, blame, directory, **variables)
+        if "install" in argv and self.remaining_conflicts:
+            self.remaining_conflicts -= 1
+            raise Unsolvable(f"conflict {len(self.calls)}")
+        return json.dumps(self.installed)
+
+
+@pytest.mark.parametrize("by", ["requirements", "project", "list"])
+def test_a_pin_on_a_package_of_the_server_is_overridden(tmp_path, by):
+    build = Conflicting(tmp_path, dependencies={"by": by, "requirements": ["uvicorn==0.25"]})
+    build._install("/opt/uv")
+    assert lines(build, "constraints.txt") == ["fastapi==0.1"]
+    assert lines(build) == ["six", "gunicorn", "uvicorn"]
+    assert len(build.calls) == 4
+    overridden = build.installation.overridden({"uvicorn": "0.54.0", "fastapi": "0.1", "gunicorn": "27.0.1"})
+    assert overridden == [{"package": "uvicorn", "pinned": "0.25.0", "installed": "0.54.0"}]
+
+
+def test_a_conflict_with_other_requirements_is_an_error(tmp_path):
+    build = Conflicting(tmp_path, dependencies={"by": "requirements"})
+    build.remaining_conflicts = 2
+    with pytest.raises(Unsolvable, match="conflict 2"):
+        build._install("/opt/uv")
+
+    class Later(Conflicting):
+        def _run(self, argv, blame, directory="/", **variables):
+            if "--constraint" in argv:
+                raise Unsolvable("later")
+            return super()._run(argv, blame, directory, **variables)
+
+    with pytest.raises(Unsolvable, match="conflict 1"):
+        Later(tmp_path / "later", dependencies={"by": "requirements"})._install("/opt/uv")
 
 
 def test_locked_versions_constrain_the_other_requirements(tmp_path):
@@ -225,6 +353,7 @@ def test_the_build_account_gets_a_copy_of_the_ca_bundle(tmp_path):
         Recorded(tmp_path / "third", ca_bundle="/no/such")._copy_ca_bundle()
 
 
+REQUEST = PythonRequest([">=3.12"], "3.12.9", "requires-python = '>=3.12'")
 MANAGED = Python("/opt/asgi/python/cpython-3.12.9-linux-x86_64-gnu/bin/python3.12", "3.12.9")
 
 
@@ -232,7 +361,7 @@ MANAGED = Python("/opt/asgi/python/cpython-3.12.9-linux-x86_64-gnu/bin/python3.1
 def test_uv_installs_the_python_of_the_app(tmp_path, monkeypatch, mirror):
     adopted, given = [], {}
     monkeypatch.setattr(release_build, "adopt", lambda *arguments: adopted.append(arguments))
-    build = Recorded(tmp_path, python_mirror=mirror)
+    build = Recorded(tmp_path, python_mirror=mirror, python_request=REQUEST)
     run = build._run
 
     def record(argv, blame, mounts, **variables):
@@ -252,7 +381,8 @@ def test_a_python_from_the_controller_is_verified(tmp_path, monkeypatch):
     monkeypatch.setattr(release_build, "adopt", lambda *_arguments: None)
     sent = tmp_path / "sent.tar.gz"
     sent.write_text("archive")
-    build = Recorded(tmp_path / "release", wheelhouse=True, python_archive={"path": str(sent), "sha256": "aa"})
+    archive = {"path": str(sent), "sha256": "aa"}
+    build = Recorded(tmp_path / "release", wheelhouse=True, python_request=REQUEST, python_archive=archive)
     given = {}
     build._run = lambda _argv, _blame, mounts, **variables: given.update(variables)
     build._install_python(MANAGED, "/opt/uv")

@@ -81,15 +81,16 @@ def test_valid_values_are_accepted(problems, changed):
     assert problems(**changed) == []
 
 
-def test_unread_lock_file_is_a_doubt(problems, tmp_path):
-    (tmp_path / "app/poetry.lock").touch()
+def test_a_second_lock_file_is_an_error(problems, tmp_path):
+    for name in ("pyproject.toml", "uv.lock", "poetry.lock"):
+        (tmp_path / "app" / name).touch()
 
-    [doubt] = problems()
+    [problem] = problems()
 
-    assert isinstance(doubt, Doubt)
-    assert (doubt.variable, doubt.code) == ("asgi_app_source.path", "lock-not-read")
+    assert (problem.variable, problem.code) == ("asgi_app_source.path", "lock-not-used")
     assert problems(asgi_app_exclude_extra=["poetry.lock"]) == []
-    assert problems(asgi_app_python="-c")[-1].variable == "asgi_app_python", "errors are reported too"
+    assert problems(asgi_app_source={"path": "app", "requirements": ["uv.lock"]}) == []
+    assert problems(asgi_app_source={"path": "app", "requirements": ["requirements.txt"]}) == []
 
 
 def test_undeclared_dependencies_are_a_doubt(problems, tmp_path):
@@ -104,7 +105,7 @@ def test_undeclared_dependencies_are_a_doubt(problems, tmp_path):
 
 
 def test_doubt_hides_no_problem_of_the_wheelhouse(problems, tmp_path):
-    (tmp_path / "app/poetry.lock").touch()
+    (tmp_path / "app/requirements.txt").unlink()
 
     found = problems(asgi_app_wheelhouse=True, asgi_app_uv_version="0.7.22")
 
@@ -152,6 +153,26 @@ def test_doubt_hides_no_problem_of_the_wheelhouse(problems, tmp_path):
         ({"asgi_app_exclude": ["/"]}, "asgi_app_exclude", "exclude-pattern-invalid"),
         ({"asgi_app_exclude": ["../x"]}, "asgi_app_exclude", "exclude-pattern-invalid"),
         ({"asgi_app_exclude_extra": ["../x"]}, "asgi_app_exclude_extra", "exclude-pattern-invalid"),
+        ({"asgi_app_source": {"archive": "nowhere.tar"}}, "asgi_app_source.archive", "archive-missing"),
+        ({"asgi_app_source": {"archive": "uv"}}, "asgi_app_source.archive", "archive-unreadable"),
+        ({"asgi_app_source": {"archive": "ftp://a.example/x.tar"}}, "asgi_app_source.archive", "archive-url-invalid"),
+        ({"asgi_app_source": {"archive": "http://a.example/x.tar"}}, "asgi_app_source.archive", "transport-insecure"),
+        (
+            {"asgi_app_source": {"archive": "https://a.example/x.tar"}},
+            "asgi_app_source.checksum",
+            "archive-checksum-missing",
+        ),
+        (
+            {"asgi_app_source": {"archive": "uv", "checksum": "sha256:abc"}},
+            "asgi_app_source.checksum",
+            "archive-checksum-invalid",
+        ),
+        (
+            {"asgi_app_source": {"archive": "uv", "checksum": f"sha256:{'0' * 64}"}},
+            "asgi_app_source.checksum",
+            "archive-checksum-mismatch",
+        ),
+        ({"asgi_app_source": {"wheel": "nowhere.whl"}}, "asgi_app_source.wheel", "wheel-invalid"),
         (
             {"asgi_app_source": {"path": "app", "submodules": True}},
             "asgi_app_source.submodules",

@@ -177,8 +177,8 @@ def test_two_inventory_names_of_one_machine_must_not_clash(changes, expected):
 def test_two_apps_must_not_share_a_status_page():
     status = {"asgi_proxy_status_listen": "127.0.0.1:8090"}
     hostvars = {
-        name: {"ansible_host": "a", "checked": {"claims": of(**its)}}
-        for name, its in {"one": status, "two": {**OTHER, **status}}.items()
+        name: {"ansible_host": "a", "checked": {"claims": of(**options)}}
+        for name, options in {"one": status, "two": {**OTHER, **status}}.items()
     }
     [message] = shared_claims(["one", "two"], hostvars, "checked")
     assert "both use port 8090 (asgi_proxy_status_listen, asgi_proxy_status_listen)" in message

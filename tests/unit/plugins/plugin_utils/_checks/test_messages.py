@@ -24,6 +24,8 @@ ELSEWHERE = {
     "machine-port-duplicate",
     "machine-port-settings-differ",
     "machine-server-name-duplicate",
+    "archive-download-failed",
+    "archive-unsafe",
     "git-lfs-failed",
     "git-not-installed",
     "git-ref-not-found",
@@ -31,10 +33,13 @@ ELSEWHERE = {
     "git-timeout",
     "project-file-invalid",
     "python-does-not-fit",
+    "python-download-failed",
     "router-id-differs",
     "router-id-duplicate",
     "requirement-outside-source",
     "requirements-unresolvable",
+    "lock-not-exported",
+    "editable-wheelhouse",
     "source-unreadable",
     "uv-hash-mismatch",
     "virtual-ip-differs",
@@ -142,7 +147,8 @@ SOURCES = {
     "option": {"requirements.txt": "--index-url"},
     "plain-http": {"requirements.txt": "--index-url http://index.example/simple"},
     "undeclared": {"main.py": ""},
-    "unread": {"requirements.txt": "", "poetry.lock": ""},
+    "two-locks": {"pyproject.toml": "", "poetry.lock": "", "uv.lock": ""},
+    "named-lock": {"requirements.txt": "", "pylock.web.toml": ""},
     "link": {"main.py": "", "evil": None},
     "pipe": {"main.py": "", "pipe": "pipe"},
 }
@@ -167,6 +173,14 @@ def of_app(directory):
         yield module.report(
             directory, asgi_app_source={"path": name}, asgi_app_installer="pip" if name == "locked" else "uv"
         )
+    yield module.report(directory, asgi_app_source={"path": "undeclared", "requirements": ["prod.txt"]})
+    yield module.report(directory, asgi_app_source={"path": "locked", "requirements": ["pyproject.toml"]})
+    yield module.report(directory, asgi_app_source={"path": "app"}, asgi_app_groups=["web"])
+    yield module.report(directory, asgi_app_source={"path": "app"}, asgi_app_install_project="true")
+    yield module.report(directory, asgi_app_source={"package": "x==1"}, asgi_app_extras=["web"])
+    (directory / "app/setup.py").touch()
+    (directory / "app/requirements.txt").unlink()
+    yield module.report(directory, asgi_app_source={"path": "app"}, asgi_app_install_project="false")
     yield module.report(directory, asgi_app_source={"git": "ext::sh", "ref": "main"})
     yield module.report(directory, asgi_app_requirements=["x @ ../x.whl"])
     yield module.report(directory, asgi_app_requirements=["x @ https://a.example/${TOKEN}/x.whl"])

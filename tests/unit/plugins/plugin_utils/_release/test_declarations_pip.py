@@ -123,7 +123,7 @@ def place(tmp_path_factory):
 def test_pip_reads_no_more_than_was_checked(place, texts):
     files = dict(zip(NAMES, texts, strict=True))
     try:
-        declared = read_declarations(archive(place, files), "requirements")
+        declared = read_declarations(archive(place, files), {"by": "requirements"})
     except Refused:
         return
     opened, lines = pip_on(files)

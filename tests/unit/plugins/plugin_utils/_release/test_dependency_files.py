@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import (
+    Choice,
     declared,
+    selection,
     undeclared,
-    unread_locks,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
 
+SOURCE = "asgi_app_source.path"
 PROJECT = {"project": {"name": "x", "dependencies": ["fastapi"]}}
 
 
@@ -38,17 +40,172 @@ def test_a_lock_without_a_project_is_rejected():
         declared(["uv.lock"], {}, "asgi_app_source.path")
 
 
-@pytest.mark.parametrize("lock", ["poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "pylock.web.toml"])
-@pytest.mark.parametrize("by", ["lock", "requirements", "project", "list", "nothing"])
-def test_an_unsupported_lock_file_is_a_doubt(lock, by):
-    [(fault, remedy)] = unread_locks(["main.py", lock, f"vendor/{lock}"], by)
-    assert fault.startswith(f"holds {lock}, which is ignored: ")
-    assert "add it to asgi_app_exclude_extra" in remedy
+@pytest.mark.parametrize(
+    ("files", "dependencies"),
+    [
+        (
+            ["poetry.lock", "pyproject.toml", "requirements.txt"],
+            {"by": "exported", "file": "poetry.lock", "install": False},
+        ),
+        (["pdm.lock", "pyproject.toml"], {"by": "exported", "file": "pdm.lock", "install": False}),
+        (["Pipfile", "Pipfile.lock"], {"by": "exported", "file": "Pipfile.lock", "install": False}),
+        (["pylock.toml"], {"by": "pylock", "file": "pylock.toml", "install": False}),
+        (["uv.lock", "pyproject.toml", "pylock.web.toml"], {"by": "lock"}),
+        (["uv.lock", "pyproject.toml", "vendor/poetry.lock", "yarn.lock"], {"by": "lock"}),
+    ],
+)
+def test_a_lock_takes_precedence(files, dependencies):
+    assert declared(files, {}, SOURCE) == dependencies
 
 
-@pytest.mark.parametrize("name", ["uv.lock", "yarn.lock", "package-lock.json", "requirements.txt"])
-def test_other_lock_files_are_ignored(name):
-    assert list(unread_locks([name], "requirements")) == []
+@pytest.mark.parametrize("files", [["uv.lock", "poetry.lock"], ["pdm.lock", "Pipfile.lock"], ["pylock.web.toml"]])
+def test_a_lock_that_is_not_used_is_an_error(files):
+    with pytest.raises(SourceError, match="asgi_app_source.requirements") as caught:
+        declared(["pyproject.toml", "Pipfile", *files], {}, SOURCE)
+    assert caught.value.code == "lock-not-used"
+    assert all(name in caught.value.fault for name in files)
+    chosen = declared(["pyproject.toml", "Pipfile", *files], {}, SOURCE, Choice(files=[files[-1]]))
+    assert chosen["file"] == files[-1]
+
+
+def test_chosen_requirements_files_take_precedence_over_locks():
+    files = ["poetry.lock", "pyproject.toml", "requirements/production.txt", "requirements.txt"]
+    assert declared(files, {}, SOURCE, Choice(files=files[2:3])) == {"by": "requirements", "files": files[2:3]}
+    assert declared(files, {}, SOURCE, Choice(files=["requirements.txt"])) == {"by": "requirements"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "code", "text"),
+    [
+        (["prod.txt"], "requirements-file-missing", "requirements/production.txt"),
+        (["poetry.lock", "requirements/production.txt"], "requirements-file-unsupported", "one lock file"),
+        (["pyproject.toml"], "requirements-file-unsupported", "neither a requirements file nor a lock"),
+        (["vendor/uv.lock"], "requirements-file-unsupported", "neither a requirements file nor a lock"),
+    ],
+)
+def test_chosen_files_are_checked(chosen, code, text):
+    files = ["poetry.lock", "pyproject.toml", "requirements/production.txt", "vendor/uv.lock"]
+    with pytest.raises(SourceError, match=text) as caught:
+        declared(files, {}, SOURCE, Choice(files=chosen))
+    assert caught.value.code == code
+
+
+SELECTABLE = {
+    "project": {
+        "name": "Shop.App",
+        "dependencies": ["fastapi"],
+        "optional-dependencies": {"postgres": ["psycopg"], "All_": ["shop-app[postgres]", "redis"]},
+    },
+    "dependency-groups": {"web": ["jinja2", {"include-group": "base"}], "base": ["click"]},
+}
+
+
+def test_groups_and_extras_without_a_lock():
+    choice = Choice(groups=["Web"], extras=["all-"])
+    assert declared(["pyproject.toml"], SELECTABLE, SOURCE, choice) == {
+        "by": "list",
+        "requirements": ["fastapi", "psycopg", "redis", "jinja2", "click"],
+        "groups": ["Web"],
+        "extras": ["all-"],
+    }
+    built = {**SELECTABLE, "build-system": {}}
+    assert declared(["pyproject.toml", "shop_app/main.py"], built, SOURCE, choice) == {
+        "by": "project",
+        "requirements": ["jinja2", "click"],
+        "groups": ["Web"],
+        "extras": ["all-"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "choice", "text"),
+    [
+        (["pyproject.toml"], {"groups": ["production"]}, "asgi_app_groups contains 'production', .* defines web, base"),
+        (["pyproject.toml", "uv.lock"], {"extras": ["x"]}, "asgi_app_extras contains 'x', .* defines postgres, All_"),
+        (["requirements.txt", "pyproject.toml"], {"extras": ["postgres"]}, r"requirements\.txt has neither"),
+        (["Pipfile", "Pipfile.lock"], {"extras": ["postgres"]}, "has no extras"),
+    ],
+)
+def test_unknown_groups_and_extras(files, choice, text):
+    with pytest.raises(SourceError, match=text):
+        declared(files, SELECTABLE, SOURCE, Choice(**choice))
+
+
+POETRY = {
+    "tool": {
+        "poetry": {
+            "package-mode": False,
+            "dependencies": {"python": ">=3.11", "idna": "^3.7", "redis": {"version": "*", "optional": True}},
+            "group": {"web": {"dependencies": {"jinja2": "~3.1"}}},
+            "extras": {"cache": ["redis"]},
+        }
+    },
+    "build-system": {"build-backend": "poetry.core.masonry.api"},
+}
+
+
+def test_dependencies_of_a_poetry_application():
+    assert declared(["pyproject.toml"], POETRY, SOURCE) == {
+        "by": "list",
+        "requirements": ["idna>=3.7,<4"],
+        "tool": "poetry",
+    }
+    found = declared(["pyproject.toml"], POETRY, SOURCE, Choice(groups=["web"], extras=["cache"]))
+    assert found["requirements"] == ["idna>=3.7,<4", "redis", "jinja2>=3.1,<3.2"]
+
+
+@pytest.mark.parametrize(
+    ("files", "project", "install", "dependencies"),
+    [
+        (["pyproject.toml"], POETRY, "true", {"by": "project"}),
+        (
+            ["pyproject.toml", "app/x.py"],
+            {**PROJECT, "build-system": {}},
+            "false",
+            {"by": "list", "requirements": ["fastapi"]},
+        ),
+        (["pyproject.toml", "uv.lock"], PROJECT, "false", {"by": "lock", "install": False}),
+        (["pyproject.toml", "uv.lock"], {"tool": {"uv": {"package": False}}}, "auto", {"by": "lock", "install": False}),
+        (
+            ["pyproject.toml", "poetry.lock", "shop/main.py"],
+            {"tool": {"poetry": {"name": "shop"}}, "build-system": {"build-backend": "poetry.core.masonry.api"}},
+            "auto",
+            {"by": "exported", "file": "poetry.lock", "install": True},
+        ),
+        (["pyproject.toml", "requirements.txt"], PROJECT, "true", {"by": "requirements", "install": True}),
+        (["pyproject.toml"], PROJECT, "editable", {"by": "project", "install": "editable"}),
+        (["pyproject.toml", "uv.lock"], PROJECT, "editable", {"by": "lock", "install": "editable"}),
+    ],
+)
+def test_whether_the_project_is_installed(files, project, install, dependencies):
+    assert declared(files, project, SOURCE, Choice(install=install)) == dependencies
+
+
+@pytest.mark.parametrize(
+    ("files", "project", "install", "code"),
+    [
+        (["setup.py"], {}, "false", "project-not-installed"),
+        (["requirements.txt"], {}, "true", "project-missing"),
+    ],
+)
+def test_whether_the_project_can_be_installed(files, project, install, code):
+    with pytest.raises(SourceError) as caught:
+        declared(files, project, SOURCE, Choice(install=install))
+    assert (caught.value.variable, caught.value.code) == ("asgi_app_install_project", code)
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "found"),
+    [
+        ({"by": "lock"}, {}),
+        ({"by": "requirements", "hashed": True}, {}),
+        ({"by": "list", "requirements": ["fastapi"]}, {}),
+        ({"by": "lock", "extras": ["x"]}, {"by": "lock", "extras": ["x"]}),
+        ({"by": "exported", "file": "pdm.lock", "lines": ["a==1"]}, {"by": "exported", "file": "pdm.lock"}),
+    ],
+)
+def test_only_new_selections_are_part_of_the_id(dependencies, found):
+    assert selection(dependencies) == found
 
 
 @pytest.mark.parametrize(

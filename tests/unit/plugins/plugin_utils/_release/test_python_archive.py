@@ -10,6 +10,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_archiv
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheel_tools import WheelTools
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import WheelError
 
 MIRROR = "https://user:secret@mirror.example"
 SETTINGS = Settings("python3", [], [], "0.13.8", None, "/no/such/bundle.pem", {}, python_mirror=MIRROR)
@@ -42,6 +43,18 @@ def test_uv_downloads_the_build_for_the_host_once_per_run(tmp_path, calls):
         "archive": str(tmp_path / "cache/asgi/pythons" / KEY / "0123-python.tar.gz"),
         "sha256": hashlib.sha256(b"archive").hexdigest(),
     }
+
+
+def test_a_failed_download_is_reported_with_the_mirror(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def uv(_tools, _arguments, _directory, blame, **_variables):
+        raise WheelError("requirements-unresolvable", *blame.split(" ", 1), "check the index")
+
+    monkeypatch.setattr(WheelTools, "uv", uv)
+    with pytest.raises(SourceError, match=r"asgi_app_python needs CPython 3.12.9, .*_python_mirror") as caught:
+        provide_python(SETTINGS, "3.12.9", "aarch64", tmp_path)
+    assert caught.value.code == "python-download-failed"
 
 
 def test_uvs_own_server_is_the_default(tmp_path, calls):

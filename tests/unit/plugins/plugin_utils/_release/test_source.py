@@ -397,8 +397,8 @@ def test_pointers_and_submodules_are_reported_at_once(with_submodules, at, monke
         ({}, False),
         ({"requirements/production.txt": "fastapi\n"}, False),
         ({"pyproject.toml": "[tool.ruff]\n"}, False),
-        ({"pyproject.toml": '[tool.poetry.dependencies]\nfastapi = "*"\n'}, False),
-        ({"pyproject.toml": '[project]\nname = "x"\n[tool.poetry.dependencies]\nfastapi = "*"\n'}, False),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\nfastapi = "*"\n'}, True),
+        ({"pyproject.toml": '[project]\nname = "x"\n[tool.poetry.dependencies]\nfastapi = "*"\n'}, True),
         ({"pyproject.toml": '[project]\nname = "x"\ndependencies = []\n'}, True),
         ({"requirements.txt": ""}, True),
         ({"setup.py": ""}, True),
@@ -410,6 +410,19 @@ def test_a_tree_without_declared_dependencies_is_a_doubt(tree, at, files, declar
         (tree / name).parent.mkdir(exist_ok=True)
         (tree / name).write_text(content)
     assert bool(at(path=str(tree)).undeclared) is not declares
+
+
+def test_chosen_requirements_files_are_checked_and_hashes_are_found(tree, at):
+    (tree / "requirements").mkdir()
+    (tree / "requirements/base.txt").write_text(f"idna==3.10 --hash=sha256:{'0' * 64}\n")
+    (tree / "requirements/production.txt").write_text("-r base.txt\n")
+    source = {"path": str(tree), "requirements": ["requirements/production.txt"]}
+    expected = {"by": "requirements", "files": ["requirements/production.txt"], "hashed": True}
+    assert at(**source).dependencies == expected
+
+    (tree / "requirements/production.txt").write_text("-r ../../base.txt\n")
+    with pytest.raises(SourceError, match="not in the tree"):
+        at(**source)
 
 
 def test_a_uv_lock_requires_uv(tree, at):
@@ -622,7 +635,8 @@ def test_the_versions_of_python_at_the_root_are_found(tree, at):
     (tree / ".python-version").write_text("3.13\n")
     (tree / "docs").mkdir(exist_ok=True)
     (tree / "docs/.python-version").write_text("3.9\n")
-    assert [accepts for _origin, accepts in at(path=str(tree)).pythons] == [[">=3.12"], ["==3.13.*"]]
+    (tree / "Pipfile").write_text("[requires]\npython_version = '3.13'\n")
+    assert [accepts for _origin, accepts in at(path=str(tree)).pythons] == [[">=3.12"], ["==3.13.*"], ["==3.13.*"]]
 
 
 def test_the_nearest_python_version_applies_to_a_subdirectory(tree, at):

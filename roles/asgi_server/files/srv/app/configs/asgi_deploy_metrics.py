@@ -84,7 +84,7 @@ def provide_directory(slot: Path) -> Path:
         if other != ours:
             remove(other)
     ours.mkdir(mode=0o750, exist_ok=True)
-    for gauge in ours.glob("gauge_live*.db"):  # of workers that were killed together with their master
+    for gauge in ours.glob("gauge_live*.db"):  # left by workers that were killed together with their master
         remove(gauge)
     return ours
 
@@ -116,6 +116,7 @@ def measure_as(place: int, buckets: list[float]) -> None:
     metrics = Metrics(CollectorRegistry(), buckets)
     asgi_deploy_request.measure = metrics.around
     asgi_deploy_request.on_drain = metrics.drains.inc
+    asgi_deploy_request.on_reject = metrics.rejected.inc
 
 
 def measure_nothing() -> None:
@@ -199,6 +200,7 @@ class Metrics:
             buckets=buckets,
             registry=registry,
         )
+        self.rejected = counter("asgi_requests_rejected", "Requests and WebSockets rejected at limit_concurrency")
         self.in_flight = gauge("asgi_requests_in_flight", "Requests in progress")
         self.websockets = counter("asgi_websockets", "WebSockets accepted")
         self.open_websockets = gauge("asgi_websockets_open", "Open WebSockets")
@@ -213,7 +215,7 @@ class Metrics:
 
     def around(self, app):
         """Return *app* with metrics. Called when the app is loaded, in a worker that is about to serve."""
-        # previous workers of this place that have neither drained nor been counted by their successor
+        # Count the previous workers of this place that started but did not drain, unless an earlier successor has counted them.
         self.crashes.inc(max(0, value(self.starts) - value(self.drains) - value(self.crashes)))
         self.starts.inc()
         self.workers.inc()
@@ -241,7 +243,7 @@ class Metrics:
                 await app(scope, receive, watched)
             finally:
                 self._in_flight -= 1
-                if not started:  # the status with which the server responds
+                if not started:  # the server then responds with 500
                     self._count(scope, 500, perf_counter() - began)
 
         return measured

@@ -35,6 +35,9 @@ HEARTBEAT_SECONDS = 1
 atexit.register(gc.freeze)
 
 
+UVICORN_SETTINGS: dict = {}
+"""Attributes of uvicorn's Config that the configuration sets."""
+
 UNTESTED: list[str] = []
 """Installed packages that are newer than the tested versions, for one warning."""
 

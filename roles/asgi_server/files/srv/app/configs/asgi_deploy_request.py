@@ -1,9 +1,10 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # Simplified BSD License (see https://opensource.org/licenses/BSD-2-Clause)
 # SPDX-License-Identifier: BSD-2-Clause
-"""ASGI middleware that records the id of the current request for the log, and measures requests if metrics are enabled.
+"""ASGI middleware that records the id of the current request for the log.
 
-It wraps the application in every ASGI server and passes all messages on unchanged.
+If they are enabled, it also measures requests and limits their number. It wraps the application in every ASGI server and passes all
+messages on unchanged.
 """
 
 from __future__ import annotations
@@ -28,20 +29,37 @@ measure = None
 on_drain = None
 """Called when the worker stops accepting; set like ``measure``."""
 
+on_reject = None
+"""Called for each request that limit_concurrency() rejects; set like ``measure``."""
+
+RETRY_AFTER_SECONDS = 1
+
+_limit: tuple[int, str] | None = None
+
+
+def limit_concurrency(most: int, except_path: str) -> None:
+    """Let each worker handle at most *most* requests and WebSockets at a time, and answer further ones with 503.
+
+    uvicorn's own limit also counts idle connections, of which the proxy keeps many. Requests to *except_path*, the health check, are not
+    limited, because a busy worker is healthy.
+    """
+    global _limit
+    _limit = most, except_path
+
 
 def wrapped(app):
     """Return the ASGI 3 application *app* with the middleware."""
-    inner = app
+    inner = limited(app, *_limit) if _limit else app
     if measure:
         try:
-            inner = measure(app)
+            inner = measure(inner)
         except Exception as exc:  # noqa: BLE001 - the worker serves without metrics
             logging.getLogger("gunicorn.error").warning("This worker serves without metrics: %r", exc)
 
     async def asgi_deploy(scope, receive, send):
         if scope["type"] != "lifespan":
             scope = below_root_path(scope)
-            # also without an id, because a server may handle all requests of a connection in one context
+            # Set None too: a server may handle all requests of a connection in one context, where an earlier id would remain.
             REQUEST_ID.set(request_id(scope["headers"]))
         await inner(scope, receive, send)
 
@@ -73,6 +91,46 @@ def with_script_name(app):
         return app(environ, start_response)
 
     return asgi_deploy
+
+
+def limited(app, most: int, except_path: str):
+    """Return *app* with a limit of *most* concurrent requests and WebSockets."""
+    in_progress = 0
+
+    async def asgi_deploy_limit(scope, receive, send):
+        nonlocal in_progress
+        if scope["type"] == "lifespan" or scope["path"][len(scope.get("root_path", "")) :] == except_path:
+            await app(scope, receive, send)
+        elif in_progress >= most:
+            if on_reject:
+                on_reject()
+            await reject(scope, send)
+        else:
+            in_progress += 1
+            try:
+                await app(scope, receive, send)
+            finally:
+                in_progress -= 1
+
+    return asgi_deploy_limit
+
+
+async def reject(scope, send) -> None:
+    """Answer a request or the handshake of a WebSocket with 503."""
+    prefix = ""
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1013})  # the server answers with 403
+            return
+        prefix = "websocket."
+    body = b"Service Unavailable"
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"retry-after", str(RETRY_AFTER_SECONDS).encode()),
+    ]
+    await send({"type": f"{prefix}http.response.start", "status": 503, "headers": headers})
+    await send({"type": f"{prefix}http.response.body", "body": body})
 
 
 def request_id(headers) -> str | None:

@@ -18,7 +18,7 @@ import time
 
 import asgi_deploy_app
 import asgi_deploy_process as process
-from asgi_deploy_uvicorn import SETTINGS, DrainServer
+from asgi_deploy_uvicorn import DrainServer, apply_settings
 from uvicorn.config import Config
 
 FIRST_DESCRIPTOR = 3
@@ -70,8 +70,7 @@ def serve(
         backlog=backlog,
         forwarded_allow_ips=forwarded_allow_ips,
     )
-    for name, value in SETTINGS.items():
-        setattr(config, name, value)
+    apply_settings(config)
     server = DrainServer(config, worker)
     held = held_socket()
     process.keep_connections_from_children([held])

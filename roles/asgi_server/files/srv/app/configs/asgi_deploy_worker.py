@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 import asgi_deploy_process as process
 from asgi_deploy_roster import Member
-from asgi_deploy_uvicorn import SETTINGS, DrainServer
+from asgi_deploy_uvicorn import DrainServer, apply_settings
 from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
@@ -34,8 +34,7 @@ class DrainWorker(Member, UvicornWorker):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        for name, value in SETTINGS.items():
-            setattr(self.config, name, value)
+        apply_settings(self.config)
 
     def run(self) -> None:
         self.config.app = self.wsgi

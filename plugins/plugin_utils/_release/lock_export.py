@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, the asgi.deploy authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Export the lock files of poetry, PDM and Pipenv to requirements, on the controller, with the tool that owns the format.
+
+Each tool has a pinned version and an environment of its own, which `uv tool run` provides. The controller caches exports and tools, so an
+unchanged lock needs neither again. The index of the packages comes from the variables and the hosts' configuration, not from the lock.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import sys
+import tarfile
+import tempfile
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import LOCKS
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
+    REQUIREMENTS,
+    VARIABLE,
+    VARIABLES,
+    SourceError,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import insecure_urls, variables
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheel_cache import WheelCache, digest
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheel_tools import WheelTools
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import WheelError
+
+# Part of every cache key. Increase it when the same lock must be exported differently.
+FORMAT = 1
+
+_INDEX_OPTION = re.compile(r"-i\b|-f\b|--(?:index-url|extra-index-url|find-links|trusted-host|no-index)\b")
+_FETCH_ERRORS = re.compile(
+    r"error sending request|dns error|timed out|Connection refused|unreachable|Failed to (?:fetch|download)|"
+    r"No solution found when resolving tool|network was disabled|NewConnectionError|NameResolutionError"
+)
+
+
+class Exporter(NamedTuple):
+    """A tool that exports a lock: its pinned requirements, its command, and its environment."""
+
+    packages: Sequence[str]
+    command: Callable[[Sequence[str], Sequence[str]], list[str]]
+    relock: str
+    environment: Mapping[str, str]
+    """Variables of the tool; ``{}`` is replaced by a temporary directory."""
+
+
+def _poetry(groups: Sequence[str], extras: Sequence[str]) -> list[str]:
+    options = [*(f"--only={group}" for group in ("main", *groups)), *(f"--extras={extra}" for extra in extras)]
+    return ["poetry", "export", "--no-interaction", "--format", "requirements.txt", "--without-urls", *options]
+
+
+def _pdm(groups: Sequence[str], extras: Sequence[str]) -> list[str]:
+    # PDM rejects --prod together with groups, and exports only the named groups with --dev.
+    options = ["--dev" if groups else "--prod", *(f"--group={name}" for name in (*groups, *extras))]
+    return ["pdm", "export", "--format", "requirements", *options]
+
+
+def _pipenv(groups: Sequence[str], _extras: Sequence[str]) -> list[str]:
+    categories = ["--categories", " ".join(("packages", *groups))] if groups else []
+    return ["pipenv", "requirements", "--hash", "--exclude-index", *categories]
+
+
+EXPORTERS = {
+    "poetry.lock": Exporter(
+        packages=("poetry==2.5.1", "poetry-plugin-export==1.10.1"),
+        command=_poetry,
+        relock="poetry lock",
+        environment={
+            "POETRY_CACHE_DIR": "{}/cache",
+            "POETRY_CONFIG_DIR": "{}/config",
+            "POETRY_DATA_DIR": "{}/data",
+            "POETRY_VIRTUALENVS_CREATE": "false",
+        },
+    ),
+    "pdm.lock": Exporter(
+        packages=("pdm==2.29.4",),
+        command=_pdm,
+        relock="pdm lock",
+        environment={
+            "PDM_CACHE_DIR": "{}/cache",
+            "PDM_CHECK_UPDATE": "false",
+            "PDM_CONFIG_FILE": "{}/config.toml",
+            "PDM_LOG_DIR": "{}/log",
+            "PDM_USE_VENV": "false",
+        },
+    ),
+    "Pipfile.lock": Exporter(
+        packages=("pipenv==2026.10.3",),
+        command=_pipenv,
+        relock="pipenv lock",
+        environment={
+            "PIPENV_CACHE_DIR": "{}/cache",
+            "PIPENV_DONT_LOAD_ENV": "1",
+            "PIPENV_IGNORE_VIRTUALENVS": "1",
+            "WORKON_HOME": "{}/virtualenvs",
+        },
+    ),
+}
+
+
+def with_export(source: Resolved, settings: Callable[[], Settings], directory: str | os.PathLike[str]) -> Resolved:
+    """Return *source* with the exported packages of its lock, if hosts cannot read the lock. Raises SourceError."""
+    if source.dependencies["by"] != "exported":
+        return source
+    key = [FORMAT, source.digest, source.dependencies]
+    lines = once(directory, "export", key, lambda place: {"lines": _export(source, settings(), place)})["lines"]
+    name = source.dependencies["file"]
+    return replace(
+        source,
+        dependencies={**source.dependencies, "lines": lines},
+        insecure=[*source.insecure, *(f"{name}: {url}" for line in lines for url in insecure_urls(line))],
+        expanded=[*source.expanded, *(each for line in lines for each in variables(line))],
+    )
+
+
+def _export(source: Resolved, settings: Settings, place: Path) -> list[str]:
+    name = source.dependencies["file"]
+    exporter = EXPORTERS[name]
+    project = LOCKS[name][1]
+    with tarfile.open(source.archive) as tar:
+        files = {each: tar.extractfile(posixpath.join(source.subdirectory, each)).read() for each in (project, name)}
+    if project == "pyproject.toml":
+        files[project] = without_tool_requirements(files[project].decode()).encode()
+    argv = exporter.command(source.dependencies.get("groups", ()), source.dependencies.get("extras", ()))
+    cache = WheelCache()
+
+    def compute() -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(dir=place) as temporary:
+            tree = Path(temporary).resolve() / "tree"
+            tree.mkdir()
+            for each, content in files.items():
+                (tree / each).write_bytes(content)
+            return {"lines": requirement_lines(_run(source, settings, cache, argv, tree), tree)}
+
+    key = digest([FORMAT, exporter.packages, argv, {each: content.decode() for each, content in files.items()}])
+    return cache.cached("exports", key, compute)["lines"]
+
+
+def _run(source: Resolved, settings: Settings, cache: WheelCache, argv: Sequence[str], tree: Path) -> str:
+    name = source.dependencies["file"]
+    exporter = EXPORTERS[name]
+    variable = VARIABLES[source.kind]
+    first, *others = exporter.packages
+    environment = {key: value.format(tree.parent) for key, value in exporter.environment.items()}
+    tool = [
+        "tool",
+        "run",
+        "--quiet",
+        "--python",
+        sys.executable,
+        "--from",
+        first,
+        *(f"--with={each}" for each in others),
+    ]
+    tools = WheelTools(settings, cache, f"{variable} has a {name}")
+    blame = f"{variable} has a {name} that {first} cannot export"
+    try:
+        try:
+            # The cached tool needs no network, and the same dependencies of the tool export every lock.
+            return tools.uv([*tool, *argv], tree, blame, **environment, UV_OFFLINE="1")
+        except WheelError as exc:
+            if not _FETCH_ERRORS.search(exc.fault):
+                raise
+            return tools.uv([*tool, *argv], tree, blame, **environment)
+    except WheelError as exc:
+        remedy = f"run `{exporter.relock}` and commit the {name}"
+        if _FETCH_ERRORS.search(exc.fault):
+            remedy = (
+                f"check that the controller can reach the index to download {' and '.join(exporter.packages)} once "
+                f"(asgi_app_index_url, asgi_app_build_env, asgi_app_ca_bundle); or export the lock to requirements.txt, "
+                f"and set {REQUIREMENTS} to [requirements.txt]"
+            )
+        raise SourceError("lock-not-exported", exc.variable, exc.fault, remedy) from exc
+
+
+def without_tool_requirements(text: str) -> str:
+    """Return a pyproject.toml without poetry's requires-poetry and requires-plugins.
+
+    The pinned version of poetry exports all locks, and must not install plugins that a project lists.
+    """
+    text = re.sub(r"(?ms)^\[tool\.poetry\.requires-plugins\].*?(?=^\[|\Z)", "", text)
+    text = re.sub(r"(?m)^requires-poetry\s*=.*$", "", text)
+    poetry = tomllib.loads(text).get("tool", {}).get("poetry", {})
+    if "requires-plugins" in poetry:
+        fault = "has poetry plugins in a form that the controller does not recognise"
+        remedy = "write them in a table [tool.poetry.requires-plugins] of pyproject.toml, which is ignored"
+        raise SourceError("lock-not-exported", VARIABLE, fault, remedy)
+    return text
+
+
+def requirement_lines(text: str, tree: Path) -> list[str]:
+    """Return the requirements in an exported file, one per item, without options for indexes.
+
+    Paths in *tree*, a temporary directory, become relative.
+    """
+    root = rf"(?:file://)?(?:{re.escape(str(tree))}|/?\$\{{PROJECT_ROOT\}})/"
+    local = re.compile(rf"(?:-e\s+)?(?:[\w.-]+\s*(?:\[[^\]]*\])?\s*@\s*)?{root}(\S+)")
+    found = []
+    for line in re.sub(r"\\\n\s*", "", text).splitlines():
+        line = line.strip()
+        if not line or line.startswith("#") or _INDEX_OPTION.match(line):
+            continue
+        line = re.sub(r"^-e\s+(?=\./)", "", line)
+        found.append(local.sub(r"./\1", line))
+    return found

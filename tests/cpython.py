@@ -1,0 +1,59 @@
+"""Offer the hosts of a scenario a CPython that they lack: a build of pyenv, if this computer has one, or else the default of uv's server.
+
+The C library of this computer must not be newer than that of the hosts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import tarfile
+from pathlib import Path
+from typing import NamedTuple
+
+from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python import download_entry
+from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import managed_version
+
+# Not needed by an app, and most of the size.
+LEFT_OUT = ("test", "tests", "__pycache__", "idlelib", "tkinter")
+
+
+class Offer(NamedTuple):
+    """A ``version`` for asgi_app_python, and the ``environment`` for asgi_app_build_env with which uv finds it."""
+
+    version: str
+    environment: dict[str, str]
+
+
+def offer(minor: str, directory: Path, where: str) -> Offer:
+    """Return an offer of a CPython *minor*, whose files in *directory* the hosts, or the controller, must have in the directory *where*."""
+    builds = _builds(minor)
+    if not builds:
+        return Offer(managed_version([f"=={minor}.*"]), {})
+    version, build = max(builds.items())
+    archive = directory / f"cpython-{version}.tar.gz"
+    with tarfile.open(archive, "w:gz", compresslevel=1, dereference=False) as tar:
+        tar.add(build, "python", filter=_wanted)
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    entry = download_entry(version, f"{where}/{archive.name}", sha256)
+    (directory / "python.json").write_text(json.dumps(entry))
+    return Offer(version, {"UV_PYTHON_DOWNLOADS_JSON_URL": f"file://{where}/python.json"})
+
+
+def _builds(minor: str) -> dict[str, Path]:
+    """Return pyenv's builds of *minor* by version."""
+    if platform.system() != "Linux":
+        return {}
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    return {path.name: path for path in root.glob(f"versions/{minor}.*") if not path.is_symlink()}
+
+
+def _wanted(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    name = Path(member.name).name
+    if name in LEFT_OUT or name.endswith(".a") or name.startswith("config-"):
+        return None
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member

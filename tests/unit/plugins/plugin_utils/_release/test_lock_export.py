@@ -1,0 +1,162 @@
+"""Exporting lock files with the tools that own their formats."""
+
+from __future__ import annotations
+
+import tarfile
+
+import pytest
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_export import (
+    requirement_lines,
+    with_export,
+    without_tool_requirements,
+)
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheel_tools import WheelTools
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import WheelError
+
+SETTINGS = Settings("python3", [], [], "0.13.8", None, "/no/such/bundle.pem", {})
+FILES = {
+    "poetry.lock": {"pyproject.toml": "[tool.poetry]\nrequires-poetry = '>=9'\n", "poetry.lock": "# lock"},
+    "pdm.lock": {"pyproject.toml": "[project]\n", "pdm.lock": "# lock"},
+    "Pipfile.lock": {"Pipfile": "[packages]\n", "Pipfile.lock": "{}"},
+}
+
+
+@pytest.fixture
+def uv(monkeypatch, tmp_path):
+    """Record the calls of uv, which return the text in ``output`` or raise the exception in ``error``."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    recorded = type("Recorded", (), {"calls": [], "output": "idna==3.10\n", "error": None})()
+
+    def run(tools, arguments, directory, blame, remedy="", **environment):
+        content = {path.name: path.read_text() for path in directory.iterdir()}
+        recorded.calls.append((arguments, content, environment, blame, tools.need))
+        if recorded.error:
+            raise WheelError("requirements-unresolvable", "asgi_app_source.path", recorded.error, "")
+        return recorded.output
+
+    monkeypatch.setattr(WheelTools, "uv", run)
+    return recorded
+
+
+@pytest.fixture
+def source(tmp_path):
+    def of(lock, subdirectory="", **dependencies):
+        archive = tmp_path / f"{lock}.tar"
+        with tarfile.open(archive, "w") as tar:
+            for name, text in FILES[lock].items():
+                (tmp_path / name).write_text(text)
+                tar.add(tmp_path / name, f"{subdirectory}/{name}" if subdirectory else name)
+        declared = {"by": "exported", "file": lock, **dependencies}
+        return Resolved("path", "src", "d", str(archive), declared, subdirectory=subdirectory)
+
+    return of
+
+
+SELECTED = {"groups": ["web"], "extras": ["postgres"]}
+
+
+@pytest.mark.parametrize(
+    ("lock", "dependencies", "command"),
+    [
+        (
+            "poetry.lock",
+            SELECTED,
+            "poetry export --no-interaction --format requirements.txt --without-urls --only=main --only=web --extras=postgres",
+        ),
+        ("pdm.lock", {}, "pdm export --format requirements --prod"),
+        ("pdm.lock", SELECTED, "pdm export --format requirements --dev --group=web --group=postgres"),
+        ("Pipfile.lock", {}, "pipenv requirements --hash --exclude-index"),
+        ("Pipfile.lock", {"groups": ["web"]}, "pipenv requirements --hash --exclude-index --categories packages web"),
+    ],
+)
+def test_the_tool_that_owns_the_format_exports_a_lock(uv, source, tmp_path, lock, dependencies, command):
+    exported = with_export(source(lock, "backend", **dependencies), lambda: SETTINGS, tmp_path / "run")
+    assert exported.dependencies["lines"] == ["idna==3.10"]
+    [(arguments, content, environment, blame, need)] = uv.calls
+    assert environment["UV_OFFLINE"] == "1", "the cached tool is used if possible"
+    assert " ".join(arguments).endswith(f" {command}")
+    assert arguments[:2] == ["tool", "run"]
+    assert "==" in arguments[arguments.index("--from") + 1]
+    assert set(content) == set(FILES[lock])
+    assert "requires-poetry" not in str(content)
+    assert "{}" not in str(environment)
+    assert need == f"asgi_app_source.path has a {lock}"
+    assert blame.startswith(need)
+
+
+def test_later_runs_and_other_sources_reuse_an_export(uv, source, tmp_path):
+    for run in ("run1", "run2"):
+        found = with_export(source("pdm.lock"), lambda: SETTINGS, tmp_path / run)
+        assert found.dependencies["lines"] == ["idna==3.10"]
+    assert len(uv.calls) == 1
+    with_export(source("pdm.lock", groups=["web"]), lambda: SETTINGS, tmp_path / "run3")
+    assert len(uv.calls) == 2
+
+
+def test_other_sources_are_not_exported(uv, tmp_path):
+    package = Resolved("package", "1.0", "d", details={"requirement": "app==1.0"})
+    assert with_export(package, lambda: SETTINGS, tmp_path) is package
+    assert uv.calls == []
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("pyproject.toml changed significantly since poetry.lock was last generated", "run `poetry lock` and commit"),
+        (
+            "error: Failed to fetch: `https://index.example/simple/poetry/`\n error sending request",
+            "reach the index to",
+        ),
+    ],
+)
+def test_a_failed_export_names_the_remedy(uv, source, tmp_path, error, remedy):
+    uv.error = error
+    with pytest.raises(SourceError, match=remedy) as caught:
+        with_export(source("poetry.lock"), lambda: SETTINGS, tmp_path / "run")
+    assert (caught.value.code, caught.value.variable) == ("lock-not-exported", "asgi_app_source.path")
+    # A tool that is not in the cache is downloaded.
+    assert ["UV_OFFLINE" in environment for _, _, environment, _, _ in uv.calls] == (
+        [True, False] if "fetch" in error else [True]
+    )
+
+
+def test_insecure_transports_in_a_lock_are_found(uv, source, tmp_path):
+    uv.output = "x @ http://files.example/x.whl\ny @ https://${TOKEN}@files.example/y.whl\n"
+    found = with_export(source("pdm.lock"), lambda: SETTINGS, tmp_path / "run")
+    assert found.insecure == ["pdm.lock: http://files.example"]
+    assert found.expanded == ["TOKEN"]
+
+
+def test_an_export_becomes_requirements(tmp_path):
+    text = f"""\
+# This file is @generated by PDM.
+-i https://index.example/simple
+--extra-index-url https://other.example/simple
+
+idna==3.10 ; python_version >= "3.11" \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+-e file://{tmp_path}/lib/x ; python_version < "4"
+y[a] @ file://{tmp_path}/lib/y
+-e file:///${{PROJECT_ROOT}}/lib/z
+-e ./lib/w
+"""
+    assert requirement_lines(text, tmp_path) == [
+        'idna==3.10 ; python_version >= "3.11" --hash=sha256:aa --hash=sha256:bb',
+        './lib/x ; python_version < "4"',
+        "./lib/y",
+        "./lib/z",
+        "./lib/w",
+    ]
+
+
+def test_a_project_cannot_make_poetry_install_plugins():
+    text = (
+        '[tool.poetry]\nrequires-poetry = ">=9"\nname = "x"\n[tool.poetry.requires-plugins]\nevil = "*"\n[tool.ruff]\n'
+    )
+    assert without_tool_requirements(text) == '[tool.poetry]\n\nname = "x"\n[tool.ruff]\n'
+    with pytest.raises(SourceError, match="plugins"):
+        without_tool_requirements('[tool.poetry]\nrequires-plugins = {evil = "*"}\n')

@@ -1,0 +1,32 @@
+"""tests/cpython.py offers a CPython to uv."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+
+import cpython
+from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pythons import VERSIONS
+
+
+def test_a_build_of_pyenv_is_offered_with_its_hash(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    for name in ("bin/python3.12", "lib/python3.12/os.py", "lib/python3.12/test/test_os.py", "lib/libpython3.12.a"):
+        path = tmp_path / "pyenv/versions/3.12.1" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    found = cpython.offer("3.12", tmp_path, "/opt/mirror")
+
+    assert found.version == "3.12.1"
+    assert found.environment == {"UV_PYTHON_DOWNLOADS_JSON_URL": "file:///opt/mirror/python.json"}
+    [entry] = json.loads((tmp_path / "python.json").read_text()).values()
+    assert (entry["minor"], entry["patch"], entry["url"]) == (12, 1, "file:///opt/mirror/cpython-3.12.1.tar.gz")
+    with tarfile.open(tmp_path / "cpython-3.12.1.tar.gz") as tar:
+        files = [member.name for member in tar if member.isfile()]
+    assert files == ["python/bin/python3.12", "python/lib/python3.12/os.py"]
+
+
+def test_uvs_server_is_used_without_pyenv(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert cpython.offer("3.12", tmp_path, "/opt/mirror") == (f"3.12.{VERSIONS['3.12'][-1]}", {})
