@@ -48,6 +48,8 @@ CANDIDATES = (
     "setup.py",
 )
 CANDIDATE_DEPTH = 3
+# Values of asgi_app_install_project that install every project, and the value of ``install`` in Resolved.dependencies.
+_INSTALLED: dict[str, bool | str] = {"true": True, "editable": "editable"}
 GROUPS, EXTRAS, INSTALL = "asgi_app_groups", "asgi_app_extras", "asgi_app_install_project"
 
 
@@ -91,15 +93,18 @@ class _Declaration:
 
     def read(self) -> dict[str, Any]:
         lock, requirements = self._files()
-        if self.choice.install == "true" and not self.top & {"pyproject.toml", "setup.py"}:
-            fault = "is true, but the source has neither a pyproject.toml nor a setup.py at its root"
+        if self.choice.install in _INSTALLED and not self.top & {"pyproject.toml", "setup.py"}:
+            fault = (
+                f"is {self.choice.install!r}, but the source has neither a pyproject.toml nor a setup.py at its root"
+            )
             raise SourceError("project-missing", INSTALL, fault, "set it to auto")
         if lock:
             return self._locked(lock)
         if requirements:
             self._refuse_selection(f"{shown_list(requirements)} has neither groups nor extras")
             named = {} if requirements == [DEFAULT_FILE] else {"files": requirements}
-            return {"by": "requirements", **named, **({"install": True} if self.choice.install == "true" else {})}
+            installed = _INSTALLED.get(self.choice.install)
+            return {"by": "requirements", **named, **({"install": installed} if installed else {})}
         self._check_selection()
         return self._unlocked()
 
@@ -156,17 +161,19 @@ class _Declaration:
             self._check_selection()
         found: dict[str, Any] = {"by": kind} if lock == "uv.lock" else {"by": kind, "file": lock}
         found |= self._selection()
+        install = self._installs()
         if lock == "uv.lock":
             # uv itself detects most projects that are not packages.
-            return found if self._installs() else {**found, "install": False}
-        return {**found, "install": lock != "Pipfile.lock" and self._is_package() and self._installs()}
+            return found if install is True else {**found, "install": install}
+        return {**found, "install": install if lock != "Pipfile.lock" and self._is_package() else False}
 
     # Without a lock
 
     def _unlocked(self) -> dict[str, Any]:
         computed = "setup.py" in self.top or "dependencies" in self.dynamic
-        if (self._is_package() and self._installs()) or self.choice.install == "true":
-            found: dict[str, Any] = {"by": "project"}
+        install = self._installs()
+        if (self._is_package() and install) or self.choice.install in _INSTALLED:
+            found: dict[str, Any] = {"by": "project"} if install is True else {"by": "project", "install": install}
             if lines := self._of_groups():
                 found["requirements"] = lines
             return found | self._selection()
@@ -192,11 +199,11 @@ class _Declaration:
     def _is_package(self) -> bool:
         return "build-system" in self.project or "setup.py" in self.top or "dependencies" in self.dynamic
 
-    def _installs(self) -> bool:
-        """Return whether the project itself is installed."""
+    def _installs(self) -> bool | str:
+        """Return whether the project itself is installed, or "editable"."""
         if self.choice.install == "auto":
             return not application_reason(self.project, self.files)
-        return self.choice.install == "true"
+        return _INSTALLED.get(self.choice.install, False)
 
     def _of_extra(self, extra: str, seen: set[str]) -> list[str]:
         """Return the requirements of an extra, including those of extras of the project itself."""

@@ -104,6 +104,8 @@ class Resolved:
       - project: the project itself with ``extras``, and ``requirements`` from groups
       - list: ``requirements``
       - nothing
+
+      ``install`` is "editable" to install the project as a reference to its source in the release
     - ``undeclared``: the doubt about a tree that declares no dependencies; it does not apply if the variables declare them
     - ``insecure``: URLs in the files of the tree whose transport does not authenticate the server
     - ``expanded``: environment variables in the requirements of the tree

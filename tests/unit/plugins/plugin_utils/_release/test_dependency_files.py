@@ -173,6 +173,8 @@ def test_dependencies_of_a_poetry_application():
             {"by": "exported", "file": "poetry.lock", "install": True},
         ),
         (["pyproject.toml", "requirements.txt"], PROJECT, "true", {"by": "requirements", "install": True}),
+        (["pyproject.toml"], PROJECT, "editable", {"by": "project", "install": "editable"}),
+        (["pyproject.toml", "uv.lock"], PROJECT, "editable", {"by": "lock", "install": "editable"}),
     ],
 )
 def test_whether_the_project_is_installed(files, project, install, dependencies):
