@@ -339,8 +339,8 @@ def _is_lock(name: str) -> bool:
     return name in LOCKS or bool(NAMED_PYLOCK.fullmatch(name))
 
 
-def undeclared(files: Iterable[str]) -> tuple[str, str]:
-    """Return the fault and the remedy for a tree with these *files* that declares no dependencies."""
+def undeclared(files: Iterable[str], subdirectory: str = "") -> tuple[str, str]:
+    """Return the fault and the remedy for a tree that declares no dependencies; *files* are relative to its *subdirectory*."""
     found = [name for name in files if name.count("/") < CANDIDATE_DEPTH and _is_candidate(name)]
     fault = (
         "declares no dependencies, so only those of the server are installed: it has no lock file, requirements.txt, "
@@ -353,7 +353,19 @@ def undeclared(files: Iterable[str]) -> tuple[str, str]:
     if found:
         fault += f", only {shown_list(found)}"
     remedy = f"{choose}; or set asgi_app_requirements; if the app needs none, add an empty {DEFAULT_FILE}"
+    # In a monorepo, the first file that declares a whole project shows where the app may be.
+    project = next((name for name in found if "/" in name and _declares_project(name)), None)
+    if project:
+        directory = posixpath.join(subdirectory, posixpath.dirname(project))
+        remedy = f"if the app is in {directory}, set asgi_app_source.subdirectory to it; otherwise, {remedy}"
     return fault, remedy
+
+
+def _declares_project(name: str) -> bool:
+    directory, _slash, last = name.rpartition("/")
+    return not re.search(r"(?:^|/)requirements$", directory) and (
+        _is_lock(last) or last in ("uv.lock", "pyproject.toml", "setup.py", "setup.cfg", "Pipfile", DEFAULT_FILE)
+    )
 
 
 def _is_candidate(name: str) -> bool:

@@ -27,6 +27,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_fi
     undeclared,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import (
+    PIPFILE,
     VERSION_FILE,
     Declared,
     declared_pythons,
@@ -101,7 +102,7 @@ class Tree(NamedTuple):
     def undeclared(self, dependencies: dict[str, Any]) -> Sequence[str]:
         """Return the doubt about missing *dependencies*, which is empty if the tree declares them, even as an empty list."""
         declares = dependencies["by"] not in ("nothing", "list") or "dependencies" in self.project.get("project", {})
-        return () if declares or dependencies.get("requirements") else undeclared(self.app_files)
+        return () if declares or dependencies.get("requirements") else undeclared(self.app_files, self.subdirectory)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
@@ -170,6 +171,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
     digest = hashlib.sha256()
     projects: dict[str, bytes] = {}
     version_files: dict[str, bytes] = {}
+    pipfile = b""
     files: list[str] = []
     directories: set[str] = set()
     links: dict[str, str] = {}
@@ -217,6 +219,9 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
                     if name == VERSION_FILE and is_below(subdirectory, parent):
                         file.seek(0)
                         version_files[parent] = file.read()
+                    if name == PIPFILE and parent == subdirectory:
+                        file.seek(0)
+                        pipfile = file.read()
             line = "\0".join((entry.kind, entry.name, oct(member.mode), content))
             digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     for name, target in links.items():
@@ -246,7 +251,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
         submodules=submodules,
         # As uv does, use the nearest file in the directory of the project and those above it.
         pythons=declared_pythons(
-            project, version_files[max(version_files, key=len)] if version_files else b"", variable
+            project, version_files[max(version_files, key=len)] if version_files else b"", variable, pipfile
         ),
         subdirectory=subdirectory,
         workspace=workspace,

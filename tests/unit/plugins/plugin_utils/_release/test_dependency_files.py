@@ -254,3 +254,20 @@ def test_the_doubt_about_missing_declarations_lists_candidates(files, named, lin
     assert fault.partition("at its root")[2] == (f", only {named}" if named else "")
     assert (f"asgi_app_source.requirements to [{line}]" in remedy) == bool(line)
     assert "asgi_app_requirements" in remedy
+
+
+@pytest.mark.parametrize(
+    ("files", "subdirectory", "directory"),
+    [
+        (["main.py", "frontend/package.json", "backend/requirements.txt"], "", "backend"),
+        (["api/pyproject.toml"], "services", "services/api"),
+        (["requirements/base.txt", "backend/poetry.lock"], "", "backend"),
+        (["requirements/requirements.txt"], "", None),
+        (["backend/requirements-dev.txt"], "", None),
+        (["Pipfile"], "", None),
+    ],
+)
+def test_directory_of_another_project_is_suggested(files, subdirectory, directory):
+    _fault, remedy = undeclared(files, subdirectory)
+    suggestion = f"if the app is in {directory}, set asgi_app_source.subdirectory to it; otherwise, "
+    assert remedy.startswith(suggestion) if directory else "subdirectory" not in remedy

@@ -635,7 +635,8 @@ def test_the_versions_of_python_at_the_root_are_found(tree, at):
     (tree / ".python-version").write_text("3.13\n")
     (tree / "docs").mkdir(exist_ok=True)
     (tree / "docs/.python-version").write_text("3.9\n")
-    assert [accepts for _origin, accepts in at(path=str(tree)).pythons] == [[">=3.12"], ["==3.13.*"]]
+    (tree / "Pipfile").write_text("[requires]\npython_version = '3.13'\n")
+    assert [accepts for _origin, accepts in at(path=str(tree)).pythons] == [[">=3.12"], ["==3.13.*"], ["==3.13.*"]]
 
 
 def test_the_nearest_python_version_applies_to_a_subdirectory(tree, at):
