@@ -173,7 +173,27 @@ CASES = {
             "asgi_proxy_status_listen": "127.0.0.1:8091",
             "asgi_proxy_public_ports": [8443],
             "asgi_proxy_trusted_headers": ["trusted-header"],
+            "asgi_proxy_reserved_paths": ["/reservedpath"],
         },
+    ),
+    "joined": Case(
+        "asgi_proxy",
+        {
+            "asgi_name": "shop",
+            "asgi_module": "main:app",
+            "asgi_proxy_server_names": ["names.example.org"],
+            "asgi_proxy_path": "/apppath",
+            "asgi_proxy_locations": [{"url": "/locationurl", "deny": ["192.0.2.13"]}],
+            "asgi_proxy_health_url": "/healthurl",
+            "asgi_proxy_static": [{"url": "/staticurl/", "path": "staticpath"}],
+        },
+        (
+            "asgi_proxy_server_names[]",
+            "asgi_proxy_path",
+            "asgi_proxy_locations[].url",
+            "asgi_proxy_health_url",
+            "asgi_proxy_static[].url",
+        ),
     ),
     "wildcards": Case(
         "asgi_proxy",

@@ -48,9 +48,8 @@ options:
     choices: [booted, live]
     default: live
   verify:
-    description:
-      - Whether to switch the traffic back to the previous slot if the site answered before the switch and does not answer
-        after it. The site is checked through nginx, as by M(asgi.deploy.site_check).
+    description: Whether to switch the traffic back to the previous slot if the site answered before the switch and does not
+      answer after it. The site is checked through nginx, as by M(asgi.deploy.site_check).
     type: bool
     default: true
   lock_timeout:

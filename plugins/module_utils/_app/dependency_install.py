@@ -91,7 +91,7 @@ class Installation:
                 raise exc from None
 
     def overridden(self, packages: dict[str, str]) -> list[dict[str, str]]:
-        """Return the packages whose version the source pins, but whose version in *packages*, the result, is another one."""
+        """Return the packages that the source pins to a version other than the installed one in *packages*."""
         found = {package_name(name): (name, version) for name, version in packages.items()}
         return [
             {"package": found[name][0], "pinned": version, "installed": found[name][1]}

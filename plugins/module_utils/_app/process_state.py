@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packages that keep the state of clients in the process, so that several workers break them."""
+"""Packages that keep the state of clients in the process, so that they do not work with several workers."""
 
 from __future__ import annotations
 

@@ -164,13 +164,17 @@ CLEARED = (
     "X-Sendfile-Type",
     # CGI passes this header as the environment variable HTTP_PROXY.
     "Proxy",
-    # The site check of this collection.
+    # The site check of this collection, and the path of an app that shares a name with others.
     "X-Asgi-Site-Check",
+    "X-Asgi-Root-Path",
 )
 """Proxy headers that clients must not set. nginx removes them, except those that a trusted proxy may set."""
 
-FIXED = frozenset({"proxy", "x-asgi-site-check"})
+FIXED = frozenset({"proxy", "x-asgi-site-check", "x-asgi-root-path"})
 """Headers, in lower case, that even trusted proxies must not set."""
+
+PREFIX_HEADERS = ("X-Forwarded-Prefix", "X-Asgi-Root-Path")
+"""Headers with the path that nginx has removed from a request; asgi_deploy_request.py evaluates the second one."""
 
 HOP_BY_HOP = frozenset(
     {

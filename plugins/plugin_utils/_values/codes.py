@@ -267,6 +267,11 @@ static-internal-caching: The app sets Cache-Control of internal files. -> remove
 static-shared-symlinks: The app could serve files of other directories. -> remove follow_symlinks, and let the app copy or move the files
 static-path-invalid: The value cannot be such a directory. -> use a relative path without '..': letters, digits, and . _ ~ -
     in each segment, none starting with a dot, and at most 1000 characters
+proxy-path-invalid: The value is not a path for an app. -> use letters, digits, and . _ ~ - in each segment, such as /api, without '/' at the
+    end, and at most 200 characters
+proxy-path-names: An app shares one name of the other app's site, and gets all of that site's names. -> list one name
+proxy-path-owner: Only the app that owns the name can have this setting. -> set it for that app
+proxy-path-outside: Requests with the URL reach the app that owns the name. -> start it with asgi_proxy_path, or set asgi_proxy_strip_path to true
 url-duplicate: The URL is listed more than once. -> list each URL once
 location-url-invalid: The value cannot be the URL of a location. -> use letters, digits, and . _ ~ - in each segment, none empty or starting
     with a dot, and at most 1000 characters
@@ -326,6 +331,7 @@ router-id-duplicate: Balancers with different virtual addresses have the same ro
 
 # Several apps on one machine
 machine-app-duplicate: Two inventory names of one machine have the same app. -> remove one of them, or set another asgi_name for it
+machine-path-duplicate: Two apps of one machine have the same path of a server name. -> choose another asgi_proxy_path for one of them
 machine-server-name-duplicate: Two apps of one machine have the same server name. -> set different server names for each app
 machine-port-duplicate: Two apps of one machine use the same port. -> set a different port for each
 machine-port-settings-differ: Two apps share a port, but not a setting of the port. -> set the same value for both, or use another port

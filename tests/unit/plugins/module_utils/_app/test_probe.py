@@ -62,6 +62,7 @@ def test_healthy(answers, requests):
     [
         (500, "GET /health (Host: hello.test) on /run/x.sock answered 'HTTP 500: body', wanted 200 or 204"),
         (301, "answered 'HTTP 301: body'"),
+        (404, "'HTTP 404: body', wanted 200 or 204; set asgi_server_probe_path to a path of the app"),
         (FileNotFoundError("no such socket"), "FileNotFoundError: no such socket"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The warning for packages that several workers break."""
+"""The warning about packages that do not work with several workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of workers to measure and the recommendation, tested by table and by property."""
+"""The numbers of workers to measure and the recommendation: tables of measurements, and properties that hold for all of them."""
 
 from __future__ import annotations
 
