@@ -76,6 +76,17 @@ def _pipfile(text: bytes, variable: str) -> dict[str, Any]:
         raise _invalid(variable, exc, PIPFILE) from exc
 
 
+def locked_pythons(lock: bytes) -> list[Declared]:
+    """Return what the start of the uv.lock of a workspace declares: the versions that all members of the workspace accept."""
+    found = re.search(rb'^requires-python = "([^"\n]*)"$', lock, re.MULTILINE)
+    specifier = found[1].decode("utf-8", "replace") if found else ""
+    try:
+        matches(specifier, "3.11")
+    except ValueError:
+        return []  # uv reports this
+    return [(f"requires-python = {specifier!r} in uv.lock", [specifier])] if specifier else []
+
+
 def _alternatives(constraint: str) -> Iterator[str]:
     """Yield poetry's *constraint* as version specifiers, of which one must match."""
     for part in re.split(r"\|\|?", constraint):

@@ -702,6 +702,15 @@ def test_workspace_member_uses_the_lock_at_the_root(monorepo, at):
     assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "project"}
 
 
+def test_python_of_a_member_is_that_of_its_workspace(monorepo, at):
+    lock = monorepo / "uv.lock"
+    lock.write_text(f'version = 1\nrequires-python = ">=3.13"\n{lock.read_text()}')
+    found = at(path=str(monorepo), subdirectory="services/api").pythons
+    assert found == [["requires-python = '>=3.13' in uv.lock", [">=3.13"]]]
+    (monorepo / "pyproject.toml").write_text("")
+    assert at(path=str(monorepo), subdirectory="services/api").pythons == []
+
+
 def test_lock_of_a_directory_above_that_is_no_workspace_is_not_used(monorepo, at):
     (monorepo / "pyproject.toml").write_text('[project]\nname = "root"\n')
     assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "project"}

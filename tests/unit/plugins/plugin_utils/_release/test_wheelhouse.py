@@ -247,6 +247,21 @@ def test_a_package_without_a_wheel_is_built_once(tools, run, tree, origin, what)
     assert tools.read[-1].endswith(what)
 
 
+def test_a_wheel_in_the_source_is_not_downloaded(tools, run, tmp_path):
+    name = "shop-1.0-py3-none-any.whl"
+    (tmp_path / name).write_bytes(b"wheel")
+    with tarfile.open(tmp_path / "source.tar", "w") as tar:
+        tar.add(tmp_path / name, name)
+    source = Resolved("wheel", "1.0", "d4", str(tmp_path / "source.tar"), {"by": "requirements"})
+    tools.lock = f'[[packages]]\nname = "shop"\nversion = "1.0"\narchive = {{ path = "{name}" }}\n'
+    for _run in range(2):
+        directory = run()
+        resolution = resolve_wheels(source, SETTINGS, directory)
+        [wheel] = provide_wheels(source, SETTINGS, resolution, TARGET, False, directory)["release"]
+        assert (wheel["file"], wheel["sha256"]) == (name, hashlib.sha256(b"wheel").hexdigest())
+    assert tools.count("download") == 0
+
+
 def test_a_wheel_built_for_another_platform_is_rejected(tools, run, tree):
     tools.lock = BUILT.format(origin='directory = { path = "." }')
     tools.built = "app-1.2-cp311-cp311-macosx_14_0_arm64.whl"
