@@ -35,6 +35,7 @@ LOCKS = {
     "pdm.lock": ("exported", "pyproject.toml"),
     "Pipfile.lock": ("exported", "Pipfile"),
 }
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 NAMED_PYLOCK = re.compile(r"pylock\.[^./]+\.toml")
 # Files that may declare dependencies if the supported files at the root do not.
 CANDIDATES = (
@@ -77,6 +78,7 @@ def read_project(text: bytes, variable: str) -> dict[str, Any]:
 
 def declared(files: Iterable[str], project: dict[str, Any], variable: str, choice: Choice = DEFAULT) -> dict[str, Any]:
     """Return how a tree with these *files* and this pyproject.toml declares the dependencies that *choice* selects, see Resolved."""
+    check_names(choice)
     return _Declaration(list(files), project, variable, choice).read()
 
 
@@ -300,6 +302,14 @@ def selection(dependencies: dict[str, Any]) -> dict[str, Any]:
     """Return the part of *dependencies* that the id of a release includes; empty if the content of the tree determines it."""
     found = {key: value for key, value in dependencies.items() if key not in ("lines", "hashed", "requirements")}
     return found if found.keys() - {"by"} else {}
+
+
+def check_names(choice: Choice) -> None:
+    """Raise SourceError for a group or an extra that is not a valid name, because names become arguments of the installers."""
+    for variable, names in ((GROUPS, choice.groups), (EXTRAS, choice.extras)):
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise _unknown(variable, name, "names consist of letters, digits and - _ . between them")
 
 
 def refuse_choice(choice: Choice) -> None:

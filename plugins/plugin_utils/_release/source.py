@@ -36,6 +36,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations 
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import (
     DEFAULT,
     Choice,
+    check_names,
     declared,
     refuse_choice,
 )
@@ -298,6 +299,7 @@ def _from_archive(
 
 def _from_wheel(path: str, place: Path, choice: Choice) -> Resolved:
     refuse_choice(choice._replace(extras=()))
+    check_names(choice)
     extras = f"[{','.join(choice.extras)}]" if choice.extras else ""
     wheel = read_wheel(path)
     archive = place / "source.tar.gz"

@@ -94,7 +94,7 @@ SELECTABLE = {
     "project": {
         "name": "Shop.App",
         "dependencies": ["fastapi"],
-        "optional-dependencies": {"postgres": ["psycopg"], "All_": ["shop-app[postgres]", "redis"]},
+        "optional-dependencies": {"postgres": ["psycopg"], "All": ["shop-app[postgres]", "redis"]},
     },
     "dependency-groups": {"web": ["jinja2", {"include-group": "base"}], "base": ["click"]},
 }
@@ -120,19 +120,19 @@ def test_an_application_whose_dependencies_are_in_a_file():
 
 
 def test_groups_and_extras_without_a_lock():
-    choice = Choice(groups=["Web"], extras=["all-"])
+    choice = Choice(groups=["Web"], extras=["ALL"])
     assert declared(["pyproject.toml"], SELECTABLE, SOURCE, choice) == {
         "by": "list",
         "requirements": ["fastapi", "psycopg", "redis", "jinja2", "click"],
         "groups": ["Web"],
-        "extras": ["all-"],
+        "extras": ["ALL"],
     }
     built = {**SELECTABLE, "build-system": {}}
     assert declared(["pyproject.toml", "shop_app/main.py"], built, SOURCE, choice) == {
         "by": "project",
         "requirements": ["jinja2", "click"],
         "groups": ["Web"],
-        "extras": ["all-"],
+        "extras": ["ALL"],
     }
 
 
@@ -140,9 +140,11 @@ def test_groups_and_extras_without_a_lock():
     ("files", "choice", "text"),
     [
         (["pyproject.toml"], {"groups": ["production"]}, "asgi_app_groups contains 'production', .* defines web, base"),
-        (["pyproject.toml", "uv.lock"], {"extras": ["x"]}, "asgi_app_extras contains 'x', .* defines postgres, All_"),
+        (["pyproject.toml", "uv.lock"], {"extras": ["x"]}, "asgi_app_extras contains 'x', .* defines postgres, All"),
         (["requirements.txt", "pyproject.toml"], {"extras": ["postgres"]}, r"requirements\.txt has neither"),
         (["Pipfile", "Pipfile.lock"], {"extras": ["postgres"]}, "has no extras"),
+        (["Pipfile", "Pipfile.lock"], {"groups": ["web --dev"]}, "names consist of"),
+        (["setup.py"], {"extras": ["a] @ http://files.example/x"]}, "names consist of"),
     ],
 )
 def test_unknown_groups_and_extras(files, choice, text):
