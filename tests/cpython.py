@@ -11,7 +11,6 @@ import os
 import platform
 import tarfile
 from pathlib import Path
-from typing import NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python import download_entry
 from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import managed_version
@@ -20,34 +19,32 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions i
 LEFT_OUT = ("test", "tests", "__pycache__", "idlelib", "tkinter")
 
 
-class Offer(NamedTuple):
-    """A ``version`` for asgi_app_python, and the ``environment`` for asgi_app_build_env with which uv finds it."""
+def offer(minor: str, directory: Path, where: str) -> dict[str, str]:
+    """Return the variables for asgi_app_build_env with which uv finds a CPython *minor*, none to use its server.
 
-    version: str
-    environment: dict[str, str]
-
-
-def offer(minor: str, directory: Path, where: str) -> Offer:
-    """Return an offer of a CPython *minor*, whose files in *directory* the hosts, or the controller, must have in the directory *where*."""
+    The hosts, or with the wheelhouse the controller, must have the files in *directory* in the directory *where*. The build has the name of
+    the version that the collection chooses, whatever its own patch version is.
+    """
     builds = _builds(minor)
     if not builds:
-        return Offer(managed_version([f"=={minor}.*"]), {})
-    version, build = max(builds.items())
+        return {}
+    build = max(builds)
+    version = managed_version([f"=={minor}.*"])
     archive = directory / f"cpython-{version}.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=1, dereference=False) as tar:
         tar.add(build, "python", filter=_wanted)
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
     entry = download_entry(version, f"{where}/{archive.name}", sha256)
     (directory / "python.json").write_text(json.dumps(entry))
-    return Offer(version, {"UV_PYTHON_DOWNLOADS_JSON_URL": f"file://{where}/python.json"})
+    return {"UV_PYTHON_DOWNLOADS_JSON_URL": f"file://{where}/python.json"}
 
 
-def _builds(minor: str) -> dict[str, Path]:
-    """Return pyenv's builds of *minor* by version."""
+def _builds(minor: str) -> list[Path]:
+    """Return pyenv's builds of *minor*."""
     if platform.system() != "Linux":
-        return {}
+        return []
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    return {path.name: path for path in root.glob(f"versions/{minor}.*") if not path.is_symlink()}
+    return [path for path in root.glob(f"versions/{minor}.*") if not path.is_symlink()]
 
 
 def _wanted(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -215,6 +215,8 @@ def with_includes(files: Mapping[str, str], name: str) -> str:
     """Return the nginx site *name* of *files* with each shared file in the place of its ``include``."""
 
     def included(match: re.Match) -> str:
+        if "*" in match[2]:
+            return match[0]
         lines = files[match[2]].splitlines()
         return "\n".join(re.sub("^    ", match[1], line) for line in lines)
 

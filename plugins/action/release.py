@@ -122,7 +122,7 @@ class ActionModule(ActionBase):
         return result
 
     def _inspect(self, result, arguments):
-        """Add to *result* what the packages of a release that is not live reveal about it."""
+        """Add the warnings about the packages of a release that is not live, and the audit of these packages, to *result*."""
         installed = result.pop("installed")
         denied = advice(installed, arguments["sandbox"])
         if denied:

@@ -11,7 +11,7 @@ short_description: Render a value as a Python literal
 version_added: 1.0.0
 description:
   - Renders a value as correctly quoted Python source, for templates of Python files such as gunicorn.conf.py.
-  - Fails for a value without a literal, for instance an undefined variable.
+  - Fails for a value that Python source cannot represent, for instance an undefined variable.
 options:
   _input:
     description: A string, number, boolean, null, list or dictionary of these.

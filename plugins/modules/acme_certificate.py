@@ -23,8 +23,7 @@ requirements:
   - certbot and openssl on the host
 options:
   name:
-    description:
-      - Name of the app. certbot's name for the certificate is C(asgi-<app>).
+    description: Name of the app. certbot's name for the certificate is C(asgi-<app>).
     type: str
     required: true
   state:
@@ -44,16 +43,13 @@ options:
     elements: str
     default: []
   directory:
-    description:
-      - URL of the ACME server's directory.
+    description: URL of the ACME server's directory.
     type: str
   hook:
-    description:
-      - Text of the deploy hook.
+    description: Text of the deploy hook.
     type: str
   web_server:
-    description:
-      - Web server that serves the certificate.
+    description: Web server that serves the certificate.
     type: str
     choices: [nginx, haproxy]
     default: nginx
@@ -63,26 +59,21 @@ options:
       - Required with O(web_server=haproxy). HAProxy forwards the ACME server's requests to this port. Has no effect with nginx.
     type: int
   key_type:
-    description:
-      - Type of the key.
+    description: Type of the key.
     type: str
     choices: [ecdsa, rsa]
     default: ecdsa
   mail:
-    description:
-      - Mail address for the operator of the ACME server. Used when certbot creates its account.
+    description: Mail address for the operator of the ACME server. Used when certbot creates its account.
     type: str
   ca_bundle:
-    description:
-      - Text of a PEM file with certificate authorities of the ACME server, in addition to those of the system.
+    description: Text of a PEM file with certificate authorities of the ACME server, in addition to those of the system.
     type: str
   eab_kid:
-    description:
-      - Key identifier for external account binding. Used when certbot creates its account.
+    description: Key identifier for external account binding. Used when certbot creates its account.
     type: str
   eab_hmac_key:
-    description:
-      - Key of the external account binding in base64url.
+    description: Key of the external account binding in base64url.
     type: str
 attributes:
   check_mode:

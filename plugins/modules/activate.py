@@ -48,9 +48,8 @@ options:
     choices: [booted, live]
     default: live
   verify:
-    description:
-      - Whether to switch the traffic back to the previous slot if the site answered before the switch and does not answer
-        after it. The site is checked through nginx, as by M(asgi.deploy.site_check).
+    description: Whether to switch the traffic back to the previous slot if the site answered before the switch and does not
+      answer after it. The site is checked through nginx, as by M(asgi.deploy.site_check).
     type: bool
     default: true
   lock_timeout:
@@ -134,12 +133,15 @@ changes:
 import grp
 import json
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.app_home import AppHome
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
 from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE, PROBE_FILE, SERVICE_FILE
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import PROBE_OPTIONS, Probe
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_state import state_advice
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import denied_name_servers, from_drop_in
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import BOOTED, LIVE, UNIT_FILE
+from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import PLAN_FILE
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import (
     app_environment,
     check_environment,
@@ -213,6 +215,10 @@ def main():
         )
     for warning in app.warnings:
         module.warn(warning)
+    workers = json.loads(files.get(PLAN_FILE, "{}")).get("workers")
+    advice = state_advice(AppHome(paths["name"]).manifest(release).get("packages", ()), workers)
+    if advice and app.activates:
+        module.warn(advice)
     module.exit_json(
         changed=bool(app.changes),
         changes=app.changes,

@@ -19,8 +19,7 @@ options:
       - By default, all apps that this collection has deployed on the host.
     type: str
   sbom:
-    description:
-      - Whether to return the software bill of materials of each live release.
+    description: Whether to return the software bill of materials of each live release.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -93,9 +92,8 @@ apps:
       description: Versions of the packages in the live release's venv.
       type: dict
     sbom:
-      description:
-        - The software bill of materials of the live release, CycloneDX 1.6 in JSON, from C(sbom.cdx.json) in the directory of the
-          release. Null if no release is live, or if an earlier version of this collection built the release.
+      description: The software bill of materials of the live release, CycloneDX 1.6 in JSON, from C(sbom.cdx.json) in the
+        directory of the release. Null if no release is live, or if an earlier version of this collection built the release.
       type: str
       returned: if O(sbom) is true
     certificate_days:

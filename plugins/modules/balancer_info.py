@@ -31,7 +31,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backends:
-  description: The servers by name, for each backend by name.
+  description: Maps each backend to its servers by name.
   type: dict
   returned: success
   sample:

@@ -66,9 +66,8 @@ verdicts:
       description: Name of the check.
       type: str
     verdict:
-      description:
-        - V(ok); V(warn) if a person should look at it; or V(fail) if requests are lost, now or with the next reboot, deploy or
-          renewal.
+      description: V(ok); V(warn) if a person should look at it; or V(fail) if requests are lost, now or with the next reboot,
+        deploy or renewal.
       type: str
     code:
       description: Code of the problem; empty if there is none.
@@ -99,7 +98,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults impo
 from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import capacity, live_plan, measured_memory
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_link, read_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import NGINX_LOGS, TRIAL, release_paths
-from ansible_collections.asgi.deploy.plugins.module_utils._proxy import open_connections
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy import joined, open_connections
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_copy import try_copy
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_site import warnings
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.site_requests import Site
@@ -110,6 +109,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._tls.site_certificate 
 
 NGINX_LOCK = "/run/asgi-nginx.lock"
 NGINX = Path("/etc/nginx")
+LOCATIONS = NGINX / "conf.d"
 LOGS = Path(NGINX_LOGS)
 
 PROBE_SECONDS = 5
@@ -130,6 +130,10 @@ class Observer:
         self.service = state.units[self.slot["service_unit"]] if self.slot else None
         self.pair = state.live_pair
         self.site = read_text(self.paths["nginx_site"])
+        self.place = joined.parse(self.site)
+        if self.place:
+            file = LOCATIONS / joined.file_name(self.paths["name"], self.place.name)
+            self.site += read_text(str(file)) or ""
 
     def observe(self) -> dict:
         found = {
@@ -197,6 +201,7 @@ class Observer:
             },
             "certificate": {
                 "path": certificate,
+                "of_another_app": bool(self.place),
                 "mode": look.mode(certificate) if certificate else None,
                 "directory": look.mode(os.path.dirname(certificate)) if certificate else None,
                 "read": describe_certificate(self.run, certificate, time.time()),

@@ -61,9 +61,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 balancers:
-  description:
-    - The balancers to query, with one inventory name for each machine. Balancers of the play's apps come first. Balancers of other apps
-      are included, because they may send traffic to the same machines.
+  description: The balancers to query, with one inventory name for each machine. Balancers of the play's apps come first.
+    Balancers of other apps are included, because they may send traffic to the same machines.
   returned: with O(change=maintenance) and without O(observed)
   type: list
   elements: str
@@ -76,8 +75,7 @@ plan:
       description: The backend of each host.
       type: dict
     order:
-      description:
-        - The hosts, without those in RV(plan.along). Hosts that an earlier run left drained come first.
+      description: The hosts, without those in RV(plan.along). Hosts that an earlier run left drained come first.
       type: list
       elements: str
     servers:

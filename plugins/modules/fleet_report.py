@@ -36,8 +36,7 @@ options:
     elements: str
     default: []
   formats:
-    description:
-      - Formats to compile. V(table) is text. V(json) requires O(kind=status) or O(kind=doctor), V(html) O(kind=status).
+    description: Formats to compile. V(table) is text. V(json) requires O(kind=status) or O(kind=doctor), V(html) O(kind=status).
     type: list
     elements: str
     default: [table]

@@ -28,13 +28,11 @@ options:
     type: dict
     required: true
   drop_in:
-    description:
-      - Text of the drop-in for C(haproxy.service) that selects these files.
+    description: Text of the drop-in for C(haproxy.service) that selects these files.
     type: str
     required: true
   runtime:
-    description:
-      - Text of the program with which the drop-in saves HAProxy's state.
+    description: Text of the program with which the drop-in saves HAProxy's state.
     type: str
     required: true
   watch:
@@ -45,8 +43,7 @@ options:
     elements: path
     default: []
   ports:
-    description:
-      - Ports that the app listens on. The module fails if a program other than HAProxy uses one of them.
+    description: Ports that the app listens on. The module fails if a program other than HAProxy uses one of them.
     type: list
     elements: int
     default: []

@@ -129,9 +129,8 @@ capacity:
       description: Memory of the largest live worker of the app in MiB, including its share of memory that the workers share.
       type: int
     apps:
-      description:
-        - The staged apps on the host, each with its C(name), the number of C(workers) in the live configuration, the
-          C(worker_memory) in MiB and the C(reason) of the plan.
+      description: The staged apps on the host, each with its C(name), the number of C(workers) in the live configuration, the
+        C(worker_memory) in MiB and the C(reason) of the plan.
       type: list
       elements: dict
 missing_packages:
@@ -154,9 +153,8 @@ interfaces:
   type: dict
   returned: success
 wanted_certificate:
-  description:
-    - Why M(asgi.deploy.selfsigned_pem) would change the certificate or the access to it. Empty if that module would change nothing, or
-      without O(certificate).
+  description: Why M(asgi.deploy.selfsigned_pem) would change the certificate or the access to it. Empty if that module would
+    change nothing, or without O(certificate).
   type: str
   returned: success
   sample: the names have changed

@@ -176,7 +176,10 @@ class Site(CheckedFiles):
         self.nginx = module.get_bin_path("nginx", opt_dirs=["/usr/sbin"])
         wanted = {SITES / name: text for name, text in module.params["files"].items()}
         if module.params["prune"]:
-            wanted.update(dict.fromkeys(_unneeded(wanted)))
+            unneeded = _unneeded(wanted)
+            # Locations of an app come first, because they need its other file, and nginx could start in between.
+            wanted = {**{path: None for path in unneeded if decide.JOINED.fullmatch(path.name)}, **wanted}
+            wanted.update(dict.fromkeys(unneeded))
         super().__init__(module, "nginx.service", wanted, CHANGED, LOADED)
         self.optional: dict = {}
         if module.params["limits"]:

@@ -26,8 +26,7 @@ options:
     choices: [asgi_app, asgi_server, asgi_proxy, asgi_balancer]
     default: [asgi_app, asgi_server, asgi_proxy]
   entry_point:
-    description:
-      - Entry point of the roles, V(main) or V(uninstall).
+    description: Entry point of the roles, V(main) or V(uninstall).
     type: str
     choices: [main, uninstall]
     default: main

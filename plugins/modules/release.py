@@ -35,14 +35,9 @@ attributes:
   diff_mode:
     support: full
     description: Shows the contents of the release.
-  platform:
-    support: full
-    description: Runs on Debian and its derivatives.
-    platforms: debian
 options:
   name:
-    description:
-      - Name of the app. Its account and its build account, C(_<name>), must exist; O(packages) reports whether they do.
+    description: Name of the app. Its account and its build account, C(_<name>), must exist; O(packages) reports whether they do.
     type: str
     required: true
   module:
@@ -58,32 +53,24 @@ options:
     required: true
     suboptions:
       path:
-        description: >-
-          A directory on the controller. A relative path starts at the working directory of C(ansible-playbook).
+        description: A directory on the controller. A relative path starts at the working directory of C(ansible-playbook).
         type: str
       git:
-        description: >-
-          URL of a git repository that the controller can read without a password prompt. Use a credential helper of git or an
-          ssh agent, because the list of processes on the controller shows credentials in a URL.
+        description: URL of a git repository that the controller can read without a password prompt. Use a credential helper of
+          git or an ssh agent, because the list of processes on the controller shows credentials in a URL.
         type: str
       ref:
         description: Branch, tag or full commit id in O(source.git).
         type: str
       archive:
-        description:
-          - URL or path on the controller of a tar or zip file. A single top-level directory is stripped.
+        description: URL or path on the controller of a tar or zip file. A single top-level directory is stripped.
         type: str
-        version_added: 1.0.0
       checksum:
-        description:
-          - SHA-256 of O(source.archive), as C(sha256:<hexadecimal digits>). Required for a URL.
+        description: SHA-256 of O(source.archive), as C(sha256:<hexadecimal digits>). Required for a URL.
         type: str
-        version_added: 1.0.0
       wheel:
-        description:
-          - Path on the controller of a wheel with the application.
+        description: Path on the controller of a wheel with the application.
         type: str
-        version_added: 1.0.0
       package:
         description: One exact version of a package in the index, such as V(name==1.2.3) or V(name[extra]==1.2.3).
         type: str
@@ -93,18 +80,14 @@ options:
           - By default, the source declares them in a lock file, or else in C(requirements.txt), or else in C(pyproject.toml).
         type: list
         elements: str
-        version_added: 1.0.0
       subdirectory:
         description:
           - Directory of the app in O(source.path), O(source.git) or O(source.archive), relative to its root, such as V(backend).
           - The release contains the whole source, and C(code) in the release is a symlink to this directory.
         type: str
-        version_added: 1.0.0
       submodules:
-        description:
-          - Whether to fetch the submodules of O(source.git), recursively.
+        description: Whether to fetch the submodules of O(source.git), recursively.
         type: bool
-        version_added: 1.0.0
   exclude:
     description:
       - Names and patterns of files and directories to exclude from a directory or a repository.
@@ -114,40 +97,37 @@ options:
     elements: str
     default: []
   groups:
-    description:
-      - Dependency groups of the source to install in addition to its dependencies.
+    description: Dependency groups of the source to install in addition to its dependencies.
     type: list
     elements: str
     default: []
-    version_added: 1.0.0
   extras:
-    description:
-      - Extras of the source to install in addition to its dependencies.
+    description: Extras of the source to install in addition to its dependencies.
     type: list
     elements: str
     default: []
-    version_added: 1.0.0
   install_project:
     description:
       - Whether to install the project in the source itself, or only its dependencies.
       - With V(auto), a project is installed unless its tool or its build backend does not treat it as a package.
+      - With V(editable), its modules are imported from the source in the release.
     type: str
-    choices: [auto, "true", "false"]
+    choices: [auto, "true", "false", editable]
     default: auto
-    version_added: 1.0.0
   python:
-    description:
-      - The Python of the virtual environment. See O(asgi.deploy.asgi_app#role:asgi_app_python).
+    description: The Python of the virtual environment. See O(asgi.deploy.asgi_app#role:main:asgi_app_python).
     type: str
     default: auto
+  call_factory:
+    description: Whether the import check calls the factory in O(module). Otherwise, it only looks up the factory, which is called
+      when the slot boots.
+    type: bool
+    default: true
   python_mirror:
-    description:
-      - URL of a mirror of uv's builds of CPython. See O(asgi.deploy.asgi_app#role:asgi_app_python_mirror).
+    description: URL of a mirror of uv's builds of CPython. See O(asgi.deploy.asgi_app#role:main:asgi_app_python_mirror).
     type: str
-    version_added: 1.0.0
   requirements:
-    description:
-      - Requirements in addition to those that the source declares.
+    description: Requirements in addition to those that the source declares.
     type: list
     elements: str
     default: []
@@ -158,8 +138,7 @@ options:
     elements: str
     default: []
   installer:
-    description:
-      - Tool that builds the virtual environment. Only V(uv) can read a C(uv.lock).
+    description: Tool that builds the virtual environment. Only V(uv) can read a C(uv.lock).
     type: str
     choices: [uv, pip]
     default: uv
@@ -176,24 +155,19 @@ options:
     elements: str
     default: []
   uv_path:
-    description:
-      - Path of uv on the host, to use instead of uv from the index.
+    description: Path of uv on the host, to use instead of uv from the index.
     type: path
   index_url:
-    description:
-      - URL of the package index, with credentials if it requires them.
+    description: URL of the package index, with credentials if it requires them.
     type: str
   build_environment:
-    description:
-      - Environment variables of the installer, as a dictionary.
+    description: Environment variables of the installer, as a dictionary.
     type: json
   environment:
-    description:
-      - Environment variables of the app, as a dictionary, for the import check.
+    description: Environment variables of the app, as a dictionary, for the import check.
     type: json
   ca_bundle:
-    description:
-      - PEM file on the host with the certificate authorities of the package index.
+    description: PEM file on the host with the certificate authorities of the package index.
     type: path
     default: /etc/ssl/certs/ca-certificates.crt
   insecure_transports:
@@ -210,25 +184,21 @@ options:
     type: bool
     default: false
   audit_strict:
-    description:
-      - Whether the task fails if a package has a known vulnerability, or if the database does not respond. The release
-        remains staged.
+    description: Whether the task fails if a package has a known vulnerability, or if the database does not respond. The release
+      remains staged.
     type: bool
     default: false
   audit_url:
-    description:
-      - URL of a database with the API of OSV.
+    description: URL of a database with the API of OSV.
     type: str
     default: https://api.osv.dev
   audit_ignore:
-    description:
-      - Identifiers of vulnerabilities to ignore, such as V(CVE-2014-1402) or V(PYSEC-2019-217).
+    description: Identifiers of vulnerabilities to ignore, such as V(CVE-2014-1402) or V(PYSEC-2019-217).
     type: list
     elements: str
     default: []
   keep:
-    description:
-      - Number of releases to keep.
+    description: Number of releases to keep.
     type: int
     default: 5
   wheelhouse:
@@ -254,22 +224,18 @@ options:
         ports, or the other sites of a port have different settings.
     type: dict
   missing:
-    description:
-      - The value of RV(missing) that an earlier task returned. The action plugin then sends the missing files without querying the host
-        again.
+    description: The value of RV(missing) that an earlier task returned. The action plugin then sends the missing files without
+      querying the host again.
     type: dict
   resolved:
-    description:
-      - The resolved O(source). The action plugin sets this option; tasks must not set it.
+    description: The resolved O(source). The action plugin sets this option; tasks must not set it.
     type: dict
   archive:
-    description:
-      - The archive of a small source, in base64. The action plugin sets this option; tasks must not set it.
+    description: The archive of a small source, in base64. The action plugin sets this option; tasks must not set it.
     type: str
   sandbox:
-    description:
-      - The variables of the role C(asgi_server) that configure the app's sandbox, in which the import check runs. The action plugin sets
-        this option; tasks must not set it.
+    description: The variables of the role C(asgi_server) that configure the app's sandbox, in which the import check runs. The
+      action plugin sets this option; tasks must not set it.
     type: dict
 seealso:
   - module: asgi.deploy.activate
@@ -282,8 +248,7 @@ EXAMPLES = r"""
   asgi.deploy.release:
     name: hello
     module: hello.main:app
-    source:
-      path: ./hello
+    source: {path: ./hello}
     exclude: [.git, .venv, __pycache__]
     uv_version: 0.13.8
     server_requirements: [gunicorn, uvicorn, uvicorn-worker]
@@ -292,9 +257,7 @@ EXAMPLES = r"""
   asgi.deploy.release:
     name: hello
     module: hello.main:app
-    source:
-      git: https://git.example.org/hello.git
-      ref: v1.4.0
+    source: {git: https://git.example.org/hello.git, ref: v1.4.0}
     uv_version: 0.13.8
     server_requirements: [gunicorn, uvicorn, uvicorn-worker]
 """
@@ -316,19 +279,10 @@ missing:
       description: Whether the controller must send the archive of the source.
       type: bool
     wheels:
-      description: The wheels that the controller must send; null if it needs none.
+      description: The wheels that the controller must send; null if it needs none. C(target) is the Python of the release, which
+        determines the compatible wheels. C(stored) lists the SHA-256 digests of the wheels that the host already has. C(uv) is
+        true if the host needs uv as well.
       type: dict
-      contains:
-        target:
-          description: The Python of the release, which determines the compatible wheels.
-          type: dict
-        stored:
-          description: SHA-256 digests of the wheels that the host already has.
-          type: list
-          elements: str
-        uv:
-          description: Whether the host needs uv as well.
-          type: bool
     python:
       description: The version of the CPython that the controller must send, and the machine of the host; null if it needs none.
       type: dict
@@ -336,12 +290,10 @@ release:
   description: Id of the staged release.
   returned: unless RV(missing) is returned
   type: str
-  sample: 1.4.0-3f1c0a9b2e
 directory:
   description: Directory of the release on the host.
   returned: unless RV(missing) is returned
   type: str
-  sample: /srv/hello/releases/1.4.0-3f1c0a9b2e
 live:
   description: Whether the release is live.
   returned: unless RV(missing) is returned
@@ -455,6 +407,9 @@ from ansible_collections.asgi.deploy.plugins.module_utils._proxy.clashes import 
 
 # Builds have a lower priority than the apps that serve on this host.
 NICENESS = 10
+# Options that become attributes of the recipe of the same name.
+RECIPE_OPTIONS = """module python python_mirror call_factory installer requirements server_requirements uv_version uv_hashes uv_path
+    index_url ca_bundle wheelhouse sandbox""".split()
 
 
 def _variables(module, parameter, variable):
@@ -477,31 +432,19 @@ def _refuse_clashes(module):
 def _recipe(module):
     params, resolved = module.params, module.params["resolved"]
     return Recipe(
+        **{option: params[option] for option in RECIPE_OPTIONS},
         release=resolved["id"],
         app=params["name"],
         user=layout(params["name"])["user"],
-        module=params["module"],
         source=resolved["source"],
         dependencies=resolved["dependencies"],
         archive=base64.b64decode(params["archive"]) if params["archive"] else resolved.get("archive"),
-        python=params["python"],
         python_request=PythonRequest(**resolved["python"]) if resolved.get("python") else None,
-        python_mirror=params["python_mirror"],
         python_archive=resolved.get("python_archive"),
-        installer=params["installer"],
-        requirements=params["requirements"],
-        server_requirements=params["server_requirements"],
-        uv_version=params["uv_version"],
-        uv_hashes=params["uv_hashes"],
-        uv_path=params["uv_path"],
-        index_url=params["index_url"],
-        ca_bundle=params["ca_bundle"],
         environment=_variables(module, "environment", "asgi_env"),
         build_environment=_variables(module, "build_environment", "asgi_app_build_env"),
-        wheelhouse=params["wheelhouse"],
         wheels=resolved.get("wheels"),
         wheels_archive=resolved.get("wheels_archive"),
-        sandbox=params["sandbox"],
     )
 
 

@@ -29,9 +29,8 @@ options:
     elements: str
     required: true
   environment:
-    description:
-      - The app's environment variables, as a dictionary in JSON. With a dictionary of YAML, Ansible would mask each value, such as
-        C(1), in the whole output.
+    description: The app's environment variables, as a dictionary in JSON. With a dictionary of YAML, Ansible would mask each
+      value, such as C(1), in the whole output.
     type: json
   timeout:
     description: Maximum run time in seconds.

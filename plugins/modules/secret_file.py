@@ -16,23 +16,19 @@ description:
   - Also replaces the file if only its owner, group or mode differ.
 options:
   path:
-    description:
-      - Path of the file. A symlink is replaced, not followed.
+    description: Path of the file. A symlink is replaced, not followed.
     type: path
     required: true
   content:
-    description:
-      - Content of the file. The module never prints it.
+    description: Content of the file. The module never prints it.
     type: str
     required: true
   owner:
-    description:
-      - Owner of the file.
+    description: Owner of the file.
     type: str
     default: root
   group:
-    description:
-      - Group of the file.
+    description: Group of the file.
     type: str
     default: root
   mode:
@@ -47,9 +43,8 @@ options:
       - If unset, an existing directory keeps its owner and mode, and a missing directory is created with mode 0755.
     type: str
   validate:
-    description:
-      - Command that validates the new file before it replaces the old one. V(%s) is replaced with its path. The command runs without
-        a shell, and its output is hidden, because it may quote the file.
+    description: Command that validates the new file before it replaces the old one. V(%s) is replaced with its path. The command
+      runs without a shell, and its output is hidden, because it may quote the file.
     type: str
 attributes:
   check_mode:

@@ -20,35 +20,29 @@ requirements:
   - openssl 1.1.1 or newer on the host
 options:
   path:
-    description:
-      - Path of the file. Only root can read it.
+    description: Path of the file. Only root can read it.
     type: path
     required: true
   names:
-    description:
-      - DNS names of the certificate in lower case, including wildcards.
+    description: DNS names of the certificate in lower case, including wildcards.
     type: list
     elements: str
     required: true
   days:
-    description:
-      - Number of days for which a new certificate is valid.
+    description: Number of days for which a new certificate is valid.
     type: int
     default: 397
   renew_days:
-    description:
-      - The module replaces a certificate that is valid for fewer days than this.
+    description: The module replaces a certificate that is valid for fewer days than this.
     type: int
     default: 30
   placeholder:
-    description:
-      - Whether to keep any certificate that matches its key, regardless of its issuer, names and expiry. Use V(true) for a site that must
-        run before its certificate is issued.
+    description: Whether to keep any certificate that matches its key, regardless of its issuer, names and expiry. Use V(true) for
+      a site that must run before its certificate is issued.
     type: bool
     default: false
   directory_mode:
-    description:
-      - Mode of the directory of O(path), as in M(asgi.deploy.secret_file).
+    description: Mode of the directory of O(path), as in M(asgi.deploy.secret_file).
     type: str
 attributes:
   check_mode:

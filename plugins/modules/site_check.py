@@ -55,9 +55,8 @@ site:
   returned: success
   contains:
     verdict:
-      description:
-        - V(ok), V(failed), V(absent) if the host has no site for the app, or V(skipped) in check mode if the run would change the
-          slot or site first.
+      description: V(ok), V(failed), V(absent) if the host has no site for the app, or V(skipped) in check mode if the run would
+        change the slot or site first.
       type: str
     causes:
       description: Why the site does not answer, each with a remedy.

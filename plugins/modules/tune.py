@@ -56,9 +56,8 @@ options:
     description: Additional headers of the requests.
     type: json
   body:
-    description:
-      - Body of the requests, as a JSON string. Ansible then masks the whole JSON string and not each occurrence of a short body, such as
-        V(1), in the measurements. Requests have no body by default.
+    description: Body of the requests, as a JSON string. Ansible then masks the whole JSON string and not each occurrence of a
+      short body, such as V(1), in the measurements. Requests have no body by default.
     type: json
   connections:
     description: Number of clients. Each sends its next request when it has received the response to the previous one.

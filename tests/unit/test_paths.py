@@ -32,11 +32,11 @@ FILES = sorted(
         "plugins/**/*.py",
         "roles/*/files/**/*.py",
         "roles/*/templates/**/*.j2",
-        "**/tasks/**/*.yml",
+        "roles/*/tasks/**/*.yml",
+        "playbooks/tasks/**/*.yml",
         "roles/*/vars/*.yml",
     )
     for path in ROOT.glob(pattern)
-    if not {".collections", ".venv", "tests", "molecule"} & set(path.relative_to(ROOT).parts)
 )
 
 

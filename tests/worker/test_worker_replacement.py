@@ -12,9 +12,9 @@ from worker.clients import load
 from worker.matrix import NEWEST
 from worker.service import wait_for
 
-# a timeout that a stop must not wait for
+# a timeout that is too long for a stop to wait for
 LONG = 60
-# a time during which nothing must happen
+# time in which an unexpected replacement of workers would show
 A_WHILE = 1
 
 

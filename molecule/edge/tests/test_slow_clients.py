@@ -14,11 +14,11 @@ CONNECTIONS = 200
 SECONDS = 20
 
 ATTACKS = {
-    # a header line every 5 s, without an end of the request
+    # sends a header line every 5 s, and never ends the request
     "slowloris": "-H -i 5 -u https://hello.test/",
-    # ten bytes of the body every 5 s
+    # sends ten bytes of the body every 5 s
     "slow body": "-B -i 5 -x 10 -s 8192 -t POST -f application/json -u https://hello.test/echo",
-    # reads ten bytes every 2 s of an answer that is larger than all buffers
+    # reads ten bytes every 2 s; the response is larger than all buffers
     "slow read": "-X -n 2 -w 10 -y 20 -z 10 -u https://hello.test/static/large",
 }
 

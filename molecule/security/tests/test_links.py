@@ -14,8 +14,8 @@ STATIC = [{"url": "/static/", "path": "static", "follow_symlinks": True}]
 HARMLESS = {"static/a/real.txt": "harmless"}
 
 DEEP = "static/s/t/u/v/w"
-UP = "../../../../../.."  # from DEEP to the top of the tree
-OUT = f"{UP}{SECRET}"  # from the top of the tree, which is five directories below /
+UP = "../../../../../.."  # leads from DEEP to the root of the tree
+OUT = f"{UP}{SECRET}"  # leads from the root of the tree, which is five directories below /, to SECRET
 
 # Symlinks in the source tree, and the path at which nginx would serve the victim's file.
 CHAINS = {

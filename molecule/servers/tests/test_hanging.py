@@ -23,7 +23,7 @@ PATIENCE = 14
 
 
 def hang(site):
-    """Send a request that never returns, and ignore the answer. It is a POST, because nginx does not repeat that."""
+    """Send a request that never returns, and ignore the answer. nginx does not repeat it, because it is a POST."""
 
     def send():
         with contextlib.suppress(OSError):

@@ -172,7 +172,7 @@ def prune() -> list:
 
 
 def _used_by(python: Path) -> str:
-    """Return the name of the Python in the store to which *python*, a symlink in a release, leads, "" if it is another one."""
+    """Return the name of the Python in the store to which *python*, a symlink in a release, leads; "" if it leads elsewhere."""
     try:
         return python.resolve().relative_to(STORE.resolve()).parts[0]
     except (ValueError, OSError, RuntimeError, IndexError):

@@ -48,6 +48,8 @@ class Recipe(NamedTuple):
     wheels_archive: str | None = None
     # Variables that configure the app's sandbox.
     sandbox: dict | None = None
+    # Whether the import check calls the factory in ``module``.
+    call_factory: bool = True
     # The versions of Python that the app accepts, if python names no program; see python_versions.py.
     python_request: PythonRequest | None = None
     python_mirror: str | None = None

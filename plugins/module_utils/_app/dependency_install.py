@@ -91,7 +91,7 @@ class Installation:
                 raise exc from None
 
     def overridden(self, packages: dict[str, str]) -> list[dict[str, str]]:
-        """Return the packages whose version the source pins, but whose version in *packages*, the result, is another one."""
+        """Return the packages that the source pins to a version other than the installed one in *packages*."""
         found = {package_name(name): (name, version) for name, version in packages.items()}
         return [
             {"package": found[name][0], "pinned": version, "installed": found[name][1]}
@@ -112,10 +112,10 @@ class Installation:
         elif declared == "requirements":
             options = self._files()
             if self.dependencies.get("install"):
-                options, directory = [*options, "."], self.tree
+                project, directory = self._project()
+                options = [*options, *project]
         elif declared == "project":
-            extras = self.dependencies.get("extras")
-            options, directory = [f".[{','.join(extras)}]" if extras else "."], self.tree
+            options, directory = self._project(self.dependencies.get("extras"))
             lines += self.dependencies.get("requirements", [])
         elif declared == "list":
             lines += self.dependencies["requirements"]
@@ -125,6 +125,16 @@ class Installation:
             blame = f"{VARIABLES} cannot be installed together"
         options += ["--requirement", self.write("requirements.txt", lines)]
         self.run([*self.installer, "install", *options], blame, directory)
+
+    def _project(self, extras: Iterable[str] | None = None) -> tuple[list[str], Path]:
+        """Return the options that install the project, and the directory to run the installer in.
+
+        An editable project refers to the code of the release, which stays in its directory.
+        """
+        project = f".[{','.join(extras)}]" if extras else "."
+        if self.dependencies.get("install") == "editable":
+            return ["--editable", project], self.code
+        return [project], self.tree
 
     def _files(self) -> list[str]:
         files = self.dependencies.get("files", ["requirements.txt"])
@@ -153,7 +163,7 @@ class Installation:
         # uv excludes a group that is in both options.
         without = [] if "dev" in self.dependencies.get("groups", ()) else ["--no-dev"]
         options = ["--frozen", *without, "--no-editable", "--active", *self._selection()]
-        if self.dependencies.get("install") is False:
+        if self.dependencies.get("install", True) is not True:
             options.append("--no-install-project")
         self.run([self.installer[0], "sync", *options], self._blame(), self.tree, sync=True)
 
@@ -175,10 +185,12 @@ class Installation:
         self.run([*self.installer, "install", *self._files()], self._blame(), self.code)
 
     def _install_project(self) -> None:
-        """Install the project itself, without its dependencies, which are locked. `uv sync` installs it already."""
-        if self.dependencies["by"] != "lock" and self.dependencies.get("install"):
+        """Install the project itself, without its dependencies, which are locked. `uv sync` installs a project that is not editable."""
+        install = self.dependencies.get("install")
+        if install == "editable" or (install and self.dependencies["by"] != "lock"):
+            project, directory = self._project()
             blame = "the project of asgi_app_source cannot be installed"
-            self.run([*self.installer, "install", "--no-deps", "."], blame, self.tree)
+            self.run([*self.installer, "install", "--no-deps", *project], blame, directory)
 
     def _add(self, blame: str) -> None:
         """Install the other requirements, constrained by the installed versions except those of packages of the server."""

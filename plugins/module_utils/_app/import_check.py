@@ -36,7 +36,8 @@ def check_import(recipe: Recipe, venv: Path, code: Path, packages: Iterable[str]
     if missing:
         raise BuildError(f"{' and '.join(missing)}, which does not exist on the host: create it first")
     directory = working_directory(layout(recipe.app), sandbox) or ""
-    argv = [str(venv / "bin" / "python"), "-c", inspect.getsource(import_probe), recipe.module, directory]
+    target = recipe.module if recipe.call_factory else import_probe.uncalled(recipe.module)
+    argv = [str(venv / "bin" / "python"), "-c", inspect.getsource(import_probe), recipe.module, target, directory]
     environment = release_environment(layout(recipe.app), str(venv), recipe.environment)
     unit = TransientUnit(f"asgi-import-{recipe.app}", recipe.user, transient(properties(recipe.app, sandbox)))
     try:

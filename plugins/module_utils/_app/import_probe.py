@@ -47,6 +47,11 @@ def _value(node: ast.AST, module):
     return getattr(module, node.id)
 
 
+def uncalled(target: str) -> str:
+    """Return the path of the factory that *target* calls first, or *target* if it contains no call."""
+    return target.partition("(")[0]
+
+
 def fault_of(target: str, found) -> str:
     """Return why *found*, the object that *target* leads to, is not an application, with the remedy; "" if it is one."""
     if inspect.iscoroutine(found):
@@ -97,10 +102,11 @@ def _accepts(found, count: int) -> bool:
 
 
 def main() -> None:
-    directory, target = sys.argv.pop(), sys.argv.pop()
+    directory, target, whole = sys.argv.pop(), sys.argv.pop(), sys.argv.pop()
     try:
         enter(directory)
-        fault = fault_of(target, load(target))
+        found = load(target)
+        fault = fault_of(target, found) if target == whole or not callable(found) else ""
         status = NOT_AN_APPLICATION if fault else 0
         if fault:
             sys.stderr.write(f"\n{FAULT}{fault}\n")

@@ -139,5 +139,6 @@ def wait_healthy(path: str, probe: Probe, ask: Callable = ask, clock=time.monoto
             return ""
         if clock() >= end:
             wanted = " or ".join(str(status) for status in probe.statuses)
-            return f"GET {probe.path} (Host: {probe.host}) on {path} answered {answer!r}, wanted {wanted}"
+            remedy = "; set asgi_server_probe_path to a path of the app" if answer.startswith("HTTP 404") else ""
+            return f"GET {probe.path} (Host: {probe.host}) on {path} answered {answer!r}, wanted {wanted}{remedy}"
         sleep(0 if in_a_row else 0.2)

@@ -37,7 +37,7 @@ ARGUMENTS = {
     "exclude": {"type": "list", "elements": "str", "default": []},
     "groups": {"type": "list", "elements": "str", "default": []},
     "extras": {"type": "list", "elements": "str", "default": []},
-    "install_project": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
+    "install_project": {"type": "str", "choices": ["auto", "true", "false", "editable"], "default": "auto"},
     "python": {"type": "str", "default": "auto"},
     "python_mirror": {"type": "str", "no_log": True},
     "requirements": {"type": "list", "elements": "str", "default": []},
@@ -50,6 +50,7 @@ ARGUMENTS = {
     # JSON instead of dictionaries: Ansible would mask each value of a dictionary, such as "1" or "true", in the whole result.
     "build_environment": {"type": "json", "no_log": True},
     "environment": {"type": "json", "no_log": True},
+    "call_factory": {"type": "bool", "default": True},
     "ca_bundle": {"type": "path", "default": "/etc/ssl/certs/ca-certificates.crt"},
     "insecure_transports": {"type": "bool", "default": False},
     "audit": {"type": "bool", "default": False},

@@ -28,7 +28,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
 )
 
 READY, DRAIN, MAINT = "ready", "drain", "maint"
-# handling of sessions that do not end in time
+# How to handle sessions that do not end in time.
 LINGERING = REFUSE, CUT, LEAVE = "refuse", "cut", "leave"
 
 AGE = re.compile(r"\bage=(\S+)")
@@ -77,9 +77,9 @@ class Server(NamedTuple):
     name: str
     address: str
     admin: str  # administrative state: READY, DRAIN or MAINT
-    own_admin: str  # administrative state without one inherited from a tracked server
-    running: bool  # according to the health checks, if there are any
-    checked: bool  # whether there are health checks
+    own_admin: str  # administrative state without the part inherited from a tracked server
+    running: bool  # whether HAProxy considers the server up
+    checked: bool  # whether the server has health checks
     usable: bool  # whether it may get new requests of all clients
     sessions: int  # active requests and upgraded connections, and requests in the server's queue
     total: int  # number of sessions since the start of HAProxy

@@ -71,7 +71,7 @@ def granting(acl: Acl, uid: int, permissions: int) -> Acl:
 
 
 def write(file: int, acl: Acl, kind: str = ACCESS) -> None:
-    """Replace a list of the open *file*."""
+    """Replace one of the two access control lists of the open *file*."""
     entries = (_ENTRY.pack(tag, permissions, number) for (tag, number), permissions in sorted(acl.items()))
     os.setxattr(file, kind, struct.pack("<I", _VERSION) + b"".join(entries))
 

@@ -25,6 +25,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.files import rea
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils._host.port_holders import port_faults
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.joined import Joined, path_faults
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_config import (
     Server,
     read_servers,
@@ -105,6 +106,7 @@ def clashes(app: str, claims: Mapping, run_command: Callable) -> list[str]:
     paths = layout(app)
     return [
         *_names(paths["nginx_site"], _numbered(claims.get("names"))),
+        *_paths(app, claims.get("path")),
         *_ports(claims, run_command),
         *(() if claims.get("change_port") else _settings(paths["nginx_site"], _numbered(claims.get("agreed")))),
         *_metrics(paths, claims, run_command),
@@ -121,6 +123,12 @@ def _names(own_site: str, wanted: dict[int, list[str]]) -> Iterator[str]:
         for name, fault in name_faults(wanted, read_servers(NGINX, without=[own_site])):
             setting = "asgi_proxy_status_listen" if name == NO_NAME else "name"
             yield f"{fault} -> choose another {setting}, or remove that site"
+
+
+def _paths(app: str, wanted: Mapping | None) -> Iterator[str]:
+    if wanted:
+        for fault in path_faults(app, Joined(**wanted), SITES):
+            yield f"{fault} -> choose another asgi_proxy_path, or remove that app"
 
 
 def _ports(claims: Mapping, run_command: Callable) -> Iterator[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.joined import FILE as JOINED
+
 # Names of files that sites include; a checksum follows the prefix. Unlike *.conf files, nginx reads them only through the include in a site.
 INCLUDE_PREFIX, INCLUDE_SUFFIX = "asgi-00-", ".inc"
 
@@ -52,20 +54,29 @@ def unneeded(contents: dict[str, str]) -> list[str]:
     """Return the names of the files in conf.d that no app needs any more, in the order in which to remove them.
 
     *contents* maps names of this collection's files to texts. An app needs the default servers of its ports, including a separate one for
-    HTTP/3, and the files that its site includes. Every app needs the other shared files.
+    HTTP/3, and the files that its site includes. Every app needs the other shared files. An app that shares a name needs the file with
+    its locations, which its own file names in a comment.
     """
+    joined = [name for name in contents if JOINED.fullmatch(name)]
+    left = [name for name in joined if f"conf.d/{name}," not in contents.get(_site_of(name), "")]
     apps = [text for name, text in contents.items() if is_app(name)]
     listens = [found for text in apps for found in re.findall(r"^\s*listen\s+(?:\S*:)?(\d+)\b(.*)", text, re.MULTILINE)]
     needed = {f"asgi-01-default-{port}{'-quic' if ' quic' in flags else ''}.conf" for port, flags in listens}
-    needed |= {name for text in apps for name in re.findall(r"^\s*include\s+conf\.d/([^;]+);", text, re.MULTILINE)}
+    texts = [*apps, *(contents[name] for name in joined if name not in left)]
+    needed |= {name for text in texts for name in re.findall(r"^\s*include\s+conf\.d/([^;]+);", text, re.MULTILINE)}
     # Remove shared maps and log formats last, because nginx could start in between.
-    return [
+    return left + [
         name
         for name in sorted(contents, reverse=True)
         if re.match(r"asgi-\d", name)
         and name not in needed
         and (not apps or name.startswith("asgi-01-default-") or name.endswith(INCLUDE_SUFFIX))
     ]
+
+
+def _site_of(name: str) -> str:
+    """Return the name of the site's own file for the file *name* with its locations."""
+    return f"asgi-{JOINED.fullmatch(name)['app']}.conf"
 
 
 def removes_default(policy: str, present: bool, is_link: bool, untouched: bool) -> bool:

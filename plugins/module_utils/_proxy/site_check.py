@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.joined import Joined
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_config import Server, servers
 
 MARK = "X-Asgi-Site-Check"
@@ -91,23 +92,29 @@ def is_marked(text: str) -> bool:
     return f"add_header {MARK} " in text
 
 
-def questions(app: str, text: str, expect: str = APP) -> list[Question]:
-    """Return the questions for the site *text* of *app*: for each of this collection's server blocks, one for each name, port and family."""
+def questions(
+    app: str, text: str, expect: str = APP, place: Joined | None = None, others: Iterable[Server] = ()
+) -> list[Question]:
+    """Return the questions for the site *text* of *app*: for each of this collection's server blocks, one for each name, port and family.
+
+    With *place*, the app has a path of another app's site, which is among the servers *others*.
+    """
     found = []
-    for server in servers(text):
+    for server in others if place else servers(text):
         kind = _kind(server, app)
-        if kind is None or (expect == MAINTENANCE and kind != APP):
+        if kind is None or ((expect == MAINTENANCE or place) and kind != APP):
             continue
+        names = [name for name in server.names if not place or name == place.name]
         # Not a wildcard, because the app may reject its sample name.
-        first = next((name for name in server.names if "*" not in name), None)
+        first = next((name for name in names if "*" not in name), None)
         secure = any("ssl" in listen.flags for listen in server.listens)
         certificate = next((each[0] for each in server.values("ssl_certificate") if each), None)
-        for name in server.names:
+        for name in names:
             for listen in _one_of_each_family(server):
                 tls = "ssl" in listen.flags
                 # A server that also listens for plain HTTP accepts it from load balancers only, and redirects this host.
                 of_listen = kind if tls or kind != APP or not secure else REDIRECT
-                if expect == MAINTENANCE and of_listen != APP:
+                if (expect == MAINTENANCE or place) and of_listen != APP:
                     continue
                 found.append(
                     Question(
@@ -169,7 +176,11 @@ def judge(seen: dict[str, Any]) -> Judgement:
         return Judgement(FAILED, [down], [])
     checks = [_page_unreadable(seen)] if seen["expect"] == MAINTENANCE else [_slot_down(seen), _socket_closed(seen)]
     causes = [cause for cause in checks if cause]
-    if not seen["responses"]:
+    if not seen["responses"] and seen["site"].get("place") and not causes:
+        name = seen["site"]["place"]["name"]
+        note = f"no site of this host serves {name} yet, so clients cannot reach {seen['app']}: deploy the app that owns the name"
+        return Judgement(ABSENT, [], [note])
+    if not seen["responses"] and not seen["site"].get("place"):
         causes.append(
             Cause("site", f"{seen['site']['path']} has no server for {seen['app']}", "run site.yml, which writes it")
         )
@@ -178,6 +189,10 @@ def judge(seen: dict[str, Any]) -> Judgement:
     follows = ("upstream", "unmarked", "visitors") if causes else ()
     causes += [cause for cause, _note in judged if cause and cause.kind not in follows]
     notes = [note for _cause, note in judged if note]
+    notes += [
+        f"nginx answers 404 below {path}, because no app on this host has this asgi_proxy_path: deploy that app"
+        for path in seen["site"].get("vacant", ())
+    ]
     return Judgement(FAILED if causes else OK, _merged(causes), list(dict.fromkeys(notes)))
 
 

@@ -19,18 +19,26 @@ import re
 import socket
 import ssl
 import time
+from pathlib import Path
 from typing import Any, Callable
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import Probe, ask_over, exchange, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import children
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import entry_name, read_text
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy import joined
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy import site_check as decide
-from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_config import dumped_files, servers, spellings
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_config import (
+    dumped_files,
+    read_servers,
+    servers,
+    spellings,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_site import error_lines
 from ansible_collections.asgi.deploy.plugins.module_utils._tls.site_certificate import describe_certificate
 
 NGINX = "/usr/sbin/nginx"
 UNIT = "nginx.service"
+SITES = Path("/etc/nginx/conf.d")
 TIMEOUT = 5
 PATIENCE = 5
 BODY = 300
@@ -247,10 +255,11 @@ class Site:
     def observe(self) -> dict[str, Any]:
         """Return the input of decide.judge()."""
         text = read_text(self.paths["nginx_site"], errors="replace")
+        place = joined.parse(text)
         seen: dict[str, Any] = {
             "app": self.paths["name"],
             "expect": self.expect,
-            "path": self.probe.path,
+            "path": place.url_path(self.probe.path) if place else self.probe.path,
             "statuses": list(self.probe.statuses),
             "live_socket": self.paths["live_socket"],
             "live": None,
@@ -258,7 +267,11 @@ class Site:
             "site": {
                 "path": self.paths["nginx_site"],
                 "there": text is not None,
-                "marked": decide.is_marked(text or ""),
+                "marked": bool(place) or decide.is_marked(text or ""),
+                "place": place._asdict() if place else None,
+                "vacant": joined.vacant(
+                    text or "", [name for each in servers(text or "") for name in each.names], SITES
+                ),
             },
             "nginx": {"running": False, "user": "?", "opens": {}},
             "responses": [],
@@ -310,23 +323,30 @@ class Site:
         return master
 
     def _ask_all(self, text: str, seen: dict) -> None:
-        where = addresses()
+        where, place = addresses(), joined.parse(text)
         timeout = min(self.probe.timeout, TIMEOUT)
         digests: dict[str | None, str | None] = {}
-        for question in decide.questions(self.paths["name"], text, self.expect):
+        own_path = f"{place.path if place else ''}{decide.OWN_PATH}"
+        for question in self._questions(text, self.expect):
             address = where[socket.AF_INET6 if question.ipv6 else socket.AF_INET]
             if address is None:
                 continue
-            path = decide.VISITOR_PATH if question.kind == decide.MAINTENANCE else self.probe.path
+            path = seen["path"]
+            if question.kind == decide.MAINTENANCE:
+                path = f"{place.path if place else ''}{decide.VISITOR_PATH}"
             answer = ask(question, address, path, timeout)
             if question.certificate not in digests:
                 digests[question.certificate] = certificate_in(question.certificate)
             answer["wanted_certificate"] = digests[question.certificate]
             if "status" in answer and not decide.is_ours(question, answer) and seen["site"]["marked"]:
-                answer["ours"] = decide.is_ours(question, ask(question, address, decide.OWN_PATH, timeout))
+                answer["ours"] = decide.is_ours(question, ask(question, address, own_path, timeout))
             if answer.get("body"):
                 answer["body"] = self.app.hide(answer["body"], self.app.live_pair())
             seen["responses"].append({"question": question._asdict(), "answer": answer})
+
+    def _questions(self, text: str, expect: str = decide.APP) -> list[decide.Question]:
+        place = joined.parse(text)
+        return decide.questions(self.paths["name"], text, expect, place, read_servers() if place else ())
 
     def _read_config(self) -> dict[str, Any]:
         if not os.path.exists(NGINX):
@@ -393,7 +413,7 @@ class Site:
     def result(self, judgement: decide.Judgement) -> dict[str, Any]:
         """Return the module's result: the verdict and the facts of the site."""
         text = read_text(self.paths["nginx_site"], errors="replace") or ""
-        questions = decide.questions(self.paths["name"], text)
+        questions = self._questions(text)
         first = next((question for question in questions if question.first), None)
         certificate = describe_certificate(self.run, first.certificate, time.time()) if first else None
         kind = ""

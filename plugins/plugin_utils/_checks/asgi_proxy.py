@@ -24,6 +24,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.frontend impor
     tls_problems,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.keepalive import keepalive_order
+from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.proxy_path import path_problems
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render import snippets
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render.htpasswd import PASSWORD_HASH, USER
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render.nginx import quote, word
@@ -64,6 +65,7 @@ def problems(context: Context) -> list[Problem]:
     return [
         *served_name_problems(options, "asgi_proxy"),
         *_redirect_name_problems(options),
+        *path_problems(options),
         *port_problems(options, "asgi_proxy"),
         *public_port_problems(options, "asgi_proxy"),
         *_trust_problems(options),
@@ -80,9 +82,13 @@ def problems(context: Context) -> list[Problem]:
         *_log_problems(options),
         *_snippet_problems(options),
         *_stapling_problems(options),
-        *tls_problems(context, "asgi_proxy", certificate_names(options), datetime.now(UTC)),
-        *_acme_problems(context),
+        *([] if options.get("asgi_proxy_path") is not None else _certificate_problems(context)),
     ]
+
+
+def _certificate_problems(context: Context) -> Iterator[Problem]:
+    yield from tls_problems(context, "asgi_proxy", certificate_names(context.options), datetime.now(UTC))
+    yield from _acme_problems(context)
 
 
 def certificate_names(options: dict[str, Any]) -> list[str]:

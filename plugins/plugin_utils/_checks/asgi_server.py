@@ -52,6 +52,8 @@ QUOTA = re.compile(r"[1-9][0-9]*%")
 PATH = re.compile(r"/[^\s\\\"'%$:]*")
 GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# No segment starts with a dot.
+HOOKS = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*\.py")
 WORKING_DIRECTORY = re.compile(r"code|shared(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+)*")
 SETTING = re.compile(r"[A-Z][A-Za-z0-9]+")
 
@@ -85,6 +87,7 @@ def problems(context: Context) -> list[Problem]:
         *_workers(options),
         *_server(options),
         *_working_directory(options),
+        *_gunicorn_hooks(options),
         *setting_problems(options["asgi_server_settings"], options["asgi_server_type"]),
         *_probe(options),
         *_unit(options),
@@ -141,6 +144,17 @@ def _working_directory(options):
     directory = options["asgi_server_working_directory"]
     if not WORKING_DIRECTORY.fullmatch(directory):
         yield Problem("working-directory-invalid", "asgi_server_working_directory", f"is {shown(directory)}")
+
+
+def _gunicorn_hooks(options):
+    variable, path = "asgi_server_gunicorn_hooks", options.get("asgi_server_gunicorn_hooks")
+    if path is None:
+        return
+    if not HOOKS.fullmatch(path):
+        yield Problem("gunicorn-hooks-invalid", variable, f"is {shown(path)}")
+    if SERVERS[options["asgi_server_type"]].plan == SINGLE:
+        fault = f"is set, but asgi_server_type is {options['asgi_server_type']}, which runs without gunicorn"
+        yield Problem("gunicorn-hooks-not-supported", variable, fault)
 
 
 def _is_count(value):

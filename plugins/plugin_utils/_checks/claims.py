@@ -19,6 +19,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.vrrp import vrr
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.numbers import whole
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.problems import Problem, line
 
+STATUS = "asgi_proxy_status_listen"
 ANY = ("", "*", "0.0.0.0", "[::]", "[::0]")
 
 
@@ -50,6 +51,13 @@ def claims(options: Mapping[str, Any], roles: Iterable[str]) -> dict[str, Any]:
 
 
 def _of_site(options: Mapping[str, Any]) -> dict[str, Any]:
+    if options.get("asgi_proxy_path") is not None:
+        # The names, ports and their settings are claims of the app that owns the name.
+        name = next(iter(options["asgi_proxy_server_names"]), "")
+        return {
+            "path": {"path": options["asgi_proxy_path"], "name": name, "strips": options["asgi_proxy_strip_path"]},
+            "names": {str(each.port): [NO_NAME] for each in listeners(options) if each.variable == STATUS},
+        }
     # Strings, because Ansible converts dictionary keys in module arguments to strings.
     http, https = str(options["asgi_proxy_http_port"]), str(options["asgi_proxy_https_port"])
     acme = options["asgi_proxy_tls_provider"] == "acme"
@@ -59,7 +67,7 @@ def _of_site(options: Mapping[str, Any]) -> dict[str, Any]:
         *([*clients, *options["asgi_proxy_acme_extra_names"]] if acme else []),
     ]
     agreed = {name: str(options[f"asgi_proxy_{name}"]).lower() for name in ("ipv6", "proxy_protocol")}
-    status = [str(each.port) for each in listeners(options) if each.variable == "asgi_proxy_status_listen"]
+    status = [str(each.port) for each in listeners(options) if each.variable == STATUS]
     return {
         "names": {
             https: clients,
@@ -82,11 +90,12 @@ def _of_site(options: Mapping[str, Any]) -> dict[str, Any]:
 def listeners(options: Mapping[str, Any]) -> list[Listener]:
     """Return the TCP listeners of the app and its site with these *options*. Unix sockets are omitted."""
     found = []
-    if "asgi_proxy_https_port" in options:
+    if "asgi_proxy_https_port" in options and options.get("asgi_proxy_path") is None:
         found.append(Listener("asgi_proxy_https_port", "*", options["asgi_proxy_https_port"]))
         if options.get("asgi_proxy_redirect") or options.get("asgi_proxy_tls_provider") == "acme":
             found.append(Listener("asgi_proxy_http_port", "*", options["asgi_proxy_http_port"]))
-        found += _at("asgi_proxy_status_listen", options.get("asgi_proxy_status_listen"))
+    if "asgi_proxy_https_port" in options:
+        found += _at(STATUS, options.get(STATUS))
     if options.get("asgi_server_metrics"):
         found += _at("asgi_server_metrics_listen", options.get("asgi_server_metrics_listen"))
     return found
@@ -138,6 +147,10 @@ def shared_claims(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]
     return found + vrrp_clashes(hosts, hostvars, register)
 
 
+def _place(claim: Mapping[str, Any]) -> tuple[str, str]:
+    return claim["path"]["name"], claim["path"]["path"]
+
+
 def _faults(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     if one["app"] == other["app"]:
         return [line("machine-app-duplicate", f"both have the app {one['app']}")]
@@ -150,6 +163,10 @@ def _faults(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
             # A status page has no server name. The comparison of the listeners below covers its port.
             if name != NO_NAME and spellings(name) & taken
         ]
+    if "path" in one and "path" in other and _place(one) == _place(other):
+        found.append(
+            line("machine-path-duplicate", f"both have the path {one['path']['path']} of {one['path']['name']}")
+        )
     listeners, other_listeners = ([Listener(**listener) for listener in each["listeners"]] for each in (one, other))
     found += [
         line("machine-port-duplicate", f"both use port {first.port} ({first.variable}, {second.variable})")

@@ -113,12 +113,20 @@ def archive_tree(path: Path, exclude: Sequence[str], stack: ExitStack) -> list[E
         if zipfile.is_zipfile(path):
             found = list(_zip_entries(stack.enter_context(zipfile.ZipFile(path))))
         else:
-            found = list(_tar_entries(stack.enter_context(tarfile.open(path))))  # noqa: SIM115 - the stack closes it
+            found = list(_tar_entries(stack.enter_context(_open_tar(path))))
     except UNREADABLE as exc:
         raise unreadable(exc) from exc
     entries = _without_top(_with_parents(found))
     left_out = {entry.name for entry in entries if excluded(entry.name, exclude)}
     return in_order(entry for entry in entries if left_out.isdisjoint([entry.name, *_parents(entry.name)]))
+
+
+def _open_tar(path: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(path)
+    except tarfile.ReadError as exc:
+        # The error has a line for each format.
+        raise tarfile.ReadError("it is neither a zip file nor a complete tar file in a supported format") from exc
 
 
 def unreadable(exc: BaseException) -> SourceError:

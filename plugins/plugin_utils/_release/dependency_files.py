@@ -8,6 +8,7 @@ A lock file takes precedence over requirements.txt, and requirements.txt over py
 
 from __future__ import annotations
 
+import posixpath
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -34,6 +35,7 @@ LOCKS = {
     "pdm.lock": ("exported", "pyproject.toml"),
     "Pipfile.lock": ("exported", "Pipfile"),
 }
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 NAMED_PYLOCK = re.compile(r"pylock\.[^./]+\.toml")
 # Files that may declare dependencies if the supported files at the root do not.
 CANDIDATES = (
@@ -47,6 +49,8 @@ CANDIDATES = (
     "setup.py",
 )
 CANDIDATE_DEPTH = 3
+# Values of asgi_app_install_project that install every project, and the value of ``install`` in Resolved.dependencies.
+_INSTALLED: dict[str, bool | str] = {"true": True, "editable": "editable"}
 GROUPS, EXTRAS, INSTALL = "asgi_app_groups", "asgi_app_extras", "asgi_app_install_project"
 
 
@@ -74,6 +78,7 @@ def read_project(text: bytes, variable: str) -> dict[str, Any]:
 
 def declared(files: Iterable[str], project: dict[str, Any], variable: str, choice: Choice = DEFAULT) -> dict[str, Any]:
     """Return how a tree with these *files* and this pyproject.toml declares the dependencies that *choice* selects, see Resolved."""
+    check_names(choice)
     return _Declaration(list(files), project, variable, choice).read()
 
 
@@ -90,22 +95,25 @@ class _Declaration:
 
     def read(self) -> dict[str, Any]:
         lock, requirements = self._files()
-        if self.choice.install == "true" and not self.top & {"pyproject.toml", "setup.py"}:
-            fault = "is true, but the source has neither a pyproject.toml nor a setup.py at its root"
+        if self.choice.install in _INSTALLED and not self.top & {"pyproject.toml", "setup.py"}:
+            fault = (
+                f"is {self.choice.install!r}, but the source has neither a pyproject.toml nor a setup.py at its root"
+            )
             raise SourceError("project-missing", INSTALL, fault, "set it to auto")
         if lock:
             return self._locked(lock)
         if requirements:
             self._refuse_selection(f"{shown_list(requirements)} has neither groups nor extras")
             named = {} if requirements == [DEFAULT_FILE] else {"files": requirements}
-            return {"by": "requirements", **named, **({"install": True} if self.choice.install == "true" else {})}
+            installed = _INSTALLED.get(self.choice.install)
+            return {"by": "requirements", **named, **({"install": installed} if installed else {})}
         self._check_selection()
         return self._unlocked()
 
     def _files(self) -> tuple[str | None, list[str]]:
         """Return the lock file or the requirements files that declare the dependencies."""
         if self.choice.files:
-            return self._chosen(list(self.choice.files))
+            return self._chosen([posixpath.normpath(name) for name in self.choice.files])
         locks = [name for name in LOCKS if name in self.top]
         unused = locks[1:] or ([] if locks else sorted(filter(NAMED_PYLOCK.fullmatch, self.top)))
         if unused:
@@ -155,21 +163,26 @@ class _Declaration:
             self._check_selection()
         found: dict[str, Any] = {"by": kind} if lock == "uv.lock" else {"by": kind, "file": lock}
         found |= self._selection()
+        install = self._installs()
         if lock == "uv.lock":
             # uv itself detects most projects that are not packages.
-            return found if self._installs() else {**found, "install": False}
-        return {**found, "install": lock != "Pipfile.lock" and self._is_package() and self._installs()}
+            return found if install is True else {**found, "install": install}
+        return {**found, "install": install if lock != "Pipfile.lock" and self._is_package() else False}
 
     # Without a lock
 
     def _unlocked(self) -> dict[str, Any]:
         computed = "setup.py" in self.top or "dependencies" in self.dynamic
-        if (self._is_package() and self._installs()) or self.choice.install == "true":
-            found: dict[str, Any] = {"by": "project"}
+        install = self._installs()
+        if (self._is_package() and install) or self.choice.install in _INSTALLED:
+            found: dict[str, Any] = {"by": "project"} if install is True else {"by": "project", "install": install}
             if lines := self._of_groups():
                 found["requirements"] = lines
             return found | self._selection()
         poetry = _table(self.tools.get("poetry"))
+        if files := self._dynamic_files():
+            self._refuse_selection(f"{shown_list(files)} has neither groups nor extras")
+            return {"by": "requirements", "files": files}
         if computed and "dependencies" not in self.metadata and not poetry:
             fault = f"is {self.choice.install!r}, but only a build of the project computes its dependencies"
             remedy = f"set it to true, or list the dependencies in {DEFAULT_FILE}"
@@ -184,6 +197,14 @@ class _Declaration:
             return {"by": "list", "requirements": [*lines, *self._of_groups()], **self._selection()}
         return {"by": "nothing"}
 
+    def _dynamic_files(self) -> list[str]:
+        """Return the requirements files from which setuptools would read the dependencies of a project that is not installed."""
+        settings = _table(_table(_table(self.tools.get("setuptools")).get("dynamic")).get("dependencies"))
+        files = settings.get("file", [])
+        files = [files] if isinstance(files, str) else files
+        found = [posixpath.normpath(file) for file in files if isinstance(file, str)]
+        return found if "dependencies" in self.dynamic and set(found) <= set(self.files) else []
+
     def _selection(self) -> dict[str, Any]:
         chosen = {"groups": list(self.choice.groups), "extras": list(self.choice.extras)}
         return {key: values for key, values in chosen.items() if values}
@@ -191,11 +212,11 @@ class _Declaration:
     def _is_package(self) -> bool:
         return "build-system" in self.project or "setup.py" in self.top or "dependencies" in self.dynamic
 
-    def _installs(self) -> bool:
-        """Return whether the project itself is installed."""
+    def _installs(self) -> bool | str:
+        """Return whether the project itself is installed, or "editable"."""
         if self.choice.install == "auto":
             return not application_reason(self.project, self.files)
-        return self.choice.install == "true"
+        return _INSTALLED.get(self.choice.install, False)
 
     def _of_extra(self, extra: str, seen: set[str]) -> list[str]:
         """Return the requirements of an extra, including those of extras of the project itself."""
@@ -229,6 +250,10 @@ class _Declaration:
         for name, table in poetry.items():
             if _normal(name) == _normal(group):
                 lines += self._of_poetry(_table(table).get("dependencies", {}), every=True)
+        if _normal(group) == "dev":
+            lines += _table(self.tools.get("uv")).get("dev-dependencies", [])
+            dependencies = _table(_table(self.tools.get("poetry")).get("dev-dependencies"))
+            lines += self._of_poetry(dependencies, every=True)
         return lines + _lookup(_table(self.tools.get("pdm")).get("dev-dependencies"), group)
 
     def _of_poetry(self, dependencies: Any, every: bool = False) -> list[str]:
@@ -279,6 +304,14 @@ def selection(dependencies: dict[str, Any]) -> dict[str, Any]:
     return found if found.keys() - {"by"} else {}
 
 
+def check_names(choice: Choice) -> None:
+    """Raise SourceError for a group or an extra that is not a valid name, because names become arguments of the installers."""
+    for variable, names in ((GROUPS, choice.groups), (EXTRAS, choice.extras)):
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise _unknown(variable, name, "names consist of letters, digits and - _ . between them")
+
+
 def refuse_choice(choice: Choice) -> None:
     """Raise SourceError if *choice* selects dependencies of a tree, which a package does not have."""
     for variable, values in ((REQUIREMENTS, choice.files), (GROUPS, choice.groups), (EXTRAS, choice.extras)):
@@ -316,21 +349,33 @@ def _is_lock(name: str) -> bool:
     return name in LOCKS or bool(NAMED_PYLOCK.fullmatch(name))
 
 
-def undeclared(files: Iterable[str]) -> tuple[str, str]:
-    """Return the fault and the remedy for a tree with these *files* that declares no dependencies."""
+def undeclared(files: Iterable[str], subdirectory: str = "") -> tuple[str, str]:
+    """Return the fault and the remedy for a tree that declares no dependencies; *files* are relative to its *subdirectory*."""
     found = [name for name in files if name.count("/") < CANDIDATE_DEPTH and _is_candidate(name)]
     fault = (
-        "declares no dependencies, so only those of the server are installed: it has no uv.lock, requirements.txt, "
+        "declares no dependencies, so only those of the server are installed: it has no lock file, requirements.txt, "
         "setup.py or pyproject.toml with [project] dependencies or a [build-system] at its root"
     )
     # Prefer production.txt or prod.txt to base.txt and dev.txt.
     listed = [name for name in found if name.endswith(".txt")]
     first = min(listed, key=lambda name: ("prod" not in name, found.index(name)), default=None)
-    line = f" with the line `-r {first}`" if first else ""
+    choose = f"set {REQUIREMENTS} to [{first}]" if first else f"add a {DEFAULT_FILE} there"
     if found:
         fault += f", only {shown_list(found)}"
-    remedy = f"add a requirements.txt there{line}, an empty one if the app needs none; or set asgi_app_requirements"
+    remedy = f"{choose}; or set asgi_app_requirements; if the app needs none, add an empty {DEFAULT_FILE}"
+    # In a monorepo, the first file that declares a whole project shows where the app may be.
+    project = next((name for name in found if "/" in name and _declares_project(name)), None)
+    if project:
+        directory = posixpath.join(subdirectory, posixpath.dirname(project))
+        remedy = f"if the app is in {directory}, set asgi_app_source.subdirectory to it; otherwise, {remedy}"
     return fault, remedy
+
+
+def _declares_project(name: str) -> bool:
+    directory, _slash, last = name.rpartition("/")
+    return not re.search(r"(?:^|/)requirements$", directory) and (
+        _is_lock(last) or last in ("uv.lock", "pyproject.toml", "setup.py", "setup.cfg", "Pipfile", DEFAULT_FILE)
+    )
 
 
 def _is_candidate(name: str) -> bool:

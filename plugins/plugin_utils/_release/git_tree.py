@@ -88,7 +88,7 @@ class GitTree:
         except Refused as exc:
             raise _submodule_error(path, str(exc)) from exc
         if depth > DEPTH_LIMIT:
-            raise _submodule_error(path, f"which is in {DEPTH_LIMIT} others")
+            raise _submodule_error(path, f"which is nested in {DEPTH_LIMIT} others")
         unsafe = insecure_urls(url)
         if unsafe and not self.insecure:
             fault = f"has the submodule {shown(path)} at {described(unsafe)}, which does not authenticate the server"

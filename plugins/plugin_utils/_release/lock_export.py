@@ -164,9 +164,16 @@ def _run(source: Resolved, settings: Settings, cache: WheelCache, argv: Sequence
         first,
         *(f"--with={each}" for each in others),
     ]
+    tools = WheelTools(settings, cache, f"{variable} has a {name}")
+    blame = f"{variable} has a {name} that {first} cannot export"
     try:
-        tools = WheelTools(settings, cache, f"{variable} has a {name}")
-        return tools.uv([*tool, *argv], tree, f"{variable} has a {name} that {first} cannot export", **environment)
+        try:
+            # The cached tool needs no network, and the same dependencies of the tool export every lock.
+            return tools.uv([*tool, *argv], tree, blame, **environment, UV_OFFLINE="1")
+        except WheelError as exc:
+            if not _FETCH_ERRORS.search(exc.fault):
+                raise
+            return tools.uv([*tool, *argv], tree, blame, **environment)
     except WheelError as exc:
         remedy = f"run `{exporter.relock}` and commit the {name}"
         if _FETCH_ERRORS.search(exc.fault):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import tomllib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,10 +23,12 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error 
 VARIABLE = "asgi_app_python"
 AUTO = "auto"
 VERSION_FILE = ".python-version"
+PIPFILE = "Pipfile"
 
 # The first line of .python-version that names a version of CPython: 3.13, 3.13.1, cpython-3.13, or cpython@3.13. pyenv's other entries, such
 # as names of virtual environments, describe the developer's machine.
 _VERSION_FILE = re.compile(r"(?:cpython[-@])?(3\.\d+)(?:\.\d+)?")
+_PIPFILE = re.compile(r"(3(?:\.\d+)?)(?:\.\d+)?")
 _VERSION = re.compile(r"3(?:\.\d+){0,2}")
 _POETRY = re.compile(r"(\^|~=|~|===?|!=|<=|>=|<|>)?\s*v?(\d+(?:\.\d+)*)(\.\*)?")
 
@@ -33,8 +36,10 @@ _POETRY = re.compile(r"(\^|~=|~|===?|!=|<=|>=|<|>)?\s*v?(\d+(?:\.\d+)*)(\.\*)?")
 Declared = tuple[str, list[str]]
 
 
-def declared_pythons(project: dict[str, Any], version_file: bytes, variable: str) -> list[Declared]:
-    """Return what a pyproject.toml and the content of a .python-version declare; raise SourceError for an invalid specifier."""
+def declared_pythons(
+    project: dict[str, Any], version_file: bytes, variable: str, pipfile: bytes = b""
+) -> list[Declared]:
+    """Return what a pyproject.toml and the contents of a .python-version and a Pipfile declare; raise SourceError for an invalid specifier."""
     found: list[Declared] = []
     required = _table(project.get("project")).get("requires-python")
     if isinstance(required, str):
@@ -57,7 +62,29 @@ def declared_pythons(project: dict[str, Any], version_file: bytes, variable: str
     if named:
         # Only the minor version: a patch version would be that of a developer's machine, without later security fixes.
         found.append((f"{named[0]} in {VERSION_FILE}", [f"=={named[1]}.*"]))
+    required = _table(_pipfile(pipfile, variable).get("requires")).get("python_version")
+    named = _PIPFILE.fullmatch(required) if isinstance(required, str) else None
+    if named:
+        found.append((f"python_version = {required!r} in the {PIPFILE}", [f"=={named[1]}.*"]))
     return found
+
+
+def _pipfile(text: bytes, variable: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise _invalid(variable, exc, PIPFILE) from exc
+
+
+def locked_pythons(lock: bytes) -> list[Declared]:
+    """Return what the start of the uv.lock of a workspace declares: the versions that all members of the workspace accept."""
+    found = re.search(rb'^requires-python = "([^"\n]*)"$', lock, re.MULTILINE)
+    specifier = found[1].decode("utf-8", "replace") if found else ""
+    try:
+        matches(specifier, "3.11")
+    except ValueError:
+        return []  # uv reports this
+    return [(f"requires-python = {specifier!r} in uv.lock", [specifier])] if specifier else []
 
 
 def _alternatives(constraint: str) -> Iterator[str]:
@@ -114,7 +141,7 @@ def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _invalid(variable: str, fault: object) -> SourceError:
+def _invalid(variable: str, fault: object, file: str = "pyproject.toml") -> SourceError:
     return SourceError(
-        "project-file-invalid", variable, f"holds a pyproject.toml that is not valid: {fault}", "correct that file"
+        "project-file-invalid", variable, f"holds a {file} that is not valid: {fault}", "correct that file"
     )

@@ -98,7 +98,10 @@ def add_versions(entries: Iterable[Entry], describe: Describe) -> Versioned:
 
 
 def version_of(described: Described, tag: re.Pattern[str] = TAG) -> str:
-    """Return the version as setuptools-scm guesses it by default: the tag's, or the next one with the number of commits and the commit."""
+    """Return the version by setuptools-scm's default rules.
+
+    It is the version of the tag, or for a later commit the next version with the number of commits and the id of the commit.
+    """
     local = f"+g{described.commit[:NODE_LENGTH]}"
     match = tag.match(described.tag) if described.tag else None
     if match is None:

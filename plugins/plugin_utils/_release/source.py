@@ -36,6 +36,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations 
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import (
     DEFAULT,
     Choice,
+    check_names,
     declared,
     refuse_choice,
 )
@@ -104,6 +105,8 @@ class Resolved:
       - project: the project itself with ``extras``, and ``requirements`` from groups
       - list: ``requirements``
       - nothing
+
+      ``install`` is "editable" to install the project as a reference to its source in the release
     - ``undeclared``: the doubt about a tree that declares no dependencies; it does not apply if the variables declare them
     - ``insecure``: URLs in the files of the tree whose transport does not authenticate the server
     - ``expanded``: environment variables in the requirements of the tree
@@ -296,6 +299,7 @@ def _from_archive(
 
 def _from_wheel(path: str, place: Path, choice: Choice) -> Resolved:
     refuse_choice(choice._replace(extras=()))
+    check_names(choice)
     extras = f"[{','.join(choice.extras)}]" if choice.extras else ""
     wheel = read_wheel(path)
     archive = place / "source.tar.gz"

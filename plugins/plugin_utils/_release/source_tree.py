@@ -27,9 +27,11 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_fi
     undeclared,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import (
+    PIPFILE,
     VERSION_FILE,
     Declared,
     declared_pythons,
+    locked_pythons,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
     PATH,
@@ -49,6 +51,8 @@ LFS_POINTER = re.compile(
     rb"version https://(?:git-lfs|hawser)\.github\.com/spec/v1\r?\n(?:[a-z0-9.-]+ [^\n]*\n)*?oid (?P<hash>[a-z0-9]+):(?P<oid>[0-9a-f]*)"
 )
 LFS_POINTER_BYTES = 1024
+# The start of a uv.lock, before its packages.
+LOCK_HEAD_BYTES = 1024
 SUBMODULE_PATH = re.compile(r"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
 
 
@@ -101,7 +105,7 @@ class Tree(NamedTuple):
     def undeclared(self, dependencies: dict[str, Any]) -> Sequence[str]:
         """Return the doubt about missing *dependencies*, which is empty if the tree declares them, even as an empty list."""
         declares = dependencies["by"] not in ("nothing", "list") or "dependencies" in self.project.get("project", {})
-        return () if declares or dependencies.get("requirements") else undeclared(self.app_files)
+        return () if declares or dependencies.get("requirements") else undeclared(self.app_files, self.subdirectory)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
@@ -170,6 +174,8 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
     digest = hashlib.sha256()
     projects: dict[str, bytes] = {}
     version_files: dict[str, bytes] = {}
+    locks: dict[str, bytes] = {}
+    pipfile = b""
     files: list[str] = []
     directories: set[str] = set()
     links: dict[str, str] = {}
@@ -217,6 +223,12 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
                     if name == VERSION_FILE and is_below(subdirectory, parent):
                         file.seek(0)
                         version_files[parent] = file.read()
+                    if name == "uv.lock" and parent != subdirectory and is_below(subdirectory, parent):
+                        file.seek(0)
+                        locks[parent] = file.read(LOCK_HEAD_BYTES)
+                    if name == PIPFILE and parent == subdirectory:
+                        file.seek(0)
+                        pipfile = file.read()
             line = "\0".join((entry.kind, entry.name, oct(member.mode), content))
             digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
     for name, target in links.items():
@@ -244,10 +256,13 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
         directories=directories,
         pointers=pointers,
         submodules=submodules,
-        # As uv does, use the nearest file in the directory of the project and those above it.
-        pythons=declared_pythons(
-            project, version_files[max(version_files, key=len)] if version_files else b"", variable
-        ),
+        # As uv does, use the nearest file in the directory of the project and those above it, and the lock of the workspace.
+        pythons=[
+            *declared_pythons(
+                project, version_files[max(version_files, key=len)] if version_files else b"", variable, pipfile
+            ),
+            *locked_pythons(locks.get(workspace, b"") if workspace is not None else b""),
+        ],
         subdirectory=subdirectory,
         workspace=workspace,
     )
@@ -279,7 +294,7 @@ def lfs_object(content: bytes) -> str:
 
 
 def submodule_paths(parent: str, gitmodules: bytes) -> list[str]:
-    """Return the paths, relative to the root, in a .gitmodules file of the directory *parent*."""
+    """Return the paths of the submodules in the .gitmodules file of the directory *parent*, relative to the root."""
     paths = (path.strip('"') for path in SUBMODULE_PATH.findall(gitmodules.decode("utf-8", "surrogateescape")))
     return [posixpath.normpath(posixpath.join(parent, path)) for path in paths]
 

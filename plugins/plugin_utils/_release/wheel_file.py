@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import matches
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, check_requirement
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import WHEEL, SourceError
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import describe_wheel
@@ -34,6 +35,8 @@ def read_wheel(path: str) -> Wheel:
     try:
         described = describe_wheel(file.name, "")
         metadata = _metadata(file)
+        requires_python = metadata.get("Requires-Python") or ""
+        matches(requires_python, "3.11")
     except (OSError, ValueError, zipfile.BadZipFile) as exc:
         raise _invalid(str(file), f"is not a valid wheel: {exc}") from exc
     insecure = []
@@ -45,7 +48,7 @@ def read_wheel(path: str) -> Wheel:
             raise SourceError("source-declarations-refused", WHEEL, fault, exc.remedy) from exc
         # The installers expand no variables in metadata.
         insecure += [url.replace("it: ", f"{file.name}: ", 1) for url in declared.insecure]
-    return Wheel(file, described["version"], metadata.get("Requires-Python") or "", insecure)
+    return Wheel(file, described["version"], requires_python, insecure)
 
 
 def _only(path: Path) -> Path:

@@ -189,6 +189,9 @@ class _Wheelhouse:
     def _resolve(self, source: Resolved, tree: Path) -> list[dict[str, Any]]:
         """Return the parts of the resolution: one, or the dependencies of the source and the requirements that they constrain."""
         added = [*self.settings.requirements, *self.settings.server_requirements]
+        if source.dependencies.get("install") == "editable":
+            fault = "is 'editable', which a wheel from the controller cannot be"
+            raise WheelError("editable-wheelhouse", "asgi_app_install_project", fault, f"set it to auto; or {WITHOUT}")
         locked = self._locked(source, tree)
         if locked is not None:
             blame = f"{REQUIREMENTS} conflict with {_declaration(source)}"

@@ -160,7 +160,7 @@ def read_pylock(text: str, tree: Path, project: Path | None = None) -> dict[str,
 
 
 def select(part: dict[str, Any], dependencies: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *part*, the content of a pylock.toml of the user's, with markers for the selected groups and extras only."""
+    """Return *part*, the content of a pylock.toml from the source, with the selected groups and extras for its markers."""
     environment = {
         "extras": set(dependencies.get("extras", ())),
         "dependency_groups": {*part["default_groups"], *dependencies.get("groups", ())},

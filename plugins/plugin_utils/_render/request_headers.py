@@ -23,7 +23,7 @@ SET = {
     "Upgrade": "$asgi_upgrade",
     "Connection": "$asgi_connection",
 }
-"""nginx's value, by header name."""
+"""The values that nginx sets, by header."""
 
 CLEARED = (
     # Scheme, host and path, from which servers, frameworks and middleware build URLs.
@@ -164,13 +164,17 @@ CLEARED = (
     "X-Sendfile-Type",
     # CGI passes this header as the environment variable HTTP_PROXY.
     "Proxy",
-    # The site check of this collection.
+    # The site check of this collection, and the path of an app that shares a name with others.
     "X-Asgi-Site-Check",
+    "X-Asgi-Root-Path",
 )
 """Proxy headers that clients must not set. nginx removes them, except those that a trusted proxy may set."""
 
-FIXED = frozenset({"proxy", "x-asgi-site-check"})
-"""Headers in lower case that even trusted proxies must not set."""
+FIXED = frozenset({"proxy", "x-asgi-site-check", "x-asgi-root-path"})
+"""Headers, in lower case, that even trusted proxies must not set."""
+
+PREFIX_HEADERS = ("X-Forwarded-Prefix", "X-Asgi-Root-Path")
+"""Headers with the path that nginx has removed from a request; asgi_deploy_request.py evaluates the second one."""
 
 HOP_BY_HOP = frozenset(
     {
@@ -188,7 +192,7 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-"""Headers in lower case that apply to one connection or frame the request; nginx always sets them itself."""
+"""Headers, in lower case, that apply to a single connection or delimit the request. nginx always sets them itself."""
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*")
 # The name must fit into a line of HAProxy's configuration and into the name of an nginx variable.

@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render import snippets
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render.request_headers import (
+    PREFIX_HEADERS,
     request_headers,
     trusted_headers,
 )
@@ -82,16 +83,24 @@ def site_plan(
     snippet: str | None = None,
     trusted: Iterable[str] = (),
     variable: str = "",
+    path: str | None = None,
+    strip: bool = True,
 ) -> dict[str, Any]:
     """Return the ``locations``, ``static`` entries and limit ``zones`` of a site for nginx's configuration.
 
     The locations are in the order in which nginx must try their regular expressions, and always include one for all other URLs.
     *snippet* is the server's snippet; :func:`snippets.plan` describes its effects. *trusted* lists the headers that trusted proxies
     may set, *variable* is the part of nginx's variable names that identifies the site.
+
+    With *path*, the app has only this path of another app's site. With *strip*, it receives paths without *path*, which all URLs then lack.
     """
-    entries = list(locations)
-    if not any(match(each) == ROOT for each in entries):
-        entries.append({"url": ROOT})
+    entries, static = list(locations), list(static)
+    root = ROOT if path is None else f"{path}/"
+    if path is not None and strip:
+        entries, static = ([{**each, "url": f"{path}{each['url']}"} for each in some] for some in (entries, static))
+        health_url = None if health_url is None else f"{path}{health_url}"
+    if not any(each["url"] in (root, path) and not each.get("exact") for each in entries):
+        entries.append({"url": root})
     zones: dict[tuple[str, str], dict[str, Any]] = {}
 
     planned = []
@@ -108,8 +117,9 @@ def site_plan(
         for number, entry in enumerate(static, start=1)
     ]
     realms = _realms([*planned, *files], variable)
+    is_root = [each["match"] in {match({"url": url}) for url in (root, path or ROOT)} for each in planned]
     for number, location in enumerate(planned, start=1):
-        location["websocket"] = f"@websocket_{number}"
+        location["websocket"] = f"@websocket_{number}" if path is None else f"@websocket_{variable}_{number}"
 
     return {
         "locations": planned,
@@ -120,6 +130,9 @@ def site_plan(
         "trusted_headers": (from_proxies := trusted_headers(trusted, variable)),
         "cleared_headers": [name for name, value in request_headers().items() if not value],
         "request_headers": request_headers({name: each["variable"] for name, each in from_proxies.items()}),
+        "prefix_headers": dict.fromkeys(PREFIX_HEADERS, path) if path is not None and strip else {},
+        "health_url": health_url,
+        "root": planned[is_root.index(True)],
     }
 
 

@@ -18,7 +18,7 @@ class Server(NamedTuple):
     interface: str
     """Interface of the application: asgi or wsgi."""
     plan: str
-    """The kind of worker that the worker plan counts."""
+    """The kind of its workers, a parameter of the worker plan."""
     program: str
     """The server's file in the slot's configuration: gunicorn.conf.py, or a program."""
     settings: str

@@ -125,6 +125,8 @@ requirements-file-missing: The source does not contain the file. -> set the path
 requirements-file-unsupported: The files cannot be installed together, or have another format. -> set one lock file, or requirements files
 selection-unknown: The source does not define the group or the extra. -> correct or remove it
 selection-without-tree: A package has no requirements files, and no groups. -> remove the variable
+editable-wheelhouse: An editable project refers to its source on the host. -> set asgi_app_install_project to auto, or
+    asgi_app_wheelhouse to false
 project-missing: The source contains no project to install. -> set asgi_app_install_project to auto
 project-not-installed: Only a build of the project computes its dependencies. -> set asgi_app_install_project to true
 project-file-invalid: The pyproject.toml is not valid. -> correct that file
@@ -173,6 +175,9 @@ cpu-quota-invalid: The value is not a percentage of a CPU. -> use a percentage o
 path-not-absolute: The value is not an absolute path that systemd reads literally. -> use absolute paths without '..', colons and spaces
 working-directory-invalid: The value is not a directory that the app may use. -> use 'code', 'shared', or a directory below it such as
     'shared/data'
+gunicorn-hooks-invalid: The value is not the path of a Python file in the source. -> use a path relative to the code, such as
+    'deploy/gunicorn_hooks.py'
+gunicorn-hooks-not-supported: The server runs without gunicorn. -> remove the variable, or use uvicorn_worker
 server-setting-unknown: The server has no such setting, or the collection does not pass it on. -> correct the name
 server-setting-reserved: The collection depends on this setting of the server. -> use the variable that the message names
 server-setting-not-supported: The setting belongs to another server. -> remove it, or change asgi_server_type
@@ -262,6 +267,11 @@ static-internal-caching: The app sets Cache-Control of internal files. -> remove
 static-shared-symlinks: The app could serve files of other directories. -> remove follow_symlinks, and let the app copy or move the files
 static-path-invalid: The value cannot be such a directory. -> use a relative path without '..': letters, digits, and . _ ~ -
     in each segment, none starting with a dot, and at most 1000 characters
+proxy-path-invalid: The value is not a path for an app. -> use letters, digits, and . _ ~ - in each segment, such as /api, without '/' at the
+    end, and at most 200 characters
+proxy-path-names: An app shares one name of the other app's site, and gets all of that site's names. -> list one name
+proxy-path-owner: Only the app that owns the name can have this setting. -> set it for that app
+proxy-path-outside: Requests with the URL reach the app that owns the name. -> start it with asgi_proxy_path, or set asgi_proxy_strip_path to true
 url-duplicate: The URL is listed more than once. -> list each URL once
 location-url-invalid: The value cannot be the URL of a location. -> use letters, digits, and . _ ~ - in each segment, none empty or starting
     with a dot, and at most 1000 characters
@@ -321,6 +331,7 @@ router-id-duplicate: Balancers with different virtual addresses have the same ro
 
 # Several apps on one machine
 machine-app-duplicate: Two inventory names of one machine have the same app. -> remove one of them, or set another asgi_name for it
+machine-path-duplicate: Two apps of one machine have the same path of a server name. -> choose another asgi_proxy_path for one of them
 machine-server-name-duplicate: Two apps of one machine have the same server name. -> set different server names for each app
 machine-port-duplicate: Two apps of one machine use the same port. -> set a different port for each
 machine-port-settings-differ: Two apps share a port, but not a setting of the port. -> set the same value for both, or use another port

@@ -107,6 +107,10 @@ REVIEWED = {
     "value": "nginx's own variables, see plugin_utils/_render/request_headers.py",
     "parameters": "names of lower-case letters, digits and '_', see checks/asgi_proxy.py",
     "tracked": LAYOUT,
+    "fallback": NAME,
+    "asgi_proxy_path": "plain segments, and escaped for the expression; see _checks/proxy_path.py",
+    "path": "a plain path of asgi_proxy_reserved_paths, escaped for the expression; see _checks/proxy_path.py",
+    "__asgi_proxy_plan.root.websocket": PLANNED,
     "entry.url": "plain segments, and escaped for the expression",
     "lookup": "the user's own page",
     "setting": "name and value, which the filter sandbox_settings renders",
@@ -121,7 +125,7 @@ ONLY_IN = {
     # in asgi-00-headers.inc.j2, the name is a constant
     "name": {"macros.j2", "host.conf.j2", "asgi-00-headers.inc.j2"},
     "value": {"macros.j2"},
-    "entry.url": {"static.conf.j2"},
+    "entry.url": {"static.conf.j2", "location_macros.j2"},
     "lookup": {"maintenance.html.j2"},
 }
 

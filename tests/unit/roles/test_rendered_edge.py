@@ -71,8 +71,8 @@ def files(ansible_playbook, tmp_path):
         PLAY.format(role=role, roles=ROLES, directory=tmp_path, templates=templates)
         for role, templates in TEMPLATES.items()
     ]
-    status, said = ansible_playbook("".join(plays), INVENTORY)
-    assert status == 0, said
+    status, output = ansible_playbook("".join(plays), INVENTORY)
+    assert status == 0, output
     return {role: json.loads((tmp_path / f"{role}.json").read_text()) for role in TEMPLATES}
 
 
@@ -102,7 +102,7 @@ def test_the_site_of_an_ordinary_app_fits_on_two_screens():
 
 def test_included_files_are_written_before_the_site(files):
     names = list(files["asgi_proxy"])
-    included = re.findall(r"include conf\.d/(\S+);", files["asgi_proxy"]["asgi-shop.conf"])
+    included = re.findall(r"include conf\.d/([^\s*]+);", files["asgi_proxy"]["asgi-shop.conf"])
     assert set(included) == {name for name in names if name.endswith(".inc")}
     assert max(map(names.index, included)) < names.index("asgi-shop.conf")
     for name in included:

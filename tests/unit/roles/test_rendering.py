@@ -45,8 +45,8 @@ def test_the_files_are_those_of_ansible(ansible_playbook, tmp_path):
         }
         for role, case in CASES.items()
     ]
-    status, said = ansible_playbook(yaml.safe_dump(plays))
-    assert status == 0, said
+    status, output = ansible_playbook(yaml.safe_dump(plays))
+    assert status == 0, output
     for role, case in CASES.items():
         files = rendered(role, hostile.CASES[case].variables)
         theirs = json.loads((tmp_path / role).read_text())

@@ -6,7 +6,7 @@ import json
 import tarfile
 
 import cpython
-from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pythons import VERSIONS
+from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import managed_version
 
 
 def test_a_build_of_pyenv_is_offered_with_its_hash(tmp_path, monkeypatch):
@@ -18,15 +18,18 @@ def test_a_build_of_pyenv_is_offered_with_its_hash(tmp_path, monkeypatch):
 
     found = cpython.offer("3.12", tmp_path, "/opt/mirror")
 
-    assert found.version == "3.12.1"
-    assert found.environment == {"UV_PYTHON_DOWNLOADS_JSON_URL": "file:///opt/mirror/python.json"}
+    assert found == {"UV_PYTHON_DOWNLOADS_JSON_URL": "file:///opt/mirror/python.json"}
     [entry] = json.loads((tmp_path / "python.json").read_text()).values()
-    assert (entry["minor"], entry["patch"], entry["url"]) == (12, 1, "file:///opt/mirror/cpython-3.12.1.tar.gz")
-    with tarfile.open(tmp_path / "cpython-3.12.1.tar.gz") as tar:
+    version = managed_version(["==3.12.*"])
+    assert (f"3.{entry['minor']}.{entry['patch']}", entry["url"]) == (
+        version,
+        f"file:///opt/mirror/cpython-{version}.tar.gz",
+    )
+    with tarfile.open(tmp_path / f"cpython-{version}.tar.gz") as tar:
         files = [member.name for member in tar if member.isfile()]
     assert files == ["python/bin/python3.12", "python/lib/python3.12/os.py"]
 
 
 def test_uvs_server_is_used_without_pyenv(tmp_path, monkeypatch):
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
-    assert cpython.offer("3.12", tmp_path, "/opt/mirror") == (f"3.12.{VERSIONS['3.12'][-1]}", {})
+    assert cpython.offer("3.12", tmp_path, "/opt/mirror") == {}

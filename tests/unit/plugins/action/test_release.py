@@ -295,3 +295,16 @@ def test_an_ignored_vulnerability_does_not_fail_the_task(run, database):
     result, _calls = run(STAGED, audit=True, audit_strict=True, audit_ignore=["CVE-1"])
     assert result["warnings"] == []
     assert len(result["audit"]["findings"]) == 1
+
+
+@pytest.mark.parametrize("wheelhouse", [False, True])
+def test_an_overridden_pin_causes_a_warning(run, monkeypatch, wheelhouse):
+    overridden = [{"package": "uvicorn", "pinned": "0.25.0", "installed": "0.54.0"}]
+    resolution = {"key": "k", "digest": "resolved", "parts": [], "overridden": overridden}
+    monkeypatch.setattr(action, "resolve_wheels", lambda *_arguments: resolution)
+    built = {"changed": True, "built": True, **({} if wheelhouse else {"overridden": overridden})}
+    result, _calls = run(built, wheelhouse=wheelhouse)
+    [warning] = result["warnings"]
+    assert warning.startswith("hello: the source pins uvicorn 0.25.0, and the release has 0.54.0")
+    assert result["overridden"] == overridden
+    assert "warnings" not in run({"changed": False, "built": False}, wheelhouse=wheelhouse)[0]

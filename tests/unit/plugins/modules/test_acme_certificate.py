@@ -219,10 +219,10 @@ def test_a_failed_issuance_changes_nothing(host):
     host.certbot = (1, "", "Saving debug log to x\nValueError: Requesting ca.test/dir: Connection refused")
     with pytest.raises(module.Refused) as caught:
         host.run(names=["a.test", "b.test"])
-    said = str(caught.value)
-    assert said.startswith(f"{DIRECTORY} issued no certificate for a.test, b.test: ValueError: Requesting")
-    assert "nginx still serves the certificate of CN=CA, valid until 20" in said
-    assert "Saving debug log" not in said
+    message = str(caught.value)
+    assert message.startswith(f"{DIRECTORY} issued no certificate for a.test, b.test: ValueError: Requesting")
+    assert "nginx still serves the certificate of CN=CA, valid until 20" in message
+    assert "Saving debug log" not in message
     assert host.files() == before
 
     host.certbot = (0, "", "")
@@ -284,8 +284,8 @@ def test_a_retired_certificate_is_kept_and_used_again(host):
 
     assert host.run(state="retired")["changed"] is True
     assert not decide.renews(decide.parse_renewal(host.renewal.read_text()))
-    its = host.paths["acme"]["renewal"]
-    assert [Path(its[each]).exists() for each in ("hook", "ca_bundle", "drop_in")] == [False] * 3
+    files = host.paths["acme"]["renewal"]
+    assert [Path(files[each]).exists() for each in ("hook", "ca_bundle", "drop_in")] == [False] * 3
     assert host.live_pem == "the operator's"
     assert host.run(state="retired")["changed"] is False
 

@@ -53,7 +53,7 @@ def test_files_get_the_mode_that_a_module_asks_for(tmp_path, inherited):
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (Reported("the log is damaged -> remove it"), "the log is damaged -> remove it"),
         (ValueError("'x y' is not a valid app name"), "'x y' is not a valid app name"),
@@ -61,13 +61,13 @@ def test_files_get_the_mode_that_a_module_asks_for(tmp_path, inherited):
         (PermissionError(errno.EACCES, "Permission denied", "/etc/x"), "/etc/x: Permission denied"),
     ],
 )
-def test_an_error_becomes_the_message_of_the_result(capsys, error, said):
+def test_an_error_becomes_the_message_of_the_result(capsys, error, message):
     with patch_module_args({}):
         module = HostModule(argument_spec={})
         with pytest.raises(SystemExit), module.reporting("not done: ", release="r1"):
             raise error
     result = json.loads(capsys.readouterr().out)
-    assert (result["failed"], result["msg"], result["release"]) == (True, f"not done: {said}", "r1")
+    assert (result["failed"], result["msg"], result["release"]) == (True, f"not done: {message}", "r1")
 
 
 def test_unexpected_error_is_not_reported():

@@ -293,16 +293,16 @@ def test_a_changed_certificate_is_loaded(host):
 
 
 @pytest.mark.parametrize(
-    ("served", "reloads"), [("old", True), ("new", False), (None, False)], ids=["old", "new", "not-asked"]
+    ("served", "reloads"), [("old", True), ("new", False), (None, False)], ids=["old", "new", "no-response"]
 )
 def test_a_certificate_that_haproxy_does_not_serve_is_loaded(host, monkeypatch, served, reloads):
     host.run(files("a"))
-    asked = []
+    requests = []
     monkeypatch.setattr(module, "certificate_in", lambda path: "new" if path == "/etc/asgi/a/tls/live.pem" else None)
-    monkeypatch.setattr(module, "served_certificate", lambda name, port: asked.append((name, port)) or served)
+    monkeypatch.setattr(module, "served_certificate", lambda name, port: requests.append((name, port)) or served)
 
     assert host.run(files("a"))["reloaded"] is reloads
-    assert asked == [("a.test", 443)]
+    assert requests == [("a.test", 443)]
 
 
 def test_a_stopped_haproxy_is_not_started(host):

@@ -282,8 +282,8 @@ def test_sites_are_restored_before_the_files_that_they_include_are_removed(host,
     assert sorted(path.name for path in sites.glob("*.inc")) == ["asgi-00-tls-1.inc"]
 
 
-@pytest.mark.parametrize("said", ["", "2026/11/21 [emerg] 1#1: bind() failed\n"])
-def test_a_reload_without_new_workers_restores_the_previous_files(host, said):
+@pytest.mark.parametrize("logged", ["", "2026/11/21 [emerg] 1#1: bind() failed\n"])
+def test_a_reload_without_new_workers_restores_the_previous_files(host, logged):
     before = host.disk()
     workers = iter([{1}])
     host.generations = itertools.chain(workers, itertools.repeat({1}))
@@ -291,13 +291,13 @@ def test_a_reload_without_new_workers_restores_the_previous_files(host, said):
 
     def log_a_fault(argv):
         if argv[1] == "reload":
-            module.ERROR_LOG.write_text(said)
+            module.ERROR_LOG.write_text(logged)
         return reload(argv)
 
     host.run_command = log_a_fault
     with pytest.raises(module.Refused, match="did not load the files, and the previous files were restored") as caught:
         host.run()
-    assert ("bind() failed" in str(caught.value)) == bool(said)
+    assert ("bind() failed" in str(caught.value)) == bool(logged)
     assert host.disk() == before
     assert not module.LOADED.exists()
 
@@ -589,9 +589,9 @@ def test_a_directive_of_a_new_site_is_not_set_again(limited):
 
 def test_a_site_is_written_without_limits_that_nginx_rejects(limited):
     limited.answers["test"] = None
-    said = iter([(1, "", "nginx: [emerg] directive is duplicate"), (0, "", "")] * 2)
+    results = iter([(1, "", "nginx: [emerg] directive is duplicate"), (0, "", "")] * 2)
     original = limited.run_command
-    limited.run_command = lambda argv: (original(argv), next(said))[1] if "-t" in argv else original(argv)
+    limited.run_command = lambda argv: (original(argv), next(results))[1] if "-t" in argv else original(argv)
 
     result = limited.run_limited(a=SITE)
 
@@ -645,7 +645,7 @@ def test_a_symlink_nginx_conf_is_not_changed(limited):
 
     assert module.MAIN.is_symlink()
     assert module.MAIN.read_text() == MAIN
-    [warning] = [said for said in limited.calls if "worker_connections" in said]
+    [warning] = [call for call in limited.calls if "worker_connections" in call]
     assert "has worker_connections 768, which this module does not change, and 1024 clients require 2560" in warning
 
 
@@ -655,6 +655,6 @@ def test_limits_outside_of_nginx_conf_that_are_too_low_cause_a_warning(limited):
     limited.run_limited(a=SITE)
     limited.run_limited(a="server {}\n")
 
-    assert [said.split(", ")[0] for said in limited.calls if "clients" in said] == [
+    assert [call.split(", ")[0] for call in limited.calls if "clients" in call] == [
         f"{module.MAIN} has worker_connections 512"
     ]

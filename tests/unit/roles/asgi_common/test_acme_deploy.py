@@ -127,17 +127,17 @@ def test_an_invalid_certificate_is_not_installed(host, new):
 
 def test_a_rejected_certificate_is_replaced_with_the_previous_one(host):
     host.refused = (b"".join(NEW),)
-    said = host.main()
-    assert f"{host.server.name} rejects the certificate" in said
-    assert "[emerg] bad" in said
+    message = host.main()
+    assert f"{host.server.name} rejects the certificate" in message
+    assert "[emerg] bad" in message
     assert host.served == b"".join(OLD)
     assert "reload" not in host.calls
 
 
 def test_an_invalid_configuration_keeps_the_renewed_certificate(host):
     host.refused = (b"".join(NEW), b"".join(OLD))
-    said = host.main()
-    assert "until the configuration is fixed" in said
+    message = host.main()
+    assert "until the configuration is fixed" in message
     assert host.served == b"".join(NEW)
     assert "reload" not in host.calls
 

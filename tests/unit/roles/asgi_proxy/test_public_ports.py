@@ -14,7 +14,7 @@ HOSTVARS = {"lb1": {"asgi_name": "shop", "asgi_balancer_https_port": 9443}}
 
 
 @pytest.mark.parametrize(
-    ("groups", "given", "asked", "ports"),
+    ("groups", "given", "queried", "ports"),
     [
         # no pattern is queried without balancers, because Ansible warns about a pattern that matches no host
         ({}, {}, [], [443, 8443]),
@@ -22,7 +22,7 @@ HOSTVARS = {"lb1": {"asgi_name": "shop", "asgi_balancer_https_port": 9443}}
         ({}, {"asgi_balancer_hosts": "lb*"}, ["lb*"], [443, 8443, 9443]),
     ],
 )
-def test_ports_of_balancers_in_the_inventory(groups, given, asked, ports):
+def test_ports_of_balancers_in_the_inventory(groups, given, queried, ports):
     environment, patterns = Environment("asgi_proxy"), []
 
     def query(_plugin, pattern):
@@ -32,4 +32,4 @@ def test_ports_of_balancers_in_the_inventory(groups, given, asked, ports):
     environment.globals.update(groups=groups, hostvars=HOSTVARS, query=query)
     environment.use({**OWN, **given})
     assert environment.variables.get("__asgi_proxy_public_ports", None) == ports
-    assert patterns == asked
+    assert patterns == queried

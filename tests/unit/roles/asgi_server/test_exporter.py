@@ -329,7 +329,7 @@ def test_concurrent_scrapes_are_rendered_once():
     ],
 )
 def test_allowed_clients(allowed, family, served):
-    answer = serving(lambda its: its.ask(), allowed=allowed, family=family)
+    answer = serving(lambda served: served.ask(), allowed=allowed, family=family)
     assert answer.startswith(b"HTTP/1.1 200") == served
     assert bool(answer) == served
 

@@ -25,7 +25,7 @@ def formatter(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("said", "arguments", "expected"),
+    ("message", "arguments", "expected"),
     [
         ("Error handling request %s %s", ("POST", "/pay?token=HUSH"), "Error handling request POST /pay"),
         ("Error handling request %s", ("/pay?token=HUSH",), "Error handling request /pay"),
@@ -34,8 +34,8 @@ def formatter(monkeypatch):
         ("Is it %s?", ("so? yes",), "Is it so? yes?"),
     ],
 )
-def test_server_messages_contain_no_query(formatter, said, arguments, expected):
-    record = logging.LogRecord("gunicorn.error", logging.ERROR, "x.py", 1, said, arguments, None)
+def test_server_messages_contain_no_query(formatter, message, arguments, expected):
+    record = logging.LogRecord("gunicorn.error", logging.ERROR, "x.py", 1, message, arguments, None)
 
     assert json.loads(formatter.format(record))["message"] == expected
 

@@ -112,6 +112,35 @@ def test_middleware_passes_messages_on_unchanged():
     assert [each[3] for each in seen] == ["12345678", None, None, "12345678"]
 
 
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_the_app_gets_the_path_that_the_proxy_has_removed(kind):
+    scope = {
+        "type": kind,
+        "headers": [(b"host", b"x"), (b"x-asgi-root-path", b"/api")],
+        "path": "/a/b",
+        "raw_path": b"/a%2Fb",
+        "root_path": "",
+    }
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope)
+
+    asyncio.run(around.wrapped(app)(scope, None, None))
+    assert (seen[0]["root_path"], seen[0]["path"], seen[0]["raw_path"]) == ("/api", "/api/a/b", b"/api/a%2Fb")
+    # the server's own scope, which its log prints, is unchanged
+    assert (scope["root_path"], scope["path"]) == ("", "/a/b")
+
+
+def test_a_wsgi_app_gets_the_path_that_the_proxy_has_removed():
+    def app(environ, start_response):
+        return environ["SCRIPT_NAME"], environ["PATH_INFO"]
+
+    wrapped = around.with_script_name(app)
+    assert wrapped({"SCRIPT_NAME": "", "PATH_INFO": "/a", "HTTP_X_ASGI_ROOT_PATH": "/api"}, None) == ("/api", "/a")
+    assert wrapped({"SCRIPT_NAME": "", "PATH_INFO": "/a"}, None) == ("", "/a")
+
+
 def test_exception_of_the_app_propagates():
     async def app(scope, receive, send):
         raise LookupError("no")

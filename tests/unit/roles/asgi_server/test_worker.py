@@ -42,9 +42,9 @@ class Arbiter:
 def test_exit_skips_the_garbage_collection():
     program = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count())); import asgi_deploy_process"
 
-    said = subprocess.check_output([sys.executable, "-c", program], env={"PYTHONPATH": str(CONFIGS)}, text=True)
+    output = subprocess.check_output([sys.executable, "-c", program], env={"PYTHONPATH": str(CONFIGS)}, text=True)
 
-    assert int(said) > 1000
+    assert int(output) > 1000
 
 
 @pytest.fixture
@@ -425,7 +425,7 @@ def systemd(tmp_path, monkeypatch):
         yield listening
 
 
-def heard(listening):
+def notifications(listening):
     messages = []
     while True:
         try:
@@ -456,12 +456,12 @@ def test_the_master_reports_ready_when_all_workers_serve_and_only_once(roster, s
     roster.wanted = 2
     fill(roster, [SERVING, BOOTING])
     master.report_serving()
-    assert heard(systemd) == []
+    assert notifications(systemd) == []
 
     roster.mark(1, SERVING)
     master.report_serving()
     master.report_serving()
-    assert heard(systemd) == ["READY=1\nSTATUS=2 workers serve, reload 0"]
+    assert notifications(systemd) == ["READY=1\nSTATUS=2 workers serve, reload 0"]
 
 
 def test_a_reload_is_reported_when_a_new_worker_serves(roster, systemd, monkeypatch):
@@ -472,12 +472,12 @@ def test_a_reload_is_reported_when_a_new_worker_serves(roster, systemd, monkeypa
     master.report_serving()
     master.on_reload(arbiter)
     master.report_serving()  # the old workers do not count
-    assert heard(systemd) == ["READY=1\nSTATUS=2 workers serve, reload 0", "STATUS=reload 1 began"]
+    assert notifications(systemd) == ["READY=1\nSTATUS=2 workers serve, reload 0", "STATUS=reload 1 began"]
 
     for _worker in range(2):
         roster.mark(roster.enlist(), SERVING)
     master.report_serving()
-    assert heard(systemd) == ["READY=1\nSTATUS=2 workers serve, reload 1"]
+    assert notifications(systemd) == ["READY=1\nSTATUS=2 workers serve, reload 1"]
 
 
 def test_a_failed_notification_is_retried(roster, systemd, monkeypatch):
@@ -487,10 +487,10 @@ def test_a_failed_notification_is_retried(roster, systemd, monkeypatch):
     for _time in range(10_000):
         process.feed_watchdog()
     master.report_serving()
-    assert not any("READY" in message for message in heard(systemd))
+    assert not any("READY" in message for message in notifications(systemd))
 
     master.report_serving()
-    assert heard(systemd) == ["READY=1\nSTATUS=1 workers serve, reload 0"]
+    assert notifications(systemd) == ["READY=1\nSTATUS=1 workers serve, reload 0"]
 
 
 def formatted(formatter, **fields):

@@ -93,7 +93,7 @@ def test_a_release_that_is_not_built_yet_counts_as_kept(home):
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"a": 1}', '[{"release": "x"}]', "[1]"])
-def test_a_damaged_activation_log_prevents_removal(home, tmp_path, text):
+def test_a_damaged_release_log_prevents_removal(home, tmp_path, text):
     add(home, OLD)
     (tmp_path / "releases.json").write_text(text)
     assert home.prunable(NEW, keep=1) == []

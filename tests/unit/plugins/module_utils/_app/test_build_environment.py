@@ -25,6 +25,12 @@ def test_the_index_and_the_build_environment_are_passed():
     assert found["UV_X"] == "1"
 
 
+def test_source_sets_variables_of_its_build_backend():
+    source = {**RECIPE.source, "variables": {"PDM_BUILD_SCM_VERSION": "1.2.0"}}
+    assert environment(source=source)["PDM_BUILD_SCM_VERSION"] == "1.2.0"
+    assert environment(source=source, build_environment={"PDM_BUILD_SCM_VERSION": "2"})["PDM_BUILD_SCM_VERSION"] == "2"
+
+
 def test_the_environment_of_ansible_is_not_inherited(monkeypatch):
     for name in (
         "VIRTUAL_ENV",

@@ -1,4 +1,4 @@
-"""Packages that need executable memory are recognised, unless the operator has decided about it."""
+"""Packages that need executable memory are reported, unless the operator has set MemoryDenyWriteExecute."""
 
 from __future__ import annotations
 

@@ -57,6 +57,14 @@ def test_the_import_check_uses_the_environment_of_the_unit(unit):
     assert made.sandbox == transient(properties("hello", {"memory_max": "1G"}))
 
 
+@pytest.mark.parametrize(("call_factory", "target"), [(True, "main:create()"), (False, "main:create")])
+def test_the_factory_is_called_unless_a_hook_runs_first(unit, call_factory, target):
+    check_import(RECIPE._replace(module="main:create()", call_factory=call_factory), VENV, CODE)
+
+    [made] = unit.made
+    assert made.arguments[0][-3:] == ["main:create()", target, ""]
+
+
 def test_a_missing_sandbox_path_is_reported(unit):
     with pytest.raises(BuildError, match="asgi_server_read_paths contains '/no-such/path'"):
         check_import(RECIPE._replace(sandbox={"read_paths": ["/usr", "/no-such/path"]}), VENV, CODE)

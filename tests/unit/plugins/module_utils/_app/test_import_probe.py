@@ -96,8 +96,8 @@ def probe(tmp_path):
         SHOP + "\ndict = __builtins__['dict'] if type(__builtins__) is dict else dict\n"
     )
 
-    def run(target, directory="", **environment):
-        argv = [sys.executable, "-c", PROBE, f"shop:{target}", str(directory)]
+    def run(target, directory="", module=None, **environment):
+        argv = [sys.executable, "-c", PROBE, f"shop:{module or target}", f"shop:{target}", str(directory)]
         return subprocess.run(
             argv, cwd=tmp_path / "code", env={**os.environ, **environment}, capture_output=True, text=True, check=False
         )
@@ -118,6 +118,17 @@ def test_other_objects_are_rejected_with_the_remedy(probe, target):
     last = found.stderr.splitlines()[-1]
     assert last.startswith(f"{import_probe.FAULT}shop:{target} ")
     assert FAULTS[target] in last
+
+
+@pytest.mark.parametrize(
+    ("module", "factory"),
+    [("create_app(1, 2, 3)", "create_app"), ("Configured('(').wrapped().app", "Configured"), ("app", "app")],
+)
+def test_a_factory_that_is_only_looked_up(probe, module, factory):
+    assert import_probe.uncalled(f"shop:{module}") == f"shop:{factory}"
+    assert probe(factory, module=module).returncode == 0
+    assert "no attribute 'missing'" in probe("missing", module="missing()").stderr
+    assert "is of the type int" in probe("number", module="number()").stderr
 
 
 def test_errors_of_the_app_are_shown_without_frames_of_the_probe(probe):

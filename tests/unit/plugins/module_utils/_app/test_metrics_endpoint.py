@@ -96,12 +96,12 @@ def test_second_run_changes_nothing(host):
 
 
 def test_check_mode_reports_the_same_without_changes(host):
-    said = host.provide(dry=True)
+    predicted = host.provide(dry=True)
     assert host.files() == []
-    assert said == host.provide()
-    said = host.remove(dry=True)
+    assert predicted == host.provide()
+    predicted = host.remove(dry=True)
     assert len(host.files()) == 4
-    assert said == host.remove()
+    assert predicted == host.remove()
 
 
 def test_a_new_program_is_started_by_the_next_scrape(host):

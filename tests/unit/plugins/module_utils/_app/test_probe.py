@@ -29,21 +29,21 @@ class Clock:
 
 def wait(answers, **changes):
     """Run wait_healthy with *answers* in turn, then the last one repeatedly; return the result and the number of requests."""
-    clock, asked = Clock(), []
+    clock, requests = Clock(), []
 
     def answer(_path, _probe):
-        asked.append(clock.now)
-        found = answers[min(len(asked), len(answers)) - 1]
+        requests.append(clock.now)
+        found = answers[min(len(requests), len(answers)) - 1]
         if isinstance(found, Exception):
             raise found
         return found, "body"
 
     verdict = wait_healthy("/run/x.sock", PROBE._replace(**changes), ask=answer, clock=clock, sleep=clock.sleep)
-    return verdict, len(asked)
+    return verdict, len(requests)
 
 
 @pytest.mark.parametrize(
-    ("answers", "asked"),
+    ("answers", "requests"),
     [
         ([200], 2),
         ([204, 200], 2),
@@ -53,23 +53,24 @@ def wait(answers, **changes):
         ([TimeoutError("slow"), 200], 3),
     ],
 )
-def test_healthy(answers, asked):
-    assert wait(answers) == ("", asked)
+def test_healthy(answers, requests):
+    assert wait(answers) == ("", requests)
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "words"),
     [
         (500, "GET /health (Host: hello.test) on /run/x.sock answered 'HTTP 500: body', wanted 200 or 204"),
         (301, "answered 'HTTP 301: body'"),
+        (404, "'HTTP 404: body', wanted 200 or 204; set asgi_server_probe_path to a path of the app"),
         (FileNotFoundError("no such socket"), "FileNotFoundError: no such socket"),
     ],
 )
-def test_unhealthy_app_is_reported_with_the_last_response(answer, said):
-    verdict, asked = wait([answer])
+def test_unhealthy_app_is_reported_with_the_last_response(answer, words):
+    verdict, requests = wait([answer])
 
-    assert said in verdict
-    assert asked > 1
+    assert words in verdict
+    assert requests > 1
 
 
 def test_request_of_the_health_check(tmp_path):

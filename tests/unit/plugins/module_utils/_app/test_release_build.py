@@ -153,6 +153,13 @@ SELECTED = {"groups": ["web"], "extras": ["postgres"]}
             ],
         ),
         (
+            {"by": "lock", "install": "editable"},
+            [
+                (["uv", "sync", "--frozen", "--no-dev", "--no-editable", "--active", "--no-install-project"], "tree"),
+                ([*UV, "--no-deps", "--editable", "."], "code"),
+            ],
+        ),
+        (
             {"by": "lock", "groups": ["dev"]},
             [(["uv", "sync", "--frozen", "--no-editable", "--active", "--group=dev"], "tree")],
         ),
@@ -180,6 +187,21 @@ def test_locked_packages_are_installed_first(tmp_path, dependencies, calls):
         (["uv", "pip", "list", "--format", "json"], ""),
         ([*UV, "--constraint", "constraints.txt", *OURS], "code"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "options", "directory"),
+    [
+        ({"by": "project", "extras": ["a", "b"], "requirements": ["jinja2"]}, [".[a,b]"], "tree"),
+        ({"by": "project", "install": "editable", "extras": ["a"]}, ["--editable", ".[a]"], "code"),
+        ({"by": "requirements", "install": True}, ["--requirement", "requirements.txt", "."], "tree"),
+    ],
+)
+def test_the_project_is_installed_with_its_extras(tmp_path, dependencies, options, directory):
+    build = Recorded(tmp_path, dependencies=dependencies)
+    build._install("/opt/uv")
+    assert build.calls == [([*UV, *options, *OURS], directory)]
+    assert lines(build) == ["six", "gunicorn", "uvicorn", *dependencies.get("requirements", [])]
 
 
 class Conflicting(Recorded):

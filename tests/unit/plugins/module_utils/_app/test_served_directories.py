@@ -32,7 +32,7 @@ def umask():
 
 @pytest.fixture
 def shared(tmp_path, monkeypatch):
-    """Return the shared directory of an app, whose account is the one of the test."""
+    """Return the shared directory of an app; the account that runs the tests owns it."""
     accounts = {
         "www-data": SimpleNamespace(pw_uid=NGINX, pw_gid=NGINX),
         "shop": SimpleNamespace(pw_uid=os.getuid(), pw_gid=os.getgid()),

@@ -89,7 +89,7 @@ class FakeSystemd:
         return "Unknown key" if "Mispelt" in Path(path).read_text() else ""
 
     def journal(self, unit, since, lines=40):
-        return f"what {unit} said"
+        return f"log of {unit}"
 
 
 def rooted(value, root):
@@ -267,7 +267,7 @@ def test_failed_release_never_gets_traffic(host, fault):
     with pytest.raises(ActivationError) as caught:
         host.deploy("r2")
 
-    assert caught.value.journal == "what hello@green.service said"
+    assert caught.value.journal == "log of hello@green.service"
     assert host.live == "blue.sock"
     assert host.systemd.active == host.units("blue")
     assert os.readlink(host.paths["current"]) == "releases/r1"
@@ -275,8 +275,8 @@ def test_failed_release_never_gets_traffic(host, fault):
 
 
 def test_a_write_to_a_relative_path_is_explained(host, monkeypatch):
-    said = "OSError: [Errno 30] Read-only file system: './app.db'"
-    monkeypatch.setattr(host.systemd, "journal", lambda unit, since: said)
+    output = "OSError: [Errno 30] Read-only file system: './app.db'"
+    monkeypatch.setattr(host.systemd, "journal", lambda unit, since: output)
     host.unhealthy.add("r1")
 
     with pytest.raises(
@@ -389,11 +389,11 @@ def test_check_of_a_socket_does_not_start_a_stopped_service(host, monkeypatch):
     socket = Path(host.paths["slots"]["blue"]["socket"])
     socket.parent.mkdir(parents=True, exist_ok=True)
     socket.touch()
-    asked = []
-    monkeypatch.setattr(slots, "accepts", asked.append)
+    connections = []
+    monkeypatch.setattr(slots, "accepts", connections.append)
 
     assert host.deploy("r1", dry=True) == ["start hello@blue.service"]
-    assert asked == []
+    assert connections == []
 
 
 def test_failed_activation_repairs_the_socket_of_the_live_slot(host):
@@ -704,9 +704,9 @@ def test_errors_and_log_contain_no_secrets(host):
     with pytest.raises(ActivationError) as caught:
         host.deploy("r2", env='A="answered 500"\nB="hello@green"\n')
 
-    said = f"{caught.value} {caught.value.journal} {Path(host.paths['log']).read_text()}"
-    assert "answered 500" not in said
-    assert "hello@green.service said" not in said
+    text = f"{caught.value} {caught.value.journal} {Path(host.paths['log']).read_text()}"
+    assert "answered 500" not in text
+    assert "log of hello@green" not in text
     assert Path(host.paths["log"]).stat().st_mode & 0o077 == 0
 
 
@@ -758,13 +758,13 @@ def test_unit_writable_by_others_is_replaced(host):
 def killed_trial(host):
     """A host on which a measurement was killed: the trial slot runs and its files exist."""
     host.deploy("r1")
-    its = host.paths[TRIAL]
-    app = App({**host.paths, "slots": {TRIAL: its}}, host.systemd)
+    trial = host.paths[TRIAL]
+    app = App({**host.paths, "slots": {TRIAL: trial}}, host.systemd)
     files = {"gunicorn.conf.py": "workers = 7", "service.conf": f"{TRIAL_MARK}[Service]\n", "env": ""}
     app.prepare(TRIAL, Pair("r1", app.store_config(files, gid=-1)), app.state())
     app.boot(TRIAL, Probe.from_dict(PROBE))
     host.systemd.active.add(host.paths["trial_proxy_unit"])
-    Path(its["directory"], "load.lua").touch()
+    Path(trial["directory"], "load.lua").touch()
     for slot in ("blue", TRIAL):
         Path(host.paths["metrics_counters"], slot, "r1.c1").mkdir(parents=True)
     return host

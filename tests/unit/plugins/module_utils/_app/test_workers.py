@@ -66,7 +66,7 @@ def test_reload_number(status, number):
 
 
 @pytest.mark.parametrize(
-    ("its", "worker"),
+    ("ids", "worker"),
     [
         ((100, 10), True),
         ((10, 10), True),  # a worker of an earlier version, or one that was just forked
@@ -75,8 +75,8 @@ def test_reload_number(status, number):
         (None, False),  # the process has ended
     ],
 )
-def test_worker_detection(its, worker):
-    assert is_worker(100, its, (10, 10)) is worker
+def test_worker_detection(ids, worker):
+    assert is_worker(100, ids, (10, 10)) is worker
 
 
 def test_a_process_has_a_group_and_a_session():

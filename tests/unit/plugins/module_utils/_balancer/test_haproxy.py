@@ -34,12 +34,12 @@ def test_recorded_responses(version):
 
     assert sorted(found) == ["asgi_shop", "asgi_tiles"]
     assert found["asgi_tiles"]["web1-tiles"].address == "10.0.0.11"
-    its = {
+    state = {
         name: (server.admin, server.running, server.checked, server.usable, server.sessions, server.status)
         for name, server in found["asgi_shop"].items()
     }
     refused = "L4CON Connection refused"
-    assert its == {
+    assert state == {
         "web1": ("ready", True, True, True, 2, "UP"),
         "web2": ("drain", True, True, False, 0, "DRAIN"),
         "web3": ("maint", False, True, False, 0, "MAINT"),
@@ -71,13 +71,13 @@ class Fake:
     *course* maps a time in seconds to the values of web1 that change at that time, for example ``{2: {"scur": 0}}``.
     """
 
-    def __init__(self, tmp_path, course=(), others=("web2",), persists=False, **its):
+    def __init__(self, tmp_path, course=(), others=("web2",), persists=False, **state):
         self.now = 0.0
         self.course = dict(course)
         self.persists = persists
         self.commands = []
         usual = {"scur": 0, "fresh": 0, "stot": 10, "admin": 0, "op": 2, "check": 6, "weight": 1}
-        self.servers = {"web1": {**usual, **its}, **{name: dict(usual) for name in others}}
+        self.servers = {"web1": {**usual, **state}, **{name: dict(usual) for name in others}}
         self.lost, self.tracked = (), 0
         # process 11, a worker of master 10, answers the queries; 20 and 21 belong to another HAProxy
         self.uptime, self.processes = 0, {10: 1, 11: 10, 20: 1, 21: 20}
@@ -185,7 +185,7 @@ def test_sessions_that_do_not_end_are_refused(tmp_path):
 def test_sessions_that_do_not_end_are_cut(tmp_path):
     fake = Fake(tmp_path, scur=2, fresh=1)
     assert fake.balancer.take_out(3, "cut") == 3
-    assert [said for _at, said in fake.commands] == [
+    assert [command for _at, command in fake.commands] == [
         "set server state drain",
         "set server state maint",
         "shutdown sessions server",
@@ -236,7 +236,7 @@ def test_the_previous_state_of_a_drained_server_is_restored(tmp_path, admin, wor
     assert fake.web1["admin"] == 1, "not even a client with a cookie gets there meanwhile"
     fake.balancer.give_back(10)
     assert fake.web1["admin"] == admin
-    assert [said for _at, said in fake.commands] == words
+    assert [command for _at, command in fake.commands] == words
     assert fake.balancer.mark is None
 
 
@@ -246,7 +246,7 @@ def test_a_server_receives_no_requests_before_its_health_checks_pass(tmp_path):
     fake.commands.clear()
     fake.course = {3: {"op": 2}}
     assert fake.balancer.give_back(10) == "ready"
-    assert [said for _at, said in fake.commands] == [
+    assert [command for _at, command in fake.commands] == [
         "set server state drain",
         "set server health down",
         "set server state ready",

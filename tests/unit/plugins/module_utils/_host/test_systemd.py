@@ -186,8 +186,8 @@ def test_a_reload_that_extends_its_timeout_fails():
 def test_endless_journal_output_is_truncated(monkeypatch):
     monkeypatch.setattr(module, "MOST_BYTES", 1000)
 
-    said = module.read_output(["sh", "-c", "echo begins; head -c 10000000 /dev/zero | tr '\\0' x; echo ends >&2"])
+    output = module.read_output(["sh", "-c", "echo begins; head -c 10000000 /dev/zero | tr '\\0' x; echo ends >&2"])
 
-    assert said.startswith("begins\n")
-    assert said.endswith("ends\n")
-    assert len(said) < 1100
+    assert output.startswith("begins\n")
+    assert output.endswith("ends\n")
+    assert len(output) < 1100

@@ -96,10 +96,10 @@ def test_a_quoted_codename_is_found(codename):
 
 
 def test_host_nginx(tmp_path):
-    asked = []
+    commands = []
 
     def run_command(argv, **options):
-        asked.append(argv)
+        commands.append(argv)
         return (0, "", "nginx version: nginx/1.27.4\n") if argv[0] == "/usr/sbin/nginx" else (0, "", "")
 
     (tmp_path / "etc").mkdir()
@@ -108,4 +108,4 @@ def test_host_nginx(tmp_path):
     assert host_nginx(run_command, "/usr/sbin/nginx", "/usr/bin/apt-cache")["version"] == "1.27.4"
     assert host_nginx(run_command, None, "/usr/bin/apt-cache", f"{tmp_path}/")["version"] == "1.22.1"
     assert host_nginx(run_command, None, None, f"{tmp_path}/")["version"] == "1.22.1"
-    assert asked == [["/usr/sbin/nginx", "-V"], ["/usr/bin/apt-cache", "policy", "nginx"]]
+    assert commands == [["/usr/sbin/nginx", "-V"], ["/usr/bin/apt-cache", "policy", "nginx"]]

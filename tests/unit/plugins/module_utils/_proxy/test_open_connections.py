@@ -90,14 +90,14 @@ def test_connections_rejected_by_nginx(tmp_path):
     ],
 )
 def test_files_that_the_app_could_not_open(answer, expected):
-    asked = []
+    commands = []
 
     def run_command(argv):
-        asked.append(argv)
+        commands.append(argv)
         return answer
 
     assert look.app_refused(run_command, ["a@blue.service", "a@green.service"]) == expected
-    assert asked[0][-2:] == ["--unit=a@blue.service", "--unit=a@green.service"]
+    assert commands[0][-2:] == ["--unit=a@blue.service", "--unit=a@green.service"]
 
 
 def test_booted_at(tmp_path):

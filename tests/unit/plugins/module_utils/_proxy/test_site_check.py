@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 
 import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.joined import Joined
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_config import servers
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.site_check import (
     ABSENT,
     APP,
@@ -109,6 +111,46 @@ def test_a_server_for_balancers_without_tls_redirects_this_host():
     found = {(each.kind, each.port, each.tls, each.first) for each in questions("hello", text) if each.name == "a.test"}
     assert found == {(APP, 8443, True, True), (REDIRECT, 80, False, False)}
     assert {each.port for each in questions("hello", text, MAINTENANCE)} == {8443}
+
+
+JOINED = """
+server {
+    listen 443 ssl;
+    listen 80;
+    server_name a.test b.test;
+    ssl_certificate /etc/asgi/shop/tls/live.pem;
+    location ^~ /api/ { location ~ ^/api/ { proxy_pass http://asgi_hello$asgi_hello_target; } }
+    location / { proxy_pass http://asgi_shop; }
+}
+server { listen 443 ssl; server_name c.test; location / { proxy_pass http://asgi_shop; } }
+"""
+PLACE = Joined("/api", "b.test", True)
+
+
+def test_questions_for_an_app_with_a_path_of_another_site():
+    found = questions("hello", "upstream asgi_hello {}", place=PLACE, others=servers(JOINED))
+    assert [(each.kind, each.name, each.server, each.port, each.first) for each in found] == [
+        (APP, "b.test", "a.test", 443, True)
+    ]
+    assert questions("hello", "", place=PLACE) == []
+
+
+def test_an_app_whose_name_has_no_site_yet_is_absent():
+    seen = copy.deepcopy(SEEN)
+    seen["site"]["place"], seen["responses"] = PLACE._asdict(), []
+    found = judge(seen)
+    assert (found.verdict, found.causes) == (ABSENT, [])
+    assert "no site of this host serves b.test yet" in found.notes[0]
+    seen["slot"]["fault"] = "hello@blue.service is failed"
+    assert judge(seen).verdict == FAILED
+
+
+def test_a_reserved_path_without_an_app_is_a_note():
+    seen = copy.deepcopy(SEEN)
+    seen["site"]["vacant"] = ["/later"]
+    found = judge(seen)
+    assert found.verdict == OK
+    assert any("nginx answers 404 below /later" in note for note in found.notes)
 
 
 def test_a_sample_name_does_not_decide_about_the_release():

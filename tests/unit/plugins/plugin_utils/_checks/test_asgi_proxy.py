@@ -144,6 +144,8 @@ def test_valid_values_are_accepted(option, value):
         ("asgi_proxy_static", [{**STATIC, "path": "a;b"}], "static-path-invalid"),
         ("asgi_proxy_static", [{**STATIC, "max_age": -1}], "number-out-of-range"),
         ("asgi_proxy_locations", [{"url": "/a", "cors_preflight": True}], "preflight-without-auth"),
+        ("asgi_proxy_reserved_paths", ["/api/"], "proxy-path-invalid"),
+        ("asgi_proxy_reserved_paths", ["/api", "/api"], "url-duplicate"),
         ("asgi_proxy_static", [STATIC, STATIC], "url-duplicate"),
         ("asgi_proxy_static", [{"url": "/m/"}], "static-directory-ambiguous"),
         ("asgi_proxy_static", [{**STATIC, "shared": "media"}], "static-directory-ambiguous"),
@@ -246,6 +248,26 @@ def test_messages_contain_no_password():
             {"asgi_proxy_trusted": ["10.0.0.5"], "asgi_proxy_redirect": False, "asgi_proxy_trusted_http": True},
             "trusted_http",
             "trusted-http-without-redirect",
+        ),
+        ({"asgi_proxy_path": "/a"}, "server_names", "proxy-path-names"),
+        *(
+            ({"asgi_proxy_path": path, "asgi_proxy_server_names": ["a.test"]}, "path", "proxy-path-invalid")
+            for path in ("/", "api", "/api/", "/a/../b", "/a;b", "//a", "/" + "a" * 200)
+        ),
+        (
+            {"asgi_proxy_path": "/a", "asgi_proxy_server_names": ["a.test"], "asgi_proxy_redirect_names": ["b.test"]},
+            "redirect_names",
+            "proxy-path-owner",
+        ),
+        (
+            {
+                "asgi_proxy_path": "/a",
+                "asgi_proxy_server_names": ["a.test"],
+                "asgi_proxy_strip_path": False,
+                "asgi_proxy_static": [STATIC],
+            },
+            "static",
+            "proxy-path-outside",
         ),
         ({"asgi_proxy_static": [STATIC], "asgi_proxy_health_url": "/static/up"}, "health_url", "health-url-conflict"),
         (

@@ -25,6 +25,7 @@ OPTIONS = {
     "asgi_proxy_change_port": False,
     "asgi_proxy_server_names": ["shop.test"],
     "asgi_proxy_redirect_names": ["www.shop.test"],
+    "asgi_proxy_strip_path": True,
     "asgi_proxy_acme_extra_names": ["extra.test"],
 }
 ROLES = ("asgi_app", "asgi_proxy", "asgi_server")
@@ -176,8 +177,8 @@ def test_two_inventory_names_of_one_machine_must_not_clash(changes, expected):
 def test_two_apps_must_not_share_a_status_page():
     status = {"asgi_proxy_status_listen": "127.0.0.1:8090"}
     hostvars = {
-        name: {"ansible_host": "a", "checked": {"claims": of(**its)}}
-        for name, its in {"one": status, "two": {**OTHER, **status}}.items()
+        name: {"ansible_host": "a", "checked": {"claims": of(**options)}}
+        for name, options in {"one": status, "two": {**OTHER, **status}}.items()
     }
     [message] = shared_claims(["one", "two"], hostvars, "checked")
     assert "both use port 8090 (asgi_proxy_status_listen, asgi_proxy_status_listen)" in message
@@ -200,3 +201,27 @@ def test_two_apps_must_not_share_a_status_page():
 def test_two_machines_may_have_the_same_app(ways):
     hostvars = {name: {**way, "checked": {"claims": of()}} for name, way in zip(("one", "two"), ways, strict=True)}
     assert shared_claims(["one", "two"], hostvars, "checked") == []
+
+
+def test_an_app_with_a_path_claims_nothing_but_the_path():
+    found = of(asgi_proxy_path="/api", asgi_proxy_redirect_names=[])
+    assert found["path"] == {"path": "/api", "name": "shop.test", "strips": True}
+    assert found["names"] == {}
+    assert "agreed" not in found
+    assert not [each for each in found["listeners"] if each["variable"].startswith("asgi_proxy_")]
+
+
+def test_several_apps_of_a_machine_share_a_name_if_their_paths_differ():
+    def clash(one, other):
+        plays = {"web1": {"asgi_name": "one", **one}, "web2": {"asgi_name": "two", **other}}
+        machine = {"ansible_host": "192.0.2.1"}
+        hostvars = {
+            host: {**machine, "found": {"claims": of(asgi_server_metrics=False, asgi_proxy_redirect_names=[], **play)}}
+            for host, play in plays.items()
+        }
+        return shared_claims(list(plays), hostvars, "found")
+
+    assert clash({}, {"asgi_proxy_path": "/api"}) == []
+    assert clash({"asgi_proxy_path": "/web"}, {"asgi_proxy_path": "/api"}) == []
+    assert "path /api of shop.test" in clash({"asgi_proxy_path": "/api"}, {"asgi_proxy_path": "/api"})[0]
+    assert "both serve shop.test" in clash({}, {})[0]

@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 ELSEWHERE = {
     "git-fetch-failed",
     "machine-app-duplicate",
+    "machine-path-duplicate",
     "machine-port-duplicate",
     "machine-port-settings-differ",
     "machine-server-name-duplicate",
@@ -38,6 +39,7 @@ ELSEWHERE = {
     "requirement-outside-source",
     "requirements-unresolvable",
     "lock-not-exported",
+    "editable-wheelhouse",
     "source-unreadable",
     "uv-hash-mismatch",
     "virtual-ip-differs",

@@ -104,7 +104,7 @@ def test_an_app_behind_another_balancer_is_drained_with_the_machine():
     assert plan["balancers"] == {"web1": ["lb-shop"], "web2": ["lb-shop"]}
 
 
-def test_each_balancer_is_told_of_no_more_than_it_has():
+def test_a_balancer_needs_only_the_servers_of_its_own_apps():
     plan = maintenance_plan({**WEBS, **MAPS}, APART, OWN)
     assert plan["servers"] == {"web1": apart(1), "web2": apart(2)}
     assert plan["along"] == {"map1": "web1", "map2": "web2"}
@@ -234,7 +234,9 @@ def test_summary():
         "web4": {"__asgi_maintain_done": True, "__asgi_maintain_drained": drained((0.0, 0, 0))},
         "web5": {"ansible_failed_result": {"msg": "of an earlier task"}},
     }
-    results = {name: host_result(name, its, ["web5"], ["web2"]) for name, its in variables.items()}
+    results = {
+        name: host_result(name, variables_of_host, ["web5"], ["web2"]) for name, variables_of_host in variables.items()
+    }
 
     text = maintenance_summary(maintenance_rows(plan, balancers, results))
 

@@ -160,8 +160,8 @@ def test_both_balancers_hold_the_address():
 
 
 def test_two_names_of_one_machine_are_one_balancer():
-    its = {"faults": {}, "virtual_ip": "192.0.2.10/24", "address": "192.0.2.11", "peers": PEERS}
-    seen = {"health": {**its, "vrrp": {**GOOD, "holds": True}}}
+    checked = {"faults": {}, "virtual_ip": "192.0.2.10/24", "address": "192.0.2.11", "peers": PEERS}
+    seen = {"health": {**checked, "vrrp": {**GOOD, "holds": True}}}
     assert balancer_problems(["lb1-shop", "lb1-blog"], {"lb1-shop": seen, "lb1-blog": seen}, "health") == []
 
 

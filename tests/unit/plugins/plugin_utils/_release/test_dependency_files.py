@@ -71,7 +71,7 @@ def test_a_lock_that_is_not_used_is_an_error(files):
 def test_chosen_requirements_files_take_precedence_over_locks():
     files = ["poetry.lock", "pyproject.toml", "requirements/production.txt", "requirements.txt"]
     assert declared(files, {}, SOURCE, Choice(files=files[2:3])) == {"by": "requirements", "files": files[2:3]}
-    assert declared(files, {}, SOURCE, Choice(files=["requirements.txt"])) == {"by": "requirements"}
+    assert declared(files, {}, SOURCE, Choice(files=["./requirements.txt"])) == {"by": "requirements"}
 
 
 @pytest.mark.parametrize(
@@ -94,26 +94,45 @@ SELECTABLE = {
     "project": {
         "name": "Shop.App",
         "dependencies": ["fastapi"],
-        "optional-dependencies": {"postgres": ["psycopg"], "All_": ["shop-app[postgres]", "redis"]},
+        "optional-dependencies": {"postgres": ["psycopg"], "All": ["shop-app[postgres]", "redis"]},
     },
     "dependency-groups": {"web": ["jinja2", {"include-group": "base"}], "base": ["click"]},
 }
 
 
+@pytest.mark.parametrize(
+    "tool", [{"uv": {"dev-dependencies": ["six"]}}, {"poetry": {"dev-dependencies": {"six": "*"}}}]
+)
+def test_development_dependencies_are_the_group_dev(tool):
+    project = {**PROJECT, "tool": tool}
+    assert declared(["pyproject.toml"], project, SOURCE, Choice(groups=["dev"]))["requirements"] == ["fastapi", "six"]
+
+
+def test_an_application_whose_dependencies_are_in_a_file():
+    project = {
+        "project": {"name": "x", "dynamic": ["dependencies"]},
+        "build-system": {},
+        "tool": {"setuptools": {"dynamic": {"dependencies": {"file": ["base.in"]}}}},
+    }
+    files = ["pyproject.toml", "base.in", "app/main.py", "static/x.css"]
+    assert declared(files, project, SOURCE) == {"by": "requirements", "files": ["base.in"]}
+    assert declared(files[:3], project, SOURCE) == {"by": "project"}
+
+
 def test_groups_and_extras_without_a_lock():
-    choice = Choice(groups=["Web"], extras=["all-"])
+    choice = Choice(groups=["Web"], extras=["ALL"])
     assert declared(["pyproject.toml"], SELECTABLE, SOURCE, choice) == {
         "by": "list",
         "requirements": ["fastapi", "psycopg", "redis", "jinja2", "click"],
         "groups": ["Web"],
-        "extras": ["all-"],
+        "extras": ["ALL"],
     }
     built = {**SELECTABLE, "build-system": {}}
     assert declared(["pyproject.toml", "shop_app/main.py"], built, SOURCE, choice) == {
         "by": "project",
         "requirements": ["jinja2", "click"],
         "groups": ["Web"],
-        "extras": ["all-"],
+        "extras": ["ALL"],
     }
 
 
@@ -121,9 +140,11 @@ def test_groups_and_extras_without_a_lock():
     ("files", "choice", "text"),
     [
         (["pyproject.toml"], {"groups": ["production"]}, "asgi_app_groups contains 'production', .* defines web, base"),
-        (["pyproject.toml", "uv.lock"], {"extras": ["x"]}, "asgi_app_extras contains 'x', .* defines postgres, All_"),
+        (["pyproject.toml", "uv.lock"], {"extras": ["x"]}, "asgi_app_extras contains 'x', .* defines postgres, All"),
         (["requirements.txt", "pyproject.toml"], {"extras": ["postgres"]}, r"requirements\.txt has neither"),
         (["Pipfile", "Pipfile.lock"], {"extras": ["postgres"]}, "has no extras"),
+        (["Pipfile", "Pipfile.lock"], {"groups": ["web --dev"]}, "names consist of"),
+        (["setup.py"], {"extras": ["a] @ http://files.example/x"]}, "names consist of"),
     ],
 )
 def test_unknown_groups_and_extras(files, choice, text):
@@ -173,6 +194,8 @@ def test_dependencies_of_a_poetry_application():
             {"by": "exported", "file": "poetry.lock", "install": True},
         ),
         (["pyproject.toml", "requirements.txt"], PROJECT, "true", {"by": "requirements", "install": True}),
+        (["pyproject.toml"], PROJECT, "editable", {"by": "project", "install": "editable"}),
+        (["pyproject.toml", "uv.lock"], PROJECT, "editable", {"by": "lock", "install": "editable"}),
     ],
 )
 def test_whether_the_project_is_installed(files, project, install, dependencies):
@@ -231,5 +254,22 @@ def test_the_doubt_about_missing_declarations_lists_candidates(files, named, lin
     fault, remedy = undeclared(files)
     assert fault.startswith("declares no dependencies, ")
     assert fault.partition("at its root")[2] == (f", only {named}" if named else "")
-    assert (f"with the line `-r {line}`" in remedy) if line else ("-r " not in remedy)
+    assert (f"asgi_app_source.requirements to [{line}]" in remedy) == bool(line)
     assert "asgi_app_requirements" in remedy
+
+
+@pytest.mark.parametrize(
+    ("files", "subdirectory", "directory"),
+    [
+        (["main.py", "frontend/package.json", "backend/requirements.txt"], "", "backend"),
+        (["api/pyproject.toml"], "services", "services/api"),
+        (["requirements/base.txt", "backend/poetry.lock"], "", "backend"),
+        (["requirements/requirements.txt"], "", None),
+        (["backend/requirements-dev.txt"], "", None),
+        (["Pipfile"], "", None),
+    ],
+)
+def test_directory_of_another_project_is_suggested(files, subdirectory, directory):
+    _fault, remedy = undeclared(files, subdirectory)
+    suggestion = f"if the app is in {directory}, set asgi_app_source.subdirectory to it; otherwise, "
+    assert remedy.startswith(suggestion) if directory else "subdirectory" not in remedy

@@ -76,6 +76,7 @@ def test_the_tool_that_owns_the_format_exports_a_lock(uv, source, tmp_path, lock
     exported = with_export(source(lock, "backend", **dependencies), lambda: SETTINGS, tmp_path / "run")
     assert exported.dependencies["lines"] == ["idna==3.10"]
     [(arguments, content, environment, blame, need)] = uv.calls
+    assert environment["UV_OFFLINE"] == "1", "the cached tool is used if possible"
     assert " ".join(arguments).endswith(f" {command}")
     assert arguments[:2] == ["tool", "run"]
     assert "==" in arguments[arguments.index("--from") + 1]
@@ -116,6 +117,10 @@ def test_a_failed_export_names_the_remedy(uv, source, tmp_path, error, remedy):
     with pytest.raises(SourceError, match=remedy) as caught:
         with_export(source("poetry.lock"), lambda: SETTINGS, tmp_path / "run")
     assert (caught.value.code, caught.value.variable) == ("lock-not-exported", "asgi_app_source.path")
+    # A tool that is not in the cache is downloaded.
+    assert ["UV_OFFLINE" in environment for _, _, environment, _, _ in uv.calls] == (
+        [True, False] if "fetch" in error else [True]
+    )
 
 
 def test_insecure_transports_in_a_lock_are_found(uv, source, tmp_path):

@@ -55,6 +55,26 @@ def test_declarations_of_a_source(project, version_file, accepts):
 
 
 @pytest.mark.parametrize(
+    ("pipfile", "accepts"),
+    [
+        ("[requires]\npython_version = '3.12'", [["==3.12.*"]]),
+        ("[requires]\npython_version = '3'", [["==3.*"]]),
+        ("[requires]\npython_full_version = '3.12.1'", []),
+        ("[packages]\nsix = '*'", []),
+        ("", []),
+    ],
+)
+def test_declarations_of_a_pipfile(pipfile, accepts):
+    found = declared_pythons({}, b"", "asgi_app_source.path", pipfile.encode())
+    assert [each for _origin, each in found] == accepts
+
+
+def test_an_invalid_pipfile_is_reported():
+    with pytest.raises(SourceError, match="asgi_app_source.path holds a Pipfile that is not valid"):
+        declared_pythons({}, b"", "asgi_app_source.path", b"[requires")
+
+
+@pytest.mark.parametrize(
     ("project", "fault"),
     [
         ("[project]\nrequires-python = '3.12'", "requires-python = '3.12': '3.12' is not a version specifier"),

@@ -635,7 +635,8 @@ def test_the_versions_of_python_at_the_root_are_found(tree, at):
     (tree / ".python-version").write_text("3.13\n")
     (tree / "docs").mkdir(exist_ok=True)
     (tree / "docs/.python-version").write_text("3.9\n")
-    assert [accepts for _origin, accepts in at(path=str(tree)).pythons] == [[">=3.12"], ["==3.13.*"]]
+    (tree / "Pipfile").write_text("[requires]\npython_version = '3.13'\n")
+    assert [accepts for _origin, accepts in at(path=str(tree)).pythons] == [[">=3.12"], ["==3.13.*"], ["==3.13.*"]]
 
 
 def test_the_nearest_python_version_applies_to_a_subdirectory(tree, at):
@@ -699,6 +700,15 @@ def test_workspace_member_uses_the_lock_at_the_root(monorepo, at):
     assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "lock"}
     (monorepo / "uv.lock").unlink()
     assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "project"}
+
+
+def test_python_of_a_member_is_that_of_its_workspace(monorepo, at):
+    lock = monorepo / "uv.lock"
+    lock.write_text(f'version = 1\nrequires-python = ">=3.13"\n{lock.read_text()}')
+    found = at(path=str(monorepo), subdirectory="services/api").pythons
+    assert found == [["requires-python = '>=3.13' in uv.lock", [">=3.13"]]]
+    (monorepo / "pyproject.toml").write_text("")
+    assert at(path=str(monorepo), subdirectory="services/api").pythons == []
 
 
 def test_lock_of_a_directory_above_that_is_no_workspace_is_not_used(monorepo, at):

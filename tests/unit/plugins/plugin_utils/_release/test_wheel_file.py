@@ -76,6 +76,7 @@ def test_name_may_be_a_pattern_of_one_file(wheel, at, tmp_path):
     [
         ({"name": "shop.whl"}, "is not a valid wheel"),
         ({"name": "shop-1.4.2.tar.gz"}, "is not a valid wheel"),
+        ({"more": "Requires-Python: three\n"}, "is not a valid wheel: .*three"),
         ({"member": "shop/METADATA"}, "it contains no METADATA"),
     ],
 )

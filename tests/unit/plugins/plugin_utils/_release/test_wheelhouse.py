@@ -20,7 +20,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheelhouse im
     provide_wheels,
     resolve_wheels,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import Target, WheelError
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import Target, WheelError, choose
 
 CONTENT = b"a wheel"
 HASHES = [f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"]
@@ -52,6 +52,7 @@ class Tools:
         self.lock = LOCK.format(floor="3.11", sha256=hashlib.sha256(CONTENT).hexdigest())
         self.built = "app-1.2-py3-none-any.whl"
         self.served = CONTENT
+        self.locks = []
         self.refused = ""
 
     def count(self, word):
@@ -82,7 +83,10 @@ def tools(tmp_path, monkeypatch):
         elif "wheel" in argv:
             Path(argv[argv.index("--wheel-dir") + 1], recorded.built).write_bytes(b"built")
         elif "compile" in argv or "export" in argv:
-            return recorded.lock
+            found = recorded.locks.pop(0) if recorded.locks else recorded.lock
+            if isinstance(found, Exception):
+                raise found
+            return found
         return ""
 
     monkeypatch.setattr(WheelTools, "run", run)
@@ -243,6 +247,21 @@ def test_a_package_without_a_wheel_is_built_once(tools, run, tree, origin, what)
     assert tools.read[-1].endswith(what)
 
 
+def test_a_wheel_in_the_source_is_not_downloaded(tools, run, tmp_path):
+    name = "shop-1.0-py3-none-any.whl"
+    (tmp_path / name).write_bytes(b"wheel")
+    with tarfile.open(tmp_path / "source.tar", "w") as tar:
+        tar.add(tmp_path / name, name)
+    source = Resolved("wheel", "1.0", "d4", str(tmp_path / "source.tar"), {"by": "requirements"})
+    tools.lock = f'[[packages]]\nname = "shop"\nversion = "1.0"\narchive = {{ path = "{name}" }}\n'
+    for _run in range(2):
+        directory = run()
+        resolution = resolve_wheels(source, SETTINGS, directory)
+        [wheel] = provide_wheels(source, SETTINGS, resolution, TARGET, False, directory)["release"]
+        assert (wheel["file"], wheel["sha256"]) == (name, hashlib.sha256(b"wheel").hexdigest())
+    assert tools.count("download") == 0
+
+
 def test_a_wheel_built_for_another_platform_is_rejected(tools, run, tree):
     tools.lock = BUILT.format(origin='directory = { path = "." }')
     tools.built = "app-1.2-cp311-cp311-macosx_14_0_arm64.whl"
@@ -331,3 +350,74 @@ def test_the_archive_contains_the_wheels(tools, run):
 def test_only_its_owner_can_read_the_cache(tools, run, tmp_path):
     resolve_wheels(PACKAGE, SETTINGS, run())
     assert (tmp_path / "cache/asgi").stat().st_mode & 0o077 == 0
+
+
+def package(name, version, marker=""):
+    marked = f'marker = "{marker}"\n' if marker else ""
+    wheel = f'wheels = [{{ url = "https://files.example/{name}-{version}-py3-none-any.whl" }}]'
+    return f'[[packages]]\nname = "{name}"\nversion = "{version}"\n{marked}{wheel}\n'
+
+
+SUPPORTED = SETTINGS._replace(server_requirements=["uvicorn>=0.34", "gunicorn"])
+PINNED = package("uvicorn", "0.25.0") + package("six", "1.0")
+OVERRIDDEN = [{"package": "uvicorn", "pinned": "0.25.0", "installed": "0.54.0"}]
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "command"),
+    [
+        ({"by": "lock", "groups": ["web"], "extras": ["db"]}, "export --frozen --no-dev --group=web --extra=db"),
+        ({"by": "exported", "file": "poetry.lock", "lines": ["uvicorn==0.25.0", "six==1.0"]}, "--no-deps"),
+        ({"by": "requirements", "hashed": True}, "requirements.txt"),
+    ],
+)
+def test_the_server_overrides_a_locked_version(tools, run, tree, dependencies, command):
+    tools.locks = [PINNED, package("uvicorn", "0.54.0") + package("six", "1.0")]
+    resolution = resolve_wheels(tree(**dependencies), SUPPORTED, run())
+    assert command in " ".join(tools.calls[-2])
+    assert "--constraint" in tools.calls[-1]
+    assert tools.read[-2:] == ["six\nuvicorn>=0.34\ngunicorn\n", "six==1.0\n"]
+    assert resolution["overridden"] == OVERRIDDEN
+    assert [[each["version"] for each in part["packages"]] for part in resolution["parts"]] == [
+        ["1.0"],
+        ["0.54.0", "1.0"],
+    ]
+
+
+def test_a_locked_version_that_the_server_supports_is_kept(tools, run, tree):
+    tools.locks = [package("uvicorn", "0.40.0"), package("uvicorn", "0.40.0")]
+    resolution = resolve_wheels(tree("lock"), SUPPORTED, run())
+    assert tools.read[-1] == "uvicorn==0.40.0\n"
+    assert resolution["overridden"] == []
+
+
+def test_the_server_overrides_a_pin_that_conflicts(tools, run, tree):
+    tools.locks = [
+        WheelError("requirements-unresolvable", "the", "... No solution found when resolving dependencies", ""),
+        PINNED,
+        package("uvicorn", "0.54.0"),
+    ]
+    assert resolve_wheels(tree("requirements"), SUPPORTED, run())["overridden"] == OVERRIDDEN
+
+
+def test_selected_packages_of_a_pylock(tools, run, tmp_path):
+    markers = {
+        "async": "'async' in extras",
+        "web": "'web' in dependency_groups",
+        "base": "",
+        "dev": "'dev' in dependency_groups",
+    }
+    content = "".join(package(name, "1.0", marker) for name, marker in markers.items())
+    (tmp_path / "pylock.toml").write_text(content)
+    with tarfile.open(tmp_path / "source.tar", "w") as tar:
+        tar.add(tmp_path / "pylock.toml", "pylock.toml")
+    dependencies = {"by": "pylock", "file": "pylock.toml", "groups": ["web"], "extras": ["async"], "install": False}
+    resolution = resolve_wheels(
+        Resolved("path", "src", "d3", str(tmp_path / "source.tar"), dependencies), SETTINGS, run()
+    )
+    assert [each.name for each in choose(resolution["parts"][:1], TARGET)] == ["async", "base", "web"]
+
+
+def test_an_editable_project_needs_its_host(tools, run, tree):
+    with pytest.raises(SourceError, match="asgi_app_wheelhouse to false"):
+        resolve_wheels(tree("project", install="editable"), SETTINGS, run())

@@ -11,6 +11,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import
     choose,
     file_name,
     not_stored,
+    path_in,
     python_floor,
     raised_floor,
     read_pylock,
@@ -222,6 +223,26 @@ def test_a_pylock_is_parsed(tmp_path):
     assert packages["url"]["wheels"] == [{"url": f"{URL}url-2.0-py3-none-any.whl", "sha256": "ef"}]
     assert packages["tar"]["source"] == {"url": f"{URL}tar-2.0.tar.gz", "sha256": ""}
     assert packages["path"]["wheels"][0]["url"] == (tmp_path / "wheels/path-3.0-py3-none-any.whl").as_uri()
+
+
+def test_files_in_the_tree_have_no_temporary_path(tmp_path):
+    """The resolution is cached, and later runs unpack the tree elsewhere."""
+    tree = tmp_path / "tree"
+    (tree / "backend").mkdir(parents=True)
+    lock = '[[packages]]\nname = "x"\nversion = "1.0"\narchive = { path = "../a b/x-1.0-py3-none-any.whl" }\n'
+    [package] = read_pylock(lock, tree, tree / "backend")["packages"]
+    [wheel] = package["wheels"]
+    assert wheel["url"] == "tree:a%20b/x-1.0-py3-none-any.whl"
+    assert file_name(wheel["url"]) == "x-1.0-py3-none-any.whl"
+    assert path_in(tmp_path, wheel["url"]) == tmp_path / "a b/x-1.0-py3-none-any.whl"
+    assert path_in(tmp_path, "https://x.example/x.whl") is None
+
+
+def test_directories_are_relative_to_the_project(tmp_path):
+    lock = '[[packages]]\nname = "shared"\ndirectory = { path = "../../packages/shared" }\n'
+    (tmp_path / "services/api").mkdir(parents=True)
+    [package] = read_pylock(lock, tmp_path, tmp_path / "services/api")["packages"]
+    assert package["directory"] == "packages/shared"
 
 
 def test_a_requirement_outside_of_the_tree_is_an_error(tmp_path):

@@ -188,3 +188,19 @@ def test_preflight_requests_pass_a_realm_where_the_switch_is_on():
         "~ ^/partners(?:/|$)": names["Partners"],
     }
     assert found["static"][0]["realm"] == names["Staff"]
+
+
+def test_urls_of_an_app_with_a_path_are_below_it():
+    found = plan(ADMIN, static=[{"url": "/static/", "path": "s"}], health_url="/health", variable="shop", path="/api")
+    assert [each["match"] for each in found["locations"]] == ["= /api/health", "~ ^/api/admin(?:/|$)", "~ ^/api/"]
+    assert [each["websocket"] for each in found["locations"]] == [f"@websocket_shop_{number}" for number in (1, 2, 3)]
+    assert found["static"][0]["url"] == "/api/static/"
+    assert found["root"]["match"] == "~ ^/api/"
+    assert found["prefix_headers"] == {"X-Forwarded-Prefix": "/api", "X-Asgi-Root-Path": "/api"}
+
+
+def test_a_path_that_stays_in_requests_is_part_of_the_urls():
+    found = plan({"url": "/api", "read_timeout": 5}, {"url": "/api/x"}, variable="shop", path="/api", strip=False)
+    assert [each["match"] for each in found["locations"]] == ["~ ^/api/x(?:/|$)", "~ ^/api(?:/|$)"]
+    assert found["root"]["read_timeout"] == 5
+    assert found["prefix_headers"] == {}

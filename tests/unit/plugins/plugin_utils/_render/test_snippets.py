@@ -117,7 +117,7 @@ def test_every_directive_of_the_site_is_rejected_or_repeated():
     """nginx rejects a directive that both the site and a snippet set, or changes its meaning."""
     printed = set()
     for name in (
-        *("asgi-00-app.inc", "asgi-00-headers.inc", "asgi-00-server.inc", "asgi-site.conf", "tls.conf"),
+        *("asgi-00-app.inc", "asgi-00-headers.inc", "asgi-00-server.inc", "site/servers.conf", "tls.conf"),
         *(f"site/{part}.conf" for part in ("certificate", "challenge", "client", "maintenance")),
     ):
         text = (TEMPLATES / f"{name}.j2").read_text().rpartition("\nserver {\n")[2]

@@ -1,4 +1,4 @@
-"""The worker plan, by table and by property."""
+"""The worker plan: tables of machines, and properties that hold for all machines."""
 
 from __future__ import annotations
 

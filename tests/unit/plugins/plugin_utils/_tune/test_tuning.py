@@ -1,4 +1,4 @@
-"""The numbers of workers to measure and the recommendation, tested by table and by property."""
+"""The numbers of workers to measure and the recommendation: tables of measurements, and properties that hold for all of them."""
 
 from __future__ import annotations
 
@@ -253,12 +253,12 @@ def test_notes():
 
     found = recommend(points(rounds), result(rounds=3), plan(), minimum=2)
 
-    said = "\n".join(found.notes)
-    assert "2 of 3 rounds" in said
-    assert "differ by up to 40%" in said
-    assert "0.9 of the 2 CPUs" in said
-    assert "requests failed with 3 workers" in said
-    assert "asgi_server_workers_min is 2, so 1 worker could" in said
+    notes = "\n".join(found.notes)
+    assert "2 of 3 rounds" in notes
+    assert "differ by up to 40%" in notes
+    assert "0.9 of the 2 CPUs" in notes
+    assert "requests failed with 3 workers" in notes
+    assert "asgi_server_workers_min is 2, so 1 worker could" in notes
 
 
 def test_the_largest_candidate_causes_a_note():

@@ -290,7 +290,9 @@ class Reloads:
         under_way = ROSTER.reloading() and time.monotonic() < self._over_by
         if not self._pending or under_way or ROSTER.stopping:
             return
-        self._pending = False  # before the configuration is read: a later HUP requests another reload
+        self._pending = (
+            False  # reset before the reload reads the configuration, so that a later HUP requests another reload
+        )
         self._spawning = self._gunicorn_waits
         try:
             self._reload()

@@ -84,7 +84,7 @@ def provide_directory(slot: Path) -> Path:
         if other != ours:
             remove(other)
     ours.mkdir(mode=0o750, exist_ok=True)
-    for gauge in ours.glob("gauge_live*.db"):  # of workers that were killed together with their master
+    for gauge in ours.glob("gauge_live*.db"):  # left by workers that were killed together with their master
         remove(gauge)
     return ours
 
@@ -215,7 +215,7 @@ class Metrics:
 
     def around(self, app):
         """Return *app* with metrics. Called when the app is loaded, in a worker that is about to serve."""
-        # previous workers of this place that have neither drained nor been counted by their successor
+        # Count the previous workers of this place that started but did not drain, unless an earlier successor has counted them.
         self.crashes.inc(max(0, value(self.starts) - value(self.drains) - value(self.crashes)))
         self.starts.inc()
         self.workers.inc()
@@ -243,7 +243,7 @@ class Metrics:
                 await app(scope, receive, watched)
             finally:
                 self._in_flight -= 1
-                if not started:  # the status with which the server responds
+                if not started:  # the server then responds with 500
                     self._count(scope, 500, perf_counter() - began)
 
         return measured

@@ -17,6 +17,9 @@ REQUEST_ID = ContextVar("asgi_deploy_request_id", default=None)
 """The id of the current request, for the log; None outside of a request."""
 
 HEADER = b"x-request-id"
+# The path that the proxy has removed from the request (asgi_proxy_path); in WSGI's spelling below.
+ROOT_PATH = b"x-asgi-root-path"
+SCRIPT_NAME = "HTTP_X_ASGI_ROOT_PATH"
 # The format of the proxy's ids. Other clients could send anything.
 acceptable = re.compile(rb"[0-9A-Za-z._-]{8,128}").fullmatch
 
@@ -55,9 +58,37 @@ def wrapped(app):
 
     async def asgi_deploy(scope, receive, send):
         if scope["type"] != "lifespan":
-            # also without an id, because a server may handle all requests of a connection in one context
+            scope = below_root_path(scope)
+            # Set None too: a server may handle all requests of a connection in one context, where an earlier id would remain.
             REQUEST_ID.set(request_id(scope["headers"]))
         await inner(scope, receive, send)
+
+    return asgi_deploy
+
+
+def below_root_path(scope):
+    """Return *scope* as the ASGI specification requires it if the proxy has removed a path from the request: with the path, and as root_path.
+
+    Only the proxy can set the header. Other requests, such as health checks of the slot, do not have it.
+    """
+    removed = next((value for name, value in scope["headers"] if name == ROOT_PATH), b"")
+    if not removed:
+        return scope
+    text = removed.decode("latin-1")
+    found = {**scope, "root_path": text + scope.get("root_path", ""), "path": text + scope["path"]}
+    if scope.get("raw_path") is not None:
+        found["raw_path"] = removed + scope["raw_path"]
+    return found
+
+
+def with_script_name(app):
+    """Return the WSGI application *app*, with the path that the proxy has removed from the request as SCRIPT_NAME."""
+
+    def asgi_deploy(environ, start_response):
+        removed = environ.get(SCRIPT_NAME)
+        if removed:
+            environ["SCRIPT_NAME"] = removed + environ.get("SCRIPT_NAME", "")
+        return app(environ, start_response)
 
     return asgi_deploy
 

@@ -19,7 +19,7 @@ from enum import IntEnum
 import asgi_deploy_process as process
 
 RETRY_SECONDS = 5
-"""How long a worker waits before it boots if the previous one failed to, so that a broken release does not spin."""
+"""Seconds to wait after a failed boot before the next worker boots, so that a broken release does not use all the CPU time."""
 
 POKE = signal.SIGURG
 """Signal from a worker to the master after a change of its row. gunicorn does not use it, and its default action is none."""
@@ -31,7 +31,7 @@ class State(IntEnum):
     FREE = 0  # the row is unused
     BOOTING = 1
     SERVING = 2
-    GOING = 3  # serves until it may leave, then drains
+    GOING = 3  # leaving: it serves until enough other workers serve, then drains
 
 
 SERVED = (State.SERVING, State.GOING)
@@ -65,7 +65,7 @@ class Roster:
     """The wanted number of workers, not counting those that are leaving."""
     generation = _Cell(2)
     boot_failed = _Cell(3)
-    """Whether the last worker that booted failed to."""
+    """Whether the last boot of a worker failed."""
 
     def __init__(self) -> None:
         memory = memoryview(mmap.mmap(-1, 4 * (4 + 2 * self.ROWS))).cast("i")

@@ -14,6 +14,7 @@ import signal
 import time
 
 import asgi_deploy_process as process
+import asgi_deploy_request as request
 from asgi_deploy_roster import Member
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -27,6 +28,7 @@ process.check_names(
             "murder_keepalived",
             "murder_pending",
             "handle",
+            "load_wsgi",
         )
     },
     "gunicorn",
@@ -40,6 +42,10 @@ class DrainThreadWorker(Member, ThreadWorker):
     """
 
     _begun = 0.0
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.wsgi = request.with_script_name(self.wsgi)
 
     def run(self) -> None:
         self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)

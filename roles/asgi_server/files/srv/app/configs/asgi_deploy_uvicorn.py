@@ -48,7 +48,7 @@ class DrainServer(Server):
     """uvicorn's server with a drain. *worker* is a Member of asgi_deploy_roster or has its interface."""
 
     def __init__(self, config, worker) -> None:
-        config.load()  # before the app is wrapped, because it detects the interface of the app; the wrapper is ASGI 3
+        config.load()  # detects the interface of the app; the wrapper below is always ASGI 3
         config.loaded_app = request.wrapped(config.loaded_app)
         super().__init__(config)
         self.worker = worker
