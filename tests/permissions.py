@@ -82,7 +82,7 @@ APP = {
     r"/etc/nginx/asgi-no-sni\.pem": "f root:root 600",
     "/etc/asgi/{app}/htpasswd": "f root:www-data 640",
     r"/etc/nginx/conf\.d/asgi-(00-(hashes|shared)|01-default-\d+|{app})\.conf": "f root:root 644",
-    r"/etc/nginx/conf\.d/asgi-00-\w+-[0-9a-f]{8}\.inc": "f root:root 644",
+    r"/etc/nginx/conf\.d/asgi-(00-\w+-[0-9a-f]{8}|{app}@[\w.-]+)\.inc": "f root:root 644",
     r"/var/log/nginx/({app}\.)?(access|error)\.log(\.\d+(\.gz)?)?": "f www-data:adm 640",
     r"/opt/asgi(/bin|/uv-[\d.]+(-pinned)?)?": "d root:root 755",
     r"/opt/asgi/(bin|uv-[\d.]+(-pinned)?)/uv": "f root:root 755",

@@ -413,7 +413,7 @@ class Site:
     def result(self, judgement: decide.Judgement) -> dict[str, Any]:
         """Return the module's result: the verdict and the facts of the site."""
         text = read_text(self.paths["nginx_site"], errors="replace") or ""
-        questions = self._questions(text)
+        place, questions = joined.parse(text), self._questions(text)
         first = next((question for question in questions if question.first), None)
         certificate = describe_certificate(self.run, first.certificate, time.time()) if first else None
         kind = ""
@@ -424,7 +424,7 @@ class Site:
             "verdict": judgement.verdict,
             "causes": judgement.lines(),
             "notes": judgement.notes,
-            "url": first.url if first else None,
+            "url": f"{first.url.rstrip('/')}{place.path if place else ''}/" if first else None,
             "maintenance": os.path.exists(self.paths["maintenance_page"]),
             "certificate": {"kind": kind, "days": certificate["days"]} if certificate else None,
         }

@@ -20,6 +20,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_tree import Entry, in_order
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.version_files import version_files
 
 # Build requirements that read the version from a repository. pbr reads PKG-INFO only if the name matches.
 PLUGINS = frozenset(
@@ -91,6 +92,11 @@ def add_versions(entries: Iterable[Entry], describe: Describe) -> Versioned:
         added[f"{prefix}{INFO}"] = _file(f"{prefix}{INFO}", info)
         added[f"{prefix}{ARCHIVAL}"] = _file(f"{prefix}{ARCHIVAL}", archival(described))
         versions[directory] = version
+        settings = _parsed(files)
+        for path, content in version_files(settings, version, f"g{described.commit[:NODE_LENGTH]}"):
+            name, parent = f"{prefix}{path}", f"{prefix}{path}".rpartition("/")[0]
+            if not parent or (parent in by_name and by_name[parent].kind == "directory"):
+                added[name] = _file(name, content)
         if project.variable:
             variables.setdefault(project.variable, version)
     found = {**by_name, **added}.values()
@@ -138,10 +144,7 @@ def matching(tag: str, patterns: Iterable[str]) -> bool:
 
 def project_of(files: Mapping[str, bytes]) -> Project | None:
     """Return the project in these *files*, contents by name, if a repository contains its version."""
-    try:
-        project = tomllib.loads(files.get("pyproject.toml", b"").decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return None  # the check of the source reports this
+    project = _parsed(files)
     metadata, tool = _table(project, "project"), _table(project, "tool")
     required = {_normal(text) for text in _texts(_table(project, "build-system").get("requires"))}
     name = metadata.get("name") or _table(tool, "poetry").get("name") or _name_in(files)
@@ -164,6 +167,13 @@ def project_of(files: Mapping[str, bytes]) -> Project | None:
         }
         return Project(str(name), _matches(settings) or ANY_TAG, _compiled(settings.get("tag_regex")))
     return None
+
+
+def _parsed(files: Mapping[str, bytes]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(files.get("pyproject.toml", b"").decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return {}  # the check of the source reports this
 
 
 def _project_files(by_name: Mapping[str, Entry]) -> dict[str, dict[str, bytes]]:

@@ -162,6 +162,18 @@ def test_versions_are_added_next_to_the_projects():
     assert calls == [ANY_TAG]
 
 
+def test_version_file_is_added_to_its_package():
+    """The app is imported from the source tree, which shadows the installed package."""
+    project = requires("setuptools-scm") + '[tool.setuptools_scm]\nversion_file = "shop/_version.py"\n'
+    entries = tree(**{"pyproject.toml": project, "shop__init.py": ""})
+    found = {entry.name: entry for entry in add_versions(entries, lambda _match: described()).entries}
+    assert b"__version__ = version = '1.2.0'" in found["shop/_version.py"].open().read()
+    elsewhere = tree(**{"pyproject.toml": project})
+    assert "shop/_version.py" not in {
+        entry.name for entry in add_versions(elsewhere, lambda _match: described()).entries
+    }
+
+
 def test_archival_file_of_the_source_is_replaced():
     """In a repository without tags, git-archive(1) writes no version into it."""
     entries = tree(**{".git_archival.txt": "node: $Format:%H$\n", "pyproject.toml": requires("setuptools-scm")})
