@@ -6,6 +6,7 @@ The C library of this computer must not be newer than that of the hosts.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -32,7 +33,12 @@ def offer(minor: str, directory: Path, where: str) -> dict[str, str]:
     version = managed_version([f"=={minor}.*"])
     archive = directory / f"cpython-{version}.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=1, dereference=False) as tar:
-        tar.add(build, "python", filter=_wanted)
+        program = f"python/bin/python{minor}"
+        tar.add(build, "python", filter=lambda member: None if member.name == program else _wanted(member))
+        content = _relocated((build / "bin" / f"python{minor}").read_bytes(), build)
+        member = tarfile.TarInfo(program)
+        member.mode, member.size = 0o755, len(content)
+        tar.addfile(member, io.BytesIO(content))
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
     entry = download_entry(version, f"{where}/{archive.name}", sha256)
     (directory / "python.json").write_text(json.dumps(entry))
@@ -45,6 +51,12 @@ def _builds(minor: str) -> list[Path]:
         return []
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     return [path for path in root.glob(f"versions/{minor}.*") if not path.is_symlink()]
+
+
+def _relocated(program: bytes, build: Path) -> bytes:
+    """Return the *program* with a relative path of its shared library in place of the one in pyenv's directory."""
+    absolute, relative = f"{build}/lib\0".encode(), b"$ORIGIN/../lib"
+    return program.replace(absolute, relative.ljust(len(absolute), b"\0"))
 
 
 def _wanted(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -14,7 +14,7 @@ def test_a_build_of_pyenv_is_offered_with_its_hash(tmp_path, monkeypatch):
     for name in ("bin/python3.12", "lib/python3.12/os.py", "lib/python3.12/test/test_os.py", "lib/libpython3.12.a"):
         path = tmp_path / "pyenv/versions/3.12.1" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.write_text(f"\0{tmp_path}/pyenv/versions/3.12.1/lib\0rest")
 
     found = cpython.offer("3.12", tmp_path, "/opt/mirror")
 
@@ -26,8 +26,12 @@ def test_a_build_of_pyenv_is_offered_with_its_hash(tmp_path, monkeypatch):
         f"file:///opt/mirror/cpython-{version}.tar.gz",
     )
     with tarfile.open(tmp_path / f"cpython-{version}.tar.gz") as tar:
-        files = [member.name for member in tar if member.isfile()]
-    assert files == ["python/bin/python3.12", "python/lib/python3.12/os.py"]
+        files = {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
+    assert sorted(files) == ["python/bin/python3.12", "python/lib/python3.12/os.py"]
+    program, size = files["python/bin/python3.12"], (tmp_path / "pyenv/versions/3.12.1/bin/python3.12").stat().st_size
+    assert program.startswith(b"\0$ORIGIN/../lib\0")
+    assert program.endswith(b"rest")
+    assert len(program) == size
 
 
 def test_uvs_server_is_used_without_pyenv(tmp_path, monkeypatch):
