@@ -526,7 +526,6 @@ PACKAGES = {
         "from py_mini_racer import MiniRacer; assert MiniRacer().eval('1 + 1') == 2",
         executable_memory=True,
     ),
-    "quickjs": Package("import quickjs; assert quickjs.Context().eval('1 + 1') == 2"),
     "imageio-ffmpeg": Package(
         """
         import imageio_ffmpeg, subprocess
