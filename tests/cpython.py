@@ -50,6 +50,8 @@ def offer(minor: str, directory: Path, where: str) -> Offer:
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
     entry = download_entry(version, f"{where}/{archive.name}", sha256)
     (directory / "python.json").write_text(json.dumps(entry))
+    # `docker cp` keeps the mode, and build accounts read the files.
+    directory.chmod(0o755)
     return Offer(version, {"UV_PYTHON_DOWNLOADS_JSON_URL": f"file://{where}/python.json"})
 
 
