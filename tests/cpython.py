@@ -12,6 +12,7 @@ import os
 import platform
 import tarfile
 from pathlib import Path
+from typing import NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python import download_entry
 from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import managed_version
@@ -20,17 +21,24 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions i
 LEFT_OUT = ("test", "tests", "__pycache__", "idlelib", "tkinter")
 
 
-def offer(minor: str, directory: Path, where: str) -> dict[str, str]:
-    """Return the variables for asgi_app_build_env with which uv finds a CPython *minor*, none to use its server.
+class Offer(NamedTuple):
+    """A ``version`` of CPython, and the ``environment`` for asgi_app_build_env with which uv finds it, empty for uv's server."""
+
+    version: str
+    environment: dict[str, str]
+
+
+def offer(minor: str, directory: Path, where: str) -> Offer:
+    """Return an offer of a CPython *minor*.
 
     The hosts, or with the wheelhouse the controller, must have the files in *directory* in the directory *where*. The build has the name of
     the version that the collection chooses, whatever its own patch version is.
     """
+    version = managed_version([f"=={minor}.*"])
     builds = _builds(minor)
     if not builds:
-        return {}
+        return Offer(version, {})
     build = max(builds)
-    version = managed_version([f"=={minor}.*"])
     archive = directory / f"cpython-{version}.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=1, dereference=False) as tar:
         program = f"python/bin/python{minor}"
@@ -42,7 +50,7 @@ def offer(minor: str, directory: Path, where: str) -> dict[str, str]:
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
     entry = download_entry(version, f"{where}/{archive.name}", sha256)
     (directory / "python.json").write_text(json.dumps(entry))
-    return {"UV_PYTHON_DOWNLOADS_JSON_URL": f"file://{where}/python.json"}
+    return Offer(version, {"UV_PYTHON_DOWNLOADS_JSON_URL": f"file://{where}/python.json"})
 
 
 def _builds(minor: str) -> list[Path]:

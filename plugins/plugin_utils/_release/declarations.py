@@ -88,6 +88,9 @@ def read_declarations(
             # uv reads its settings for every kind of declaration.
             reader.project(posixpath.join(directory, "pyproject.toml"), with_sources=declared_by == "project")
             reader.settings(posixpath.join(directory, "uv.toml"))
+        for line in dependencies.get("requirements", ()):
+            # Requirements that were converted from other tables of pyproject.toml.
+            reader.requirement(line, posixpath.join(subdirectory, "pyproject.toml"))
         if declared_by == "lock":
             reader.lock(posixpath.join(root, "uv.lock"), posixpath.relpath(subdirectory or ".", root or "."))
         elif declared_by == "pylock":

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import LOCKS
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
@@ -40,6 +41,8 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import
 FORMAT = 1
 
 _INDEX_OPTION = re.compile(r"-i\b|-f\b|--(?:index-url|extra-index-url|find-links|trusted-host|no-index)\b")
+# A requirement that is a path, with the forms of the three tools.
+_LOCAL = re.compile(r"(?:-e\s+)?(?:[\w.-]+\s*(?:\[[^\]]*\])?\s*@\s*)?(?:file://(/\S+)|(\.{1,2}/\S*))")
 _FETCH_ERRORS = re.compile(
     r"error sending request|dns error|timed out|Connection refused|unreachable|Failed to (?:fetch|download)|"
     r"No solution found when resolving tool|network was disabled|NewConnectionError|NameResolutionError"
@@ -140,11 +143,22 @@ def _export(source: Resolved, settings: Settings, place: Path) -> list[str]:
         with tempfile.TemporaryDirectory(dir=place) as temporary:
             tree = Path(temporary).resolve() / "tree"
             tree.mkdir()
+            directory = tree / source.subdirectory
+            directory.mkdir(parents=True, exist_ok=True)
             for each, content in files.items():
-                (tree / each).write_bytes(content)
-            return {"lines": requirement_lines(_run(source, settings, cache, argv, tree), tree)}
+                (directory / each).write_bytes(content)
+            text = _run(source, settings, cache, argv, tree)
+            return {"lines": requirement_lines(text, tree, directory)}
 
-    key = digest([FORMAT, exporter.packages, argv, {each: content.decode() for each, content in files.items()}])
+    key = digest(
+        [
+            FORMAT,
+            exporter.packages,
+            argv,
+            source.subdirectory,
+            {each: content.decode() for each, content in files.items()},
+        ]
+    )
     return cache.cached("exports", key, compute)["lines"]
 
 
@@ -164,16 +178,17 @@ def _run(source: Resolved, settings: Settings, cache: WheelCache, argv: Sequence
         first,
         *(f"--with={each}" for each in others),
     ]
+    directory = tree / source.subdirectory
     tools = WheelTools(settings, cache, f"{variable} has a {name}")
     blame = f"{variable} has a {name} that {first} cannot export"
     try:
         try:
             # The cached tool needs no network, and the same dependencies of the tool export every lock.
-            return tools.uv([*tool, *argv], tree, blame, **environment, UV_OFFLINE="1")
+            return tools.uv([*tool, *argv], directory, blame, **environment, UV_OFFLINE="1")
         except WheelError as exc:
             if not _FETCH_ERRORS.search(exc.fault):
                 raise
-            return tools.uv([*tool, *argv], tree, blame, **environment)
+            return tools.uv([*tool, *argv], directory, blame, **environment)
     except WheelError as exc:
         remedy = f"run `{exporter.relock}` and commit the {name}"
         if _FETCH_ERRORS.search(exc.fault):
@@ -200,18 +215,23 @@ def without_tool_requirements(text: str) -> str:
     return text
 
 
-def requirement_lines(text: str, tree: Path) -> list[str]:
+def requirement_lines(text: str, tree: Path, project: Path) -> list[str]:
     """Return the requirements in an exported file, one per item, without options for indexes.
 
-    Paths in *tree*, a temporary directory, become relative.
+    Paths in *tree*, a temporary directory, become relative to *project*, the directory of the lock. Raises SourceError for other paths.
     """
-    root = rf"(?:file://)?(?:{re.escape(str(tree))}|/?\$\{{PROJECT_ROOT\}})/"
-    local = re.compile(rf"(?:-e\s+)?(?:[\w.-]+\s*(?:\[[^\]]*\])?\s*@\s*)?{root}(\S+)")
     found = []
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
-        line = line.strip()
+        line = line.strip().replace("/${PROJECT_ROOT}", str(project))
         if not line or line.startswith("#") or _INDEX_OPTION.match(line):
             continue
-        line = re.sub(r"^-e\s+(?=\./)", "", line)
-        found.append(local.sub(r"./\1", line))
+        match = _LOCAL.match(line)
+        if match:
+            path = Path(os.path.normpath(project / unquote((match[1] or match[2]).partition("#")[0])))
+            if not path.is_relative_to(tree):
+                fault = f"has a lock that requires {path.name} from a directory outside of the source"
+                remedy = "move it into the source, or require it from an index"
+                raise SourceError("requirement-outside-source", VARIABLE, fault, remedy)
+            line = f"./{os.path.relpath(path, project)}{line[match.end() :]}"
+        found.append(line)
     return found

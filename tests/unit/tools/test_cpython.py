@@ -18,9 +18,10 @@ def test_a_build_of_pyenv_is_offered_with_its_hash(tmp_path, monkeypatch):
 
     found = cpython.offer("3.12", tmp_path, "/opt/mirror")
 
-    assert found == {"UV_PYTHON_DOWNLOADS_JSON_URL": "file:///opt/mirror/python.json"}
+    assert found.environment == {"UV_PYTHON_DOWNLOADS_JSON_URL": "file:///opt/mirror/python.json"}
     [entry] = json.loads((tmp_path / "python.json").read_text()).values()
     version = managed_version(["==3.12.*"])
+    assert found.version == version
     assert (f"3.{entry['minor']}.{entry['patch']}", entry["url"]) == (
         version,
         f"file:///opt/mirror/cpython-{version}.tar.gz",
@@ -36,4 +37,4 @@ def test_a_build_of_pyenv_is_offered_with_its_hash(tmp_path, monkeypatch):
 
 def test_uvs_server_is_used_without_pyenv(tmp_path, monkeypatch):
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
-    assert cpython.offer("3.12", tmp_path, "/opt/mirror") == {}
+    assert cpython.offer("3.12", tmp_path, "/opt/mirror") == (managed_version(["==3.12.*"]), {})

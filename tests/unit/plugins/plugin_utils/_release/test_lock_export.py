@@ -143,14 +143,24 @@ idna==3.10 ; python_version >= "3.11" \\
 y[a] @ file://{tmp_path}/lib/y
 -e file:///${{PROJECT_ROOT}}/lib/z
 -e ./lib/w
+shared @ file://{tmp_path}/shared
+-e ../shared/x
 """
-    assert requirement_lines(text, tmp_path) == [
+    assert requirement_lines(text.replace("/lib/", "/backend/lib/", 2), tmp_path, tmp_path / "backend") == [
         'idna==3.10 ; python_version >= "3.11" --hash=sha256:aa --hash=sha256:bb',
         './lib/x ; python_version < "4"',
         "./lib/y",
         "./lib/z",
         "./lib/w",
+        "./../shared",
+        "./../shared/x",
     ]
+
+
+@pytest.mark.parametrize("line", ["-e ../../lib", "lib @ file:///lib", "./../../lib ; python_version > '3'"])
+def test_paths_outside_of_the_source_are_rejected(tmp_path, line):
+    with pytest.raises(SourceError, match="requires lib from a directory outside"):
+        requirement_lines(line, tmp_path, tmp_path / "backend")
 
 
 def test_a_project_cannot_make_poetry_install_plugins():

@@ -425,6 +425,16 @@ def test_chosen_requirements_files_are_checked_and_hashes_are_found(tree, at):
         at(**source)
 
 
+def test_paths_of_poetry_dependencies_are_inside_the_tree(tree, at):
+    (tree / "requirements.txt").unlink()
+    project = '[tool.poetry]\npackage-mode = false\n[tool.poetry.dependencies]\nlib = {path = "PATH"}\n'
+    (tree / "pyproject.toml").write_text(project.replace("PATH", "lib"))
+    assert at(path=str(tree)).dependencies["requirements"] == ["./lib"]
+    (tree / "pyproject.toml").write_text(project.replace("PATH", "../lib"))
+    with pytest.raises(SourceError, match="not in the tree"):
+        at(path=str(tree))
+
+
 def test_a_uv_lock_requires_uv(tree, at):
     (tree / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1.0"\n')
     (tree / "uv.lock").write_text("version = 1\n")
