@@ -543,7 +543,7 @@ PACKAGES = {
         """
         from playwright.sync_api import sync_playwright
         with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"])
+            browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--no-zygote"])
             page = browser.new_page()
             page.set_content("<title>text</title>")
             assert page.title() == "text"
