@@ -89,6 +89,7 @@ def problems(context: Context) -> list[Problem]:
         *_working_directory(options),
         *_gunicorn_hooks(options),
         *setting_problems(options["asgi_server_settings"], options["asgi_server_type"]),
+        *_root_path(options),
         *_probe(options),
         *_unit(options),
         *_log(options),
@@ -155,6 +156,13 @@ def _gunicorn_hooks(options):
     if SERVERS[options["asgi_server_type"]].plan == SINGLE:
         fault = f"is set, but asgi_server_type is {options['asgi_server_type']}, which runs without gunicorn"
         yield Problem("gunicorn-hooks-not-supported", variable, fault)
+
+
+def _root_path(options):
+    path = options.get("asgi_proxy_path")
+    if path is not None and options["asgi_proxy_strip_path"] and options["asgi_server_settings"].get("root_path"):
+        fault = f"contains root_path, but asgi_proxy_path is {path!r}, which the app gets as its root_path already"
+        yield Problem("server-setting-reserved", "asgi_server_settings", fault, "remove it")
 
 
 def _is_count(value):

@@ -253,3 +253,17 @@ def test_settings_that_a_server_does_not_support_are_rejected(options, variable,
 )
 def test_settings_that_a_server_supports_are_accepted(options):
     assert faults(**options) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "strips", "root_path", "found"),
+    [
+        ("/api", True, "/api", [("asgi_server_settings", "server-setting-reserved")]),
+        ("/api", True, "", []),
+        ("/api", False, "/api", []),
+        (None, True, "/api", []),
+    ],
+)
+def test_a_path_of_the_proxy_excludes_a_root_path_of_the_server(path, strips, root_path, found):
+    proxy = {"asgi_proxy_path": path, "asgi_proxy_strip_path": strips}
+    assert codes(**proxy, asgi_server_settings={"root_path": root_path}) == found
