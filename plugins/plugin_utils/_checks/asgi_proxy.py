@@ -385,10 +385,10 @@ def _snippet_problems(options: dict[str, Any]) -> Iterator[Problem]:
         *map(match, options["asgi_proxy_locations"]),
         *(f"^~ {static['url']}" for static in options["asgi_proxy_static"]),
     ]
-    upstream = f"asgi_{options.get('asgi_name')}"
+    upstream, path = f"asgi_{options.get('asgi_name')}", options.get("asgi_proxy_path")
     for context in (snippets.HTTP, snippets.SERVER):
         variable = f"asgi_proxy_snippet_{context}"
-        for code, fault, remedy in snippets.faults(options.get(variable) or "", context, taken, upstream):
+        for code, fault, remedy in snippets.faults(options.get(variable) or "", context, taken, upstream, path):
             yield Problem(code, variable, fault, remedy)
     for entry in options["asgi_proxy_locations"]:
         for code, fault, remedy in snippets.faults(entry.get("snippet") or "", snippets.LOCATION):

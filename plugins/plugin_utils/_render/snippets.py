@@ -20,6 +20,9 @@ HTTP, SERVER, LOCATION = "http", "server", "location"
 INHERITED = ("add_header", "proxy_hide_header", "proxy_set_header")
 """A location that uses one of these directives inherits none of that name from its server, so the role repeats the server's."""
 
+REWRITES = ("break", "if", "return", "rewrite", "set")
+"""nginx executes these directives of a server, but not those of a location around the location of the request."""
+
 LINKS = "disable_symlinks"
 """The site sets this directive in its server unless the snippet does."""
 
@@ -129,10 +132,13 @@ OWN_CODES = {
 }
 
 
-def faults(text: str, context: str, taken: Iterable[str] = (), upstream: str = "") -> Iterator[tuple[str, str, str]]:
+def faults(
+    text: str, context: str, taken: Iterable[str] = (), upstream: str = "", path: str | None = None
+) -> Iterator[tuple[str, str, str]]:
     """Yield the code, fault and remedy of each fault of the snippet *text* in *context*.
 
-    *taken* are the site's own locations in the format of :func:`site_plan.match`; *upstream* is the name of the app's upstream.
+    *taken* are the site's own locations in the format of :func:`site_plan.match`; *upstream* is the name of the app's upstream, *path*
+    its path of another app's site.
     """
     try:
         directives = parse(text)
@@ -143,6 +149,11 @@ def faults(text: str, context: str, taken: Iterable[str] = (), upstream: str = "
         rule = REFUSED.get(directive.name)
         if rule and context in rule.contexts:
             yield "snippet-directive-reserved", f"contains {directive.name}", rule.remedy
+        elif path is not None and context == SERVER and directive.name in REWRITES:
+            fault = (
+                f"contains {directive.name}, which has no effect around the locations below asgi_proxy_path {path!r}"
+            )
+            yield "snippet-directive-reserved", fault, IN_LOCATION
         elif directive.name == "proxy_set_header" and _header(directive) in ("connection", "upgrade"):
             fault = f"contains proxy_set_header {directive.arguments[0]}"
             yield "snippet-directive-reserved", fault, "remove it: WebSockets reach the app without it"
@@ -215,6 +226,15 @@ def error_pages(snippet: str) -> list[str]:
     return [each.source for each in _named(snippet, "error_page")]
 
 
+def inherited(snippet: str, own: str = "") -> list[str]:
+    """Return the directives of the server's *snippet* for a location outside of the one with the snippet, as in a path of another site.
+
+    *own* is the location's snippet. The location prints headers and logs itself.
+    """
+    others = {"location", "access_log", "error_log", *INHERITED, *(each.name for each in parse(own))}
+    return [each.source for each in parse(snippet) if each.name not in others]
+
+
 def _named(snippet: str, name: str) -> list[Directive]:
     return [each for each in parse(snippet) if each.name == name]
 
@@ -237,6 +257,7 @@ def plan(snippet: str, locations: Iterable[dict[str, Any]]) -> dict[str, Any]:
         names, all_of_them = overridden(own), below_server(snippet, own)
         location["repeats"] = {name: all_of_them[name] for name in names if name in INHERITED}
         location["error_pages"] = error_pages(snippet) if "error_page" in names else None
+        location["inherited"] = inherited(snippet, own)
     return {
         "server": at_server(snippet),
         "files": below_server(snippet),

@@ -36,3 +36,26 @@ def test_other_apps_cannot_reach_internal_files_through_a_named_location():
     isolated = {name for name, body in named.items() if "if ($asgi_from != tiles) { return 404; }" in body}
     assert sorted(named) == ["1_blue", "1_green", "2_blue", "2_green"]
     assert isolated == {"2_blue", "2_green"}
+
+
+def test_the_snippet_of_the_server_applies_to_all_locations():
+    # nginx does not inherit it in the locations of WebSockets and of the path itself, which are beside the location with the snippet.
+    snippet = (
+        "auth_request /api/auth;\nerror_page 404 /api/404;\nlocation = /api/auth { return 204; }\nadd_header X-A b;"
+    )
+    entries = [{"url": "/api/open", "snippet": "auth_request off;"}]
+    text = locations(
+        asgi_proxy_strip_path=False,
+        asgi_proxy_static=[],
+        asgi_proxy_locations=entries,
+        asgi_proxy_snippet_server=snippet,
+    )
+    beside = re.findall(r"^    location (@websocket_tiles_\d|= /api) \{\n(.*?)\n    \}", text, re.DOTALL | re.MULTILINE)
+    found = {place: re.findall(r"auth_request ([^;]+);", body) for place, body in beside}
+    assert found == {"= /api": ["/api/auth"], "@websocket_tiles_1": ["off"], "@websocket_tiles_2": ["/api/auth"]}
+    for _place, body in beside:
+        assert (body.count("error_page 404 /api/404;"), body.count("add_header X-A b;"), "location" in body) == (
+            1,
+            1,
+            False,
+        )

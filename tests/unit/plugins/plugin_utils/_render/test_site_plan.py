@@ -73,7 +73,14 @@ def test_site_without_locations_has_the_root_location():
     found = plan()
     assert (found["static"], found["zones"]) == ([], [])
     assert found["locations"] == [
-        {"match": "/", "doubled": None, "websocket": "@websocket_1", "repeats": {}, "error_pages": None}
+        {
+            "match": "/",
+            "doubled": None,
+            "websocket": "@websocket_1",
+            "repeats": {},
+            "error_pages": None,
+            "inherited": [],
+        }
     ]
 
 
@@ -120,7 +127,7 @@ def test_locations_inherit_settings():
     assert upload["basic_auth"] == admin["basic_auth"] == "Staff"
     assert (upload["body_size"], upload["request_buffering"]) == ("1g", False)
     assert "body_size" not in admin
-    assert set(rest) == {"match", "doubled", "websocket", "repeats", "error_pages"}
+    assert set(rest) == {"match", "doubled", "websocket", "repeats", "error_pages", "inherited"}
 
 
 @pytest.mark.parametrize(("name", "value"), [("body_size", "0"), ("body_size", 0), ("buffering", False)])

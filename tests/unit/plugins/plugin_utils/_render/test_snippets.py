@@ -183,3 +183,15 @@ def test_server_and_static_files_have_the_headers_of_the_snippet():
         "skip": ["x-frame-options"],
         "lines": ["add_header X-Frame-Options DENY always;"],
     }
+
+
+def test_conditions_of_a_server_are_rejected_below_a_path():
+    # nginx would execute them for the whole site, but not in the location of a path.
+    text = "if ($request_method = TRACE) { return 405; } rewrite ^/a$ /b; auth_request /api/auth;"
+    assert faults(text) == []
+    found = list(snippets.faults(text, "server", (), "asgi_shop", "/api"))
+    assert [(code, fault.split(",")[0]) for code, fault, _remedy in found] == [
+        ("snippet-directive-reserved", "contains if"),
+        ("snippet-directive-reserved", "contains rewrite"),
+    ]
+    assert list(snippets.faults("if ($robot) { return 403; }", "location", path="/api")) == []
