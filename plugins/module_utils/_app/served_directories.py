@@ -118,8 +118,8 @@ class ServedDirectories:
                 "directory, or mount the other one there"
             ) from exc
         found = os.fstat(opened)
-        # Also true after a run that was interrupted here.
-        if not self.dry and found.st_uid == 0 and stat.S_IMODE(found.st_mode) == NEW_MODE:
+        # Also true after a run that was interrupted here. The app can give root's directories another name, so they must be empty.
+        if not self.dry and (found.st_uid, stat.S_IMODE(found.st_mode)) == (0, NEW_MODE) and not os.listdir(opened):
             os.fchmod(opened, MODE)
             os.fchown(opened, self.app.pw_uid, self.app.pw_gid)
         return opened

@@ -168,6 +168,20 @@ def test_files_of_other_accounts_stay_closed(shared):
     assert (access(own), access(other)) == (acl.READ, 0)
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_only_an_empty_directory_of_root_is_given_to_the_app(shared, monkeypatch):
+    app = SimpleNamespace(pw_uid=4711, pw_gid=4711)
+    accounts = {"www-data": SimpleNamespace(pw_uid=NGINX), "shop": app}
+    monkeypatch.setattr(served_directories.pwd, "getpwnam", accounts.__getitem__)
+    os.chown(shared, app.pw_uid, app.pw_gid)
+    # A directory of root that the app has renamed, and one that an interrupted run has created.
+    (shared / "media").mkdir(mode=0o700)
+    (shared / "files").mkdir(mode=0o700)
+    put(shared / "media/dump")
+    apply(shared, "media", "files")
+    assert [(shared / name).stat().st_uid for name in ("media", "media/dump", "files")] == [0, 0, app.pw_uid]
+
+
 def test_without_the_app_there_is_an_error_unless_the_run_is_dry(shared):
     shared.rmdir()
     assert apply(shared) == []
