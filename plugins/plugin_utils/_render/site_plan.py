@@ -121,16 +121,26 @@ def site_plan(
     for number, location in enumerate(planned, start=1):
         location["websocket"] = f"@websocket_{number}" if path is None else f"@websocket_{variable}_{number}"
 
+    from_proxies = trusted_headers(trusted, variable)
+    set_by_proxies = {name: each["variable"] for name, each in from_proxies.items()}
+    prefixes = PREFIX_HEADERS if path is not None and strip else ()
+    # A header that the site sets too must not reach the app twice. The prefix of a trusted proxy precedes the path.
+    outer = {
+        name.lower(): set_by_proxies.pop(name)
+        for name in list(set_by_proxies)
+        if name.lower() in map(str.lower, prefixes)
+    }
+
     return {
         "locations": planned,
         "static": files,
         "zones": list(zones.values()),
         "realms": realms,
         **snippets.plan(snippet or "", planned),
-        "trusted_headers": (from_proxies := trusted_headers(trusted, variable)),
+        "trusted_headers": from_proxies,
         "cleared_headers": [name for name, value in request_headers().items() if not value],
-        "request_headers": request_headers({name: each["variable"] for name, each in from_proxies.items()}),
-        "prefix_headers": dict.fromkeys(PREFIX_HEADERS, path) if path is not None and strip else {},
+        "request_headers": request_headers(set_by_proxies),
+        "prefix_headers": {name: {"outer": outer.get(name.lower(), ""), "path": path} for name in prefixes},
         "health_url": health_url,
         "root": planned[is_root.index(True)],
     }

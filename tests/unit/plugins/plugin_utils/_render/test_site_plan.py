@@ -203,7 +203,19 @@ def test_urls_of_an_app_with_a_path_are_below_it():
     assert [each["websocket"] for each in found["locations"]] == [f"@websocket_shop_{number}" for number in (1, 2, 3)]
     assert found["static"][0]["url"] == "/api/static/"
     assert found["root"]["match"] == "~ ^/api/"
-    assert found["prefix_headers"] == {"X-Forwarded-Prefix": "/api", "X-Asgi-Root-Path": "/api"}
+    ours = {"outer": "", "path": "/api"}
+    assert found["prefix_headers"] == {"X-Forwarded-Prefix": ours, "X-Asgi-Root-Path": ours}
+
+
+def test_the_prefix_of_a_trusted_proxy_precedes_the_path():
+    found = plan(trusted=["X-User", "x-forwarded-prefix"], variable="shop", path="/api")
+    assert found["prefix_headers"]["X-Forwarded-Prefix"] == {"outer": "$asgi_shop_trusted_2", "path": "/api"}
+    assert found["prefix_headers"]["X-Asgi-Root-Path"] == {"outer": "", "path": "/api"}
+    # only once in the request
+    headers = {name: value for name, value in found["request_headers"].items() if "$asgi_shop_trusted" in value}
+    assert headers == {"X-User": "$asgi_shop_trusted_1"}
+    kept = plan(trusted=["x-forwarded-prefix"], variable="shop", path="/api", strip=False)
+    assert kept["request_headers"]["x-forwarded-prefix"] == "$asgi_shop_trusted_1"
 
 
 def test_a_path_that_stays_in_requests_is_part_of_the_urls():
