@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-from rendering import defaults, rendered
+import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
+from rendering import HOST, Environment, defaults, rendered
 
 TILES = {
     **defaults("asgi_proxy"),
@@ -59,3 +61,17 @@ def test_the_snippet_of_the_server_applies_to_all_locations():
             1,
             False,
         )
+
+
+@pytest.mark.parametrize(
+    ("path", "certbot", "retires"), [("/api", True, True), ("/api", False, False), (None, True, False)]
+)
+def test_an_app_that_moves_to_a_path_needs_no_renewal_of_its_certificate(path, certbot, retires):
+    environment = Environment("asgi_proxy")
+    renewal = [*layout("tiles")["acme"]["renewal"].values()]
+    host = {**HOST, "present_paths": renewal[:1] if certbot else []}
+    given = {**TILES, **({"asgi_proxy_path": path} if path else {}), "__asgi_proxy_host": host}
+    if not path:
+        del given["asgi_proxy_path"]
+    environment.use(given)
+    assert environment.variables.get("__asgi_proxy_retires", None) is retires
