@@ -48,6 +48,18 @@ def _outside_problems(path: str, options: dict[str, Any]) -> Iterator[Problem]:
         ("asgi_proxy_health_url", options.get("asgi_proxy_health_url")),
         ("asgi_server_probe_path", options.get("asgi_server_probe_path")),
     ]
+    exact = [
+        *(
+            ("asgi_proxy_locations", "contains", entry["url"])
+            for entry in options["asgi_proxy_locations"]
+            if entry.get("exact")
+        ),
+        ("asgi_proxy_health_url", "is", options.get("asgi_proxy_health_url")),
+    ]
+    for variable, verb, url in exact:
+        if url == path:
+            fault = f"{verb} {url!r}, like asgi_proxy_path, and would be a second location for it"
+            yield Problem("proxy-path-outside", variable, fault, "use a URL below it, or a location without exact")
     for variable, url in urls:
         if url is not None and url != path and not url.startswith(f"{path}/"):
             fault = f"{'contains' if variable in ('asgi_proxy_locations', 'asgi_proxy_static') else 'is'} {url!r}"

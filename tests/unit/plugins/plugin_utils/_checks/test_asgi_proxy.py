@@ -511,3 +511,18 @@ def test_certificate_names(provider, expected):
         "asgi_proxy_acme_extra_names": ["b"],
     }
     assert asgi_proxy.certificate_names(options) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"asgi_proxy_locations": [{"url": "/a", "exact": True}]}, [("asgi_proxy_locations", "proxy-path-outside")]),
+        ({"asgi_proxy_health_url": "/a"}, [("asgi_proxy_health_url", "proxy-path-outside")]),
+        ({"asgi_proxy_locations": [{"url": "/a"}, {"url": "/a/", "exact": True}]}, []),
+        ({"asgi_proxy_health_url": "/a/up"}, []),
+    ],
+)
+def test_a_path_that_stays_in_requests_has_one_location(given, found):
+    place = {"asgi_proxy_path": "/a", "asgi_proxy_server_names": ["a.test"], "asgi_proxy_strip_path": False}
+    probe = {"asgi_server_probe_path": given.get("asgi_proxy_health_url", "/a/up")}
+    assert [(each.variable, each.code) for each in problems(**place, **probe, **given)] == found
