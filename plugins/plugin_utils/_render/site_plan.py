@@ -117,7 +117,8 @@ def site_plan(
         for number, entry in enumerate(static, start=1)
     ]
     realms = _realms([*planned, *files], variable)
-    is_root = [each["match"] in {match({"url": url}) for url in (root, path or ROOT)} for each in planned]
+    # For the path itself, a location with the URL /api applies rather than one with /api/.
+    roots = [each for url in (path or ROOT, root) for each in planned if each["match"] == match({"url": url})]
     for number, location in enumerate(planned, start=1):
         location["websocket"] = f"@websocket_{number}" if path is None else f"@websocket_{variable}_{number}"
 
@@ -142,7 +143,7 @@ def site_plan(
         "request_headers": request_headers(set_by_proxies),
         "prefix_headers": {name: {"outer": outer.get(name.lower(), ""), "path": path} for name in prefixes},
         "health_url": health_url,
-        "root": planned[is_root.index(True)],
+        "root": roots[0],
     }
 
 

@@ -223,3 +223,10 @@ def test_a_path_that_stays_in_requests_is_part_of_the_urls():
     assert [each["match"] for each in found["locations"]] == ["~ ^/api/x(?:/|$)", "~ ^/api(?:/|$)"]
     assert found["root"]["read_timeout"] == 5
     assert found["prefix_headers"] == {}
+
+
+def test_the_location_of_the_path_itself_has_the_rules_of_that_url():
+    closed, opened = {"url": "/api", "basic_auth": "Staff"}, {"url": "/api/", "basic_auth": ""}
+    found = plan(closed, opened, variable="shop", path="/api", strip=False)
+    assert found["root"]["match"] == "~ ^/api(?:/|$)"
+    assert found["root"]["basic_auth"] == "Staff"
