@@ -5,7 +5,7 @@
 
 An access control list lets nginx's account enter these directories and read their files, and a default list does the same for files that
 the app creates later. No other account gets access, and nginx's account gets none to the rest of the shared directory.
-All directories are opened without following symlinks, because the app can replace each of them at any time.
+All directories below it are opened without following symlinks, because the app can replace each of them at any time.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class ServedDirectories:
         try:
             self.nginx = pwd.getpwnam(NGINX_USER).pw_uid
             self.app = pwd.getpwnam(self.paths["user"])
-            shared = os.open(self.paths["shared"], DIRECTORY)
+            # Only root can make this directory a symlink, for example to another disk.
+            shared = os.open(self.paths["shared"], DIRECTORY & ~os.O_NOFOLLOW)
         except (KeyError, FileNotFoundError):
             return self._without_app()
         with _closing(shared):

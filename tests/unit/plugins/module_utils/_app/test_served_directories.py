@@ -153,6 +153,16 @@ def test_symlinks_of_the_app_are_not_followed(shared, tmp_path):
     assert (access(secret), access(secret.parent)) == (0, 0)
 
 
+def test_the_shared_directory_can_be_on_another_disk(shared, tmp_path):
+    photo = put(shared / "media/a.jpg")
+    link = tmp_path / "link"
+    link.symlink_to(shared)
+    paths = {"shared": str(link), "user": "shop"}
+    assert ServedDirectories(paths, [], dry=True).apply() == []
+    ServedDirectories(paths, ["media"]).apply()
+    assert access(photo) == acl.READ
+
+
 def test_pipes_are_skipped(shared):
     (shared / "media").mkdir()
     os.mkfifo(shared / "media/pipe")
