@@ -58,7 +58,7 @@ def source(tmp_path) -> Callable[..., Path]:
 
 @pytest.fixture
 def deploy(playbook, source) -> Runner:
-    """Deploys the intruder with further files in its source, and variables."""
+    """Deploy the intruder with additional source files and variables."""
     return Runner(lambda files=None, **variables: playbook("deploy", security_source=str(source(files)), **variables))
 
 

@@ -88,7 +88,7 @@ def test_number_of_requests_and_disturbances_is_sufficient(ours):
 
 
 def test_stock_recipe_loses_requests(ours, stock):
-    """The control with the same clients on the same machine: the load generator detects losses."""
+    """The control group: the load generator detects lost requests of the stock recipe, with the same clients on the same machine."""
     lossless = [result for result in ours if result.name in [*IDLE, *LOSSLESS]]
     for label, results in (("ours", lossless), ("stock", stock)):
         disturbances = sum(result.name not in IDLE for result in results)

@@ -33,7 +33,7 @@ def of_mode(mode: int) -> Acl:
 
 
 def read(file: int, kind: str = ACCESS) -> Acl | None:
-    """Return a list of the open *file*; None if it has none, or if its file system supports none."""
+    """Return the access control list of the open *file*, or None if it has none or its file system does not support them."""
     try:
         packed = os.getxattr(file, kind)
     except OSError as exc:

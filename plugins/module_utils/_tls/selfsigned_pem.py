@@ -86,7 +86,7 @@ def why_wanted(
 
 
 def why_unusable(found: Certificate | None, public_key: str) -> str:
-    """Return the reason why servers cannot use the certificate *found* with the key that has *public_key*, "" if they can."""
+    """Return why servers cannot use *found* with the key whose public key is *public_key*, or "" if they can."""
     if found is None:
         return "there is none"
     if not found.public_key or found.public_key != public_key.strip():

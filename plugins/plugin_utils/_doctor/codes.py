@@ -80,11 +80,12 @@ permissions-wrong: A path of the app has other permissions. -> restore its owner
 log-world-readable: Every account can read the requests of clients in a log. -> run site.yml
 
 # writes
-app-write-failed: The app tried to write where it cannot. -> write to $ASGI_SHARED, or set asgi_server_working_directory to shared if the
-    path is relative
+app-write-failed: The app tried to write to a path that is read-only for it. -> write to $ASGI_SHARED, or set asgi_server_working_directory
+    to shared if the path is relative
 
 # sandbox
-executable-memory-denied: The sandbox denies a package executable memory. -> add MemoryDenyWriteExecute: false to asgi_server_unit_settings
+executable-memory-denied: A package needs executable memory, which the sandbox denies. -> add MemoryDenyWriteExecute: false to
+    asgi_server_unit_settings
 
 # plan
 workers-differ-from-plan: The number of workers is not the planned one. -> run deploy.yml

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Words in keepalived's configuration."""
+"""Check that values are single words in keepalived's configuration."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ package-name-invalid: The value is not the name of a Debian package. -> list nam
 
 # Source
 source-directory-missing: The source is not a directory on the controller. -> set the directory that contains the application
-source-key-unsuitable: The key has no meaning for this kind of source. -> remove the key
+source-key-unsuitable: This kind of source does not support the key. -> remove the key
 source-subdirectory-invalid: The subdirectory is not a path below the root of the source. -> set a relative path, such as backend
 source-subdirectory-missing: The source does not contain the subdirectory. -> set an existing directory of the source
 source-unreadable: The source cannot be read. -> make it readable, or add it to asgi_app_exclude_extra
@@ -118,17 +118,19 @@ source-incomplete: The source contains empty git submodules or Git LFS pointers.
 source-special-file: The source contains a device, a socket or a named pipe. -> remove it, or add it to asgi_app_exclude_extra
 source-declarations-refused: A file that declares requirements is unsafe or invalid. -> correct that file
 symlink-outside-source: A symlink leads out of the source. -> make it a relative link within the tree
-lock-without-project: The source has a lock file without the file of its project. -> add the project's pyproject.toml or Pipfile
-lock-not-used: The source has a lock file that would not be used. -> select a lock with asgi_app_source.requirements, or exclude the others
+lock-without-project: The source has a lock file, but no project file that belongs to it. -> add the project's pyproject.toml or Pipfile
+lock-not-used: The source has a lock file that would be ignored. -> select a lock with asgi_app_source.requirements, or exclude the others
 lock-not-exported: The controller cannot export the lock file. -> update the lock, or check that the controller can reach the index
 requirements-file-missing: The source does not contain the file. -> set the path relative to the root of the app
-requirements-file-unsupported: The files cannot be installed together, or have another format. -> set one lock file, or requirements files
+requirements-file-unsupported: The files cannot be installed together, or their format is not supported. -> set one lock file, or
+    requirements files
 selection-unknown: The source does not define the group or the extra. -> correct or remove it
-selection-without-tree: A package has no requirements files, and no groups. -> remove the variable
-editable-wheelhouse: An editable project refers to its source on the host. -> set asgi_app_install_project to auto, or
-    asgi_app_wheelhouse to false
+selection-without-tree: The variable selects dependencies of a source tree, but the source is a package. -> remove the variable
+editable-wheelhouse: An editable project cannot be installed from a wheel, because it refers to its source on the host. -> set
+    asgi_app_install_project to auto, or asgi_app_wheelhouse to false
 project-missing: The source contains no project to install. -> set asgi_app_install_project to auto
-project-not-installed: Only a build of the project computes its dependencies. -> set asgi_app_install_project to true
+project-not-installed: The project computes its dependencies when it is built, but it is not installed. -> set asgi_app_install_project to
+    true
 project-file-invalid: The pyproject.toml is not valid. -> correct that file
 dependencies-undeclared: Warning: the source declares no dependencies. -> add a requirements.txt
 package-not-pinned: The package is not pinned to one version. -> write it as name==version
@@ -136,17 +138,17 @@ archive-missing: The archive is not a file on the controller. -> set the path of
 archive-url-invalid: The value is neither a URL nor a path. -> set an https:// URL, or a path on the controller
 archive-checksum-missing: An archive with a URL has no checksum. -> set asgi_app_source.checksum
 archive-checksum-invalid: The value is not a SHA-256. -> write it as sha256: and 64 hexadecimal digits
-archive-checksum-mismatch: The archive has another SHA-256. -> compare it with the published checksum
+archive-checksum-mismatch: The SHA-256 of the archive differs from the checksum. -> compare it with the published checksum
 archive-download-failed: The archive cannot be downloaded. -> check the URL and the connection from the controller
 archive-unreadable: The archive is incomplete, encrypted, or in an unsupported format. -> set a complete tar or zip file
-archive-unsafe: The archive contains a path out of it, a device, or another special file. -> make the archive from a directory
+archive-unsafe: The archive contains a path that leads outside it, a device, or another special file. -> make the archive from a directory
 wheel-invalid: The value is not the path of one wheel. -> set the path of one wheel on the controller
 git-url-invalid: The value is not the URL of a git repository. -> set the URL of the repository
 git-ref-invalid: The value cannot be a git reference. -> set a branch, a tag or a commit id
 git-ref-not-found: The repository does not contain the reference. -> set an existing branch, tag or commit id
 git-fetch-failed: The repository cannot be fetched. -> set a repository that the controller can read without a password prompt
 git-submodule-failed: A submodule cannot be fetched. -> make its commit available to the controller, or exclude it
-git-lfs-failed: The files of Git LFS cannot be fetched. -> push them to the server of the repository, or exclude them
+git-lfs-failed: The Git LFS files cannot be fetched. -> push them to the server of the repository, or exclude them
 git-timeout: The repository does not answer in time. -> check that the controller reaches it
 git-not-installed: git is not installed on the controller. -> install git there, or deploy from a path
 
@@ -178,9 +180,9 @@ working-directory-invalid: The value is not a directory that the app may use. ->
 gunicorn-hooks-invalid: The value is not the path of a Python file in the source. -> use a path relative to the code, such as
     'deploy/gunicorn_hooks.py'
 gunicorn-hooks-not-supported: The server runs without gunicorn. -> remove the variable, or use uvicorn_worker
-server-setting-unknown: The server has no such setting, or the collection does not pass it on. -> correct the name
+server-setting-unknown: The server does not have the setting, or the collection does not support it. -> correct the name
 server-setting-reserved: The collection depends on this setting of the server. -> use the variable that the message names
-server-setting-not-supported: The setting belongs to another server. -> remove it, or change asgi_server_type
+server-setting-not-supported: The setting belongs to a different server type. -> remove it, or change asgi_server_type
 server-setting-value-invalid: The value of a setting of the server is invalid. -> use a value as documented by the server
 unit-setting-invalid: The name is not that of a systemd setting. -> use settings of systemd.exec(5)
 unit-setting-reserved: The slots, the socket or the drain depend on this setting. -> remove it
@@ -250,7 +252,8 @@ acme-balancer-on-app-host: The balancer and the app would write their certificat
 trusted-everyone: The network contains all addresses. -> list the addresses of the balancers
 trusted-header-not-allowed: Proxies cannot set this header. -> remove it
 trusted-header-unused: No proxy can set the trusted headers. -> list the addresses of the proxies in asgi_proxy_trusted
-balancer-option-unused: The option only applies to load balancers. -> list their addresses in asgi_proxy_trusted
+balancer-option-unused: The option is for load balancers in asgi_proxy_trusted, but applies to none. -> list their addresses in
+    asgi_proxy_trusted
 trusted-http-without-redirect: nginx redirects plain HTTP that does not come from the load balancer. -> set asgi_proxy_redirect to true
 proxy-protocol-untrusted: No sender of the PROXY protocol is trusted. -> list the addresses of the balancers in asgi_proxy_trusted
 http3-with-proxy-protocol: UDP has no PROXY protocol. -> set one of the two variables to false
@@ -261,17 +264,21 @@ header-reserved: Other variables configure this header. -> set asgi_proxy_hsts_m
 header-duplicate: The header is listed more than once; case does not matter. -> list it once
 static-url-invalid: The value cannot be the URL of static files. -> use letters, digits, and . _ ~ - in each segment, none starting with a
     dot, and at most 1000 characters
-static-directory-ambiguous: An entry needs exactly one directory. -> set path for files of the source tree, or shared for files that the app
-    writes
-static-internal-caching: The app sets Cache-Control of internal files. -> remove hashed and immutable, or internal
-static-shared-symlinks: The app could serve files of other directories. -> remove follow_symlinks, and let the app copy or move the files
-static-path-invalid: The value cannot be such a directory. -> use a relative path without '..': letters, digits, and . _ ~ -
+static-directory-ambiguous: An entry has no directory, or more than one. -> set path for files of the source tree, or shared for files that
+    the app writes
+static-internal-caching: The options have no effect, because the app sets Cache-Control of internal files. -> remove hashed and immutable,
+    or internal
+static-shared-symlinks: The app could create symlinks to files in other directories, which nginx would serve. -> remove follow_symlinks, and
+    let the app copy or move the files
+static-path-invalid: The value is not a valid directory for static files. -> use a relative path without '..': letters, digits, and . _ ~ -
     in each segment, none starting with a dot, and at most 1000 characters
-proxy-path-invalid: The value is not a path for an app. -> use letters, digits, and . _ ~ - in each segment, such as /api, without '/' at the
-    end, and at most 200 characters
-proxy-path-names: An app shares one name of the other app's site, and gets all of that site's names. -> list one name
-proxy-path-owner: Only the app that owns the name can have this setting. -> set it for that app
-proxy-path-outside: Requests with the URL reach the app that owns the name. -> start it with asgi_proxy_path, or set asgi_proxy_strip_path to true
+proxy-path-invalid: The value is not a valid path for an app. -> use letters, digits, and . _ ~ - in each segment, such as /api, without '/'
+    at the end, and at most 200 characters
+proxy-path-names: An app with asgi_proxy_path lists several server names. One name selects the site of the owner, with all of its names. ->
+    list one name
+proxy-path-owner: Only the app that owns the server name can set this variable. -> set it for that app
+proxy-path-outside: The URL is outside the path of the app, so requests reach the app that owns the server name. -> start it with
+    asgi_proxy_path, or set asgi_proxy_strip_path to true
 url-duplicate: The URL is listed more than once. -> list each URL once
 location-url-invalid: The value cannot be the URL of a location. -> use letters, digits, and . _ ~ - in each segment, none empty or starting
     with a dot, and at most 1000 characters
@@ -280,7 +287,8 @@ location-below-static: nginx serves the URL from static files and does not pass 
 rate-invalid: The value is not a rate. -> use requests per second or minute, such as 5r/s or 30r/m
 burst-without-rate: A burst has no effect without a rate. -> set the rate too, or remove the burst
 realm-invalid: nginx cannot represent the realm. -> remove the character
-preflight-without-auth: Only a password stops preflight requests. -> set basic_auth for the location or around it, or remove cors_preflight
+preflight-without-auth: The location needs no password, so preflight requests reach the app without cors_preflight. -> set basic_auth for
+    the location or around it, or remove cors_preflight
 realm-off: nginx reads the realm 'off' as disabled authentication. -> use '' to disable authentication, or another realm to enable it
 basic-auth-without-users: No user could authenticate. -> set asgi_proxy_users
 user-name-invalid: The name of a user is invalid. -> use letters, digits, and . _ @ + -
@@ -331,7 +339,7 @@ router-id-duplicate: Balancers with different virtual addresses have the same ro
 
 # Several apps on one machine
 machine-app-duplicate: Two inventory names of one machine have the same app. -> remove one of them, or set another asgi_name for it
-machine-path-duplicate: Two apps of one machine have the same path of a server name. -> choose another asgi_proxy_path for one of them
+machine-path-duplicate: Two apps of one machine have the same path under one server name. -> choose another asgi_proxy_path for one of them
 machine-server-name-duplicate: Two apps of one machine have the same server name. -> set different server names for each app
 machine-port-duplicate: Two apps of one machine use the same port. -> set a different port for each
 machine-port-settings-differ: Two apps share a port, but not a setting of the port. -> set the same value for both, or use another port

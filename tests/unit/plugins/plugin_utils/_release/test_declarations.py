@@ -1,4 +1,4 @@
-"""A source tree can make uv and pip read only files of the tree, and contact only authenticated servers."""
+"""The declarations in a source tree cannot make uv or pip read files outside the tree, or contact servers without authentication."""
 
 from __future__ import annotations
 
