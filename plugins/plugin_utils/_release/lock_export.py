@@ -9,6 +9,7 @@ unchanged lock needs neither again. The index of the packages comes from the var
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import re
@@ -57,6 +58,8 @@ class Exporter(NamedTuple):
     relock: str
     environment: Mapping[str, str]
     """Variables of the tool; ``{}`` is replaced by a temporary directory."""
+    project: Callable[[str], str] | None = None
+    """Returns the part of a pyproject.toml that the tool may read."""
 
 
 def _poetry(groups: Sequence[str], extras: Sequence[str]) -> list[str]:
@@ -75,6 +78,56 @@ def _pipenv(groups: Sequence[str], _extras: Sequence[str]) -> list[str]:
     return ["pipenv", "requirements", "--hash", "--exclude-index", *categories]
 
 
+def without_tool_requirements(text: str) -> str:
+    """Return a pyproject.toml without poetry's requires-poetry and requires-plugins.
+
+    The pinned version of poetry exports all locks, and must not install plugins that a project lists.
+    """
+    text = re.sub(r"(?ms)^\[tool\.poetry\.requires-plugins\].*?(?=^\[|\Z)", "", text)
+    text = re.sub(r"(?m)^requires-poetry\s*=.*$", "", text)
+    try:
+        plugins = "requires-plugins" in tomllib.loads(text).get("tool", {}).get("poetry", {})
+    except tomllib.TOMLDecodeError:
+        plugins = True
+    if plugins:
+        fault = "has poetry plugins in a form that the controller does not recognise"
+        remedy = "write them in a table [tool.poetry.requires-plugins] of pyproject.toml, which is ignored"
+        raise SourceError("lock-not-exported", VARIABLE, fault, remedy)
+    return text
+
+
+def only_dependencies(text: str) -> str:
+    """Return the dependencies in a pyproject.toml, without the other settings of PDM.
+
+    PDM would run the scripts pre_invoke and others in [tool.pdm.scripts] on the controller, and would require a Python on the controller
+    that matches requires-python.
+    """
+    found = tomllib.loads(text)
+    metadata, pdm = _table(found.get("project")), _table(_table(found.get("tool")).get("pdm"))
+    project = {key: metadata[key] for key in ("dependencies", "optional-dependencies") if key in metadata}
+    kept = {
+        "project": {"name": str(metadata.get("name", "app")), "version": "0", **project},
+        "dependency-groups": found.get("dependency-groups", {}),
+        "tool": {"pdm": {"dev-dependencies": pdm.get("dev-dependencies", {})}},
+    }
+    return "".join(f"{key} = {_inline(value)}\n" for key, value in kept.items())
+
+
+def _inline(value: Any) -> str:
+    """Return *value*, which consists of tables, arrays and strings, as TOML."""
+    if isinstance(value, dict):
+        pairs = [f"{_inline(key)} = {_inline(each)}" for key, each in value.items()]
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    # TOML has the escapes of JSON except surrogate pairs, and also requires one for DEL.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 EXPORTERS = {
     "poetry.lock": Exporter(
         packages=("poetry==2.5.1", "poetry-plugin-export==1.10.1"),
@@ -86,6 +139,7 @@ EXPORTERS = {
             "POETRY_DATA_DIR": "{}/data",
             "POETRY_VIRTUALENVS_CREATE": "false",
         },
+        project=without_tool_requirements,
     ),
     "pdm.lock": Exporter(
         packages=("pdm==2.29.4",),
@@ -98,6 +152,7 @@ EXPORTERS = {
             "PDM_LOG_DIR": "{}/log",
             "PDM_USE_VENV": "false",
         },
+        project=only_dependencies,
     ),
     "Pipfile.lock": Exporter(
         packages=("pipenv==2026.10.3",),
@@ -134,8 +189,8 @@ def _export(source: Resolved, settings: Settings, place: Path) -> list[str]:
     project = LOCKS[name][1]
     with tarfile.open(source.archive) as tar:
         files = {each: tar.extractfile(posixpath.join(source.subdirectory, each)).read() for each in (project, name)}
-    if project == "pyproject.toml":
-        files[project] = without_tool_requirements(files[project].decode()).encode()
+    if exporter.project:
+        files[project] = exporter.project(files[project].decode()).encode()
     argv = exporter.command(source.dependencies.get("groups", ()), source.dependencies.get("extras", ()))
     cache = WheelCache()
 
@@ -198,21 +253,6 @@ def _run(source: Resolved, settings: Settings, cache: WheelCache, argv: Sequence
                 f"and set {REQUIREMENTS} to [requirements.txt]"
             )
         raise SourceError("lock-not-exported", exc.variable, exc.fault, remedy) from exc
-
-
-def without_tool_requirements(text: str) -> str:
-    """Return a pyproject.toml without poetry's requires-poetry and requires-plugins.
-
-    The pinned version of poetry exports all locks, and must not install plugins that a project lists.
-    """
-    text = re.sub(r"(?ms)^\[tool\.poetry\.requires-plugins\].*?(?=^\[|\Z)", "", text)
-    text = re.sub(r"(?m)^requires-poetry\s*=.*$", "", text)
-    poetry = tomllib.loads(text).get("tool", {}).get("poetry", {})
-    if "requires-plugins" in poetry:
-        fault = "has poetry plugins in a form that the controller does not recognise"
-        remedy = "write them in a table [tool.poetry.requires-plugins] of pyproject.toml, which is ignored"
-        raise SourceError("lock-not-exported", VARIABLE, fault, remedy)
-    return text
 
 
 def requirement_lines(text: str, tree: Path, project: Path) -> list[str]:

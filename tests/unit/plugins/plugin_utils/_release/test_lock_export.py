@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tarfile
+import tomllib
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_export import (
+    only_dependencies,
     requirement_lines,
     with_export,
     without_tool_requirements,
@@ -170,3 +172,51 @@ def test_a_project_cannot_make_poetry_install_plugins():
     assert without_tool_requirements(text) == '[tool.poetry]\n\nname = "x"\n[tool.ruff]\n'
     with pytest.raises(SourceError, match="plugins"):
         without_tool_requirements('[tool.poetry]\nrequires-plugins = {evil = "*"}\n')
+    with pytest.raises(SourceError, match="plugins"):
+        without_tool_requirements('[tool.poetry]\n[tool.poetry.requires-plugins]\nevil = [\n["x"],\n]\n')
+
+
+def test_pdm_reads_only_the_dependencies_of_a_project():
+    """PDM runs [tool.pdm.scripts] pre_invoke before each command, and needs a Python that matches requires-python."""
+    text = """\
+[project]
+name = "shop"
+dynamic = ["version"]
+requires-python = ">=3.99"
+dependencies = ["idna; python_version < '4'", 'x @ https://example.org/"\\x'] # \u00e9
+optional-dependencies = {"pg.x" = ["psycopg"]}
+[dependency-groups]
+dev = ["pytest", {include-group = "lint"}]
+lint = []
+[tool.pdm]
+scripts.pre_invoke = "touch /tmp/evil"
+plugins = ["evil"]
+dev-dependencies = {web = ["h\u00e9"]}
+[tool.pdm.version]
+source = "call"
+getter = "evil:version"
+[build-system]
+build-backend = "evil"
+"""
+    assert tomllib.loads(only_dependencies(text)) == {
+        "project": {
+            "name": "shop",
+            "version": "0",
+            "dependencies": ["idna; python_version < '4'", 'x @ https://example.org/"\\x'],
+            "optional-dependencies": {"pg.x": ["psycopg"]},
+        },
+        "dependency-groups": {"dev": ["pytest", {"include-group": "lint"}], "lint": []},
+        "tool": {"pdm": {"dev-dependencies": {"web": ["h\u00e9"]}}},
+    }
+
+
+@pytest.mark.parametrize("lock", ["poetry.lock", "pdm.lock"])
+def test_the_tools_do_not_read_the_whole_project(uv, source, tmp_path, monkeypatch, lock):
+    monkeypatch.setitem(
+        FILES,
+        lock,
+        {**FILES[lock], "pyproject.toml": "[tool.poetry]\nrequires-poetry = 'x'\n[tool.pdm]\nscripts={a='b'}\n"},
+    )
+    with_export(source(lock), lambda: SETTINGS, tmp_path / "run")
+    [(_, content, _, _, _)] = uv.calls
+    assert ("scripts" if lock == "pdm.lock" else "requires-poetry") not in content["pyproject.toml"]
