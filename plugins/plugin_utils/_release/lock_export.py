@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import package_name
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import LOCKS
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
@@ -44,6 +45,7 @@ FORMAT = 1
 _INDEX_OPTION = re.compile(r"-i\b|-f\b|--(?:index-url|extra-index-url|find-links|trusted-host|no-index)\b")
 # A requirement that is a path, with the forms of the three tools.
 _LOCAL = re.compile(r"(?:-e\s+)?(?:[\w.-]+\s*(?:\[[^\]]*\])?\s*@\s*)?(?:file://(/\S+)|(\.{1,2}/\S*))")
+_PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:==|@(?=\s*https?:))\s*([^\s;]+)")
 _FETCH_ERRORS = re.compile(
     r"error sending request|dns error|timed out|Connection refused|unreachable|Failed to (?:fetch|download)|"
     r"No solution found when resolving tool|network was disabled|NewConnectionError|NameResolutionError"
@@ -70,7 +72,8 @@ def _poetry(groups: Sequence[str], extras: Sequence[str]) -> list[str]:
 def _pdm(groups: Sequence[str], extras: Sequence[str]) -> list[str]:
     # PDM rejects --prod together with groups, and exports only the named groups with --dev.
     options = ["--dev" if groups else "--prod", *(f"--group={name}" for name in (*groups, *extras))]
-    return ["pdm", "export", "--format", "requirements", *options]
+    # With hashes, PDM exports no directories and repositories, which have none. with_hashes() adds those of the other packages.
+    return ["pdm", "export", "--format", "requirements", "--no-hashes", *options]
 
 
 def _pipenv(groups: Sequence[str], _extras: Sequence[str]) -> list[str]:
@@ -203,7 +206,8 @@ def _export(source: Resolved, settings: Settings, place: Path) -> list[str]:
             for each, content in files.items():
                 (directory / each).write_bytes(content)
             text = _run(source, settings, cache, argv, tree)
-            return {"lines": requirement_lines(text, tree, directory)}
+            lines = requirement_lines(text, tree, directory)
+            return {"lines": with_hashes(lines, files[name].decode()) if name == "pdm.lock" else lines}
 
     key = digest(
         [
@@ -253,6 +257,21 @@ def _run(source: Resolved, settings: Settings, cache: WheelCache, argv: Sequence
                 f"and set {REQUIREMENTS} to [requirements.txt]"
             )
         raise SourceError("lock-not-exported", exc.variable, exc.fault, remedy) from exc
+
+
+def with_hashes(lines: Sequence[str], lock: str) -> list[str]:
+    """Return the requirements *lines* with the hashes of their packages in a pdm.lock."""
+    hashes: dict[tuple[str, str], list[str]] = {}
+    for package in tomllib.loads(lock).get("package", []):
+        files = [file["hash"] for file in package.get("files", []) if "hash" in file]
+        origin = package.get("url") or package.get("version", "")
+        hashes.setdefault((package_name(package["name"]), origin), []).extend(files)
+    found = []
+    for line in lines:
+        pinned = _PINNED.match(line)
+        known = hashes.get((package_name(pinned[1]), pinned[2]), []) if pinned else []
+        found.append(" ".join([line, *(f"--hash={each}" for each in dict.fromkeys(known))]))
+    return found
 
 
 def requirement_lines(text: str, tree: Path, project: Path) -> list[str]:

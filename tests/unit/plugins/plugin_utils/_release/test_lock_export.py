@@ -10,6 +10,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_export i
     only_dependencies,
     requirement_lines,
     with_export,
+    with_hashes,
     without_tool_requirements,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
@@ -68,8 +69,8 @@ SELECTED = {"groups": ["web"], "extras": ["postgres"]}
             SELECTED,
             "poetry export --no-interaction --format requirements.txt --without-urls --only=main --only=web --extras=postgres",
         ),
-        ("pdm.lock", {}, "pdm export --format requirements --prod"),
-        ("pdm.lock", SELECTED, "pdm export --format requirements --dev --group=web --group=postgres"),
+        ("pdm.lock", {}, "pdm export --format requirements --no-hashes --prod"),
+        ("pdm.lock", SELECTED, "pdm export --format requirements --no-hashes --dev --group=web --group=postgres"),
         ("Pipfile.lock", {}, "pipenv requirements --hash --exclude-index"),
         ("Pipfile.lock", {"groups": ["web"]}, "pipenv requirements --hash --exclude-index --categories packages web"),
     ],
@@ -220,3 +221,31 @@ def test_the_tools_do_not_read_the_whole_project(uv, source, tmp_path, monkeypat
     with_export(source(lock), lambda: SETTINGS, tmp_path / "run")
     [(_, content, _, _, _)] = uv.calls
     assert ("scripts" if lock == "pdm.lock" else "requires-poetry") not in content["pyproject.toml"]
+
+
+def test_a_pdm_lock_may_contain_packages_without_hashes(uv, source, tmp_path, monkeypatch):
+    """PDM refuses to export repositories and directories together with hashes."""
+    lock = """\
+[[package]]
+name = "zope.interface"
+version = "7.2"
+files = [{file = "a.whl", hash = "sha256:aa"}, {url = "https://x.example/a.tar.gz", hash = "sha256:bb"}]
+[[package]]
+name = "core"
+version = "0.1"
+path = "./libs/core"
+[[package]]
+name = "y"
+version = "1"
+url = "https://x.example/y.whl"
+files = [{url = "https://x.example/y.whl", hash = "sha256:cc"}]
+"""
+    monkeypatch.setitem(FILES, "pdm.lock", {**FILES["pdm.lock"], "pdm.lock": lock})
+    uv.output = "zope-interface[test]==7.2; python_version >= '3.9'\n-e ./libs/core\nx @ git+https://x.example/x@abc\ny @ https://x.example/y.whl\n"
+    assert with_export(source("pdm.lock"), lambda: SETTINGS, tmp_path / "run").dependencies["lines"] == [
+        "zope-interface[test]==7.2; python_version >= '3.9' --hash=sha256:aa --hash=sha256:bb",
+        "./libs/core",
+        "x @ git+https://x.example/x@abc",
+        "y @ https://x.example/y.whl --hash=sha256:cc",
+    ]
+    assert with_hashes(["idna==3.10"], lock) == ["idna==3.10"]
