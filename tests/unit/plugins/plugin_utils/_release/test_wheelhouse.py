@@ -290,6 +290,35 @@ def test_a_file_with_an_unexpected_hash_is_rejected(tools, run, tmp_path):
     assert not list(tmp_path.glob("cache/asgi/wheels/*"))
 
 
+@pytest.mark.parametrize("by", ["exported", "requirements"])
+def test_only_files_with_a_hash_in_the_source_are_installed(tools, run, tmp_path, by):
+    """`uv pip compile` does not verify the hashes in its input."""
+
+    def source(sha256):
+        lines = [f"Six[x]==1.0 ; python_version >= '3' --hash=sha256:{'0' * 64} --hash=sha256:{sha256}"]
+        (tmp_path / "requirements.txt").write_text("-r base.txt\n")
+        (tmp_path / "base.txt").write_text(lines[0].replace(" --hash", " \\\n --hash") + "\n")
+        with tarfile.open(tmp_path / "source.tar", "w") as tar:
+            for name in ("requirements.txt", "base.txt"):
+                tar.add(tmp_path / name, name)
+        more = {"file": "poetry.lock", "lines": lines} if by == "exported" else {"hashed": True}
+        return Resolved("path", "src", f"d{sha256}", str(tmp_path / "source.tar"), {"by": by, **more})
+
+    good, other = hashlib.sha256(CONTENT).hexdigest(), "1" * 64
+    resolution = resolve_wheels(source(good), SETTINGS, run())
+    assert [
+        wheel["sha256"] for wheel in provide_wheels(source(good), SETTINGS, resolution, TARGET, False, run())["release"]
+    ] == [good]
+    with pytest.raises(SourceError, match=r"has hashes for six 1\.0, and the index has no file with one of them"):
+        resolve_wheels(source(other), SETTINGS, run())
+    # An index may publish no hashes.
+    shutil.rmtree(tmp_path / "cache")
+    tools.lock = package("six", "1.0")
+    resolution = resolve_wheels(source(other), SETTINGS, run())
+    with pytest.raises(SourceError, match=f"although the source requires 0+ or {other}"):
+        provide_wheels(source(other), SETTINGS, resolution, TARGET, False, run())
+
+
 def test_a_host_without_uv_gets_a_wheel_of_it(tools, run):
     resolution = resolve_wheels(PACKAGE, SETTINGS, run())
     wheels = provide_wheels(PACKAGE, SETTINGS, resolution, TARGET, True, run())
