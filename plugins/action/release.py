@@ -66,6 +66,8 @@ class ActionModule(ActionBase):
             insecure, choice = arguments["insecure_transports"], _choice(arguments)
             resolved = resolve(source, arguments["exclude"], C.DEFAULT_LOCAL_TMP, insecure, choice)
             check_installer(resolved, arguments["installer"])
+            # Check the index before the controller downloads tools from it, and again with the exported requirements.
+            _origins(arguments).check(resolved)
             resolved = with_export(resolved, lambda: _settings(arguments), C.DEFAULT_LOCAL_TMP)
             _origins(arguments).check(resolved)
             request = python_request(arguments["python"], resolved.pythons, arguments["installer"])
