@@ -24,6 +24,8 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import package_name
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release import mask_urls
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, check_requirement
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import LOCKS
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
@@ -45,6 +47,8 @@ FORMAT = 1
 _INDEX_OPTION = re.compile(r"-i\b|-f\b|--(?:index-url|extra-index-url|find-links|trusted-host|no-index)\b")
 # A requirement that is a path, with the forms of the three tools.
 _LOCAL = re.compile(r"(?:-e\s+)?(?:[\w.-]+\s*(?:\[[^\]]*\])?\s*@\s*)?(?:file://(/\S+)|(\.{1,2}/\S*))")
+# A repository or a file on the machine that runs the installer.
+_FILE_URL = re.compile(r"(?i)(?:^|[\s@+])file:")
 _PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:==|@(?=\s*https?:))\s*([^\s;]+)")
 _FETCH_ERRORS = re.compile(
     r"error sending request|dns error|timed out|Connection refused|unreachable|Failed to (?:fetch|download)|"
@@ -288,9 +292,21 @@ def requirement_lines(text: str, tree: Path, project: Path) -> list[str]:
         if match:
             path = Path(os.path.normpath(project / unquote((match[1] or match[2]).partition("#")[0])))
             if not path.is_relative_to(tree):
-                fault = f"has a lock that requires {path.name} from a directory outside of the source"
-                remedy = "move it into the source, or require it from an index"
-                raise SourceError("requirement-outside-source", VARIABLE, fault, remedy)
+                raise _outside(path.name)
             line = f"./{os.path.relpath(path, project)}{line[match.end() :]}"
+        elif _FILE_URL.search(line):
+            raise _outside(package_name(line) or line)
+        else:
+            try:
+                check_requirement(line.removeprefix("-e "))
+            except Refused as exc:
+                fault = f"has a lock with {mask_urls(line.partition(' --hash')[0])!r}: it {exc.fault}"
+                raise SourceError("source-declarations-refused", VARIABLE, fault, exc.remedy) from exc
         found.append(line)
     return found
+
+
+def _outside(name: str) -> SourceError:
+    fault = f"has a lock that requires {name} from a directory outside of the source"
+    remedy = "move it into the source, or require it from an index"
+    return SourceError("requirement-outside-source", VARIABLE, fault, remedy)

@@ -160,10 +160,41 @@ shared @ file://{tmp_path}/shared
     ]
 
 
-@pytest.mark.parametrize("line", ["-e ../../lib", "lib @ file:///lib", "./../../lib ; python_version > '3'"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-e ../../lib",
+        "lib @ file:///lib",
+        "./../../lib ; python_version > '3'",
+        "lib @ file:/lib",
+        "lib[x] @ git+FILE:///lib@abc",
+        "lib@git+file:///lib",
+    ],
+)
 def test_paths_outside_of_the_source_are_rejected(tmp_path, line):
     with pytest.raises(SourceError, match="requires lib from a directory outside"):
         requirement_lines(line, tmp_path, tmp_path / "backend")
+
+
+@pytest.mark.parametrize("line", ["x @ git+https://x.example/x@--upload-pack=evil", "--config=evil", "/etc/x"])
+def test_a_lock_is_checked_like_a_requirements_file(tmp_path, line):
+    with pytest.raises(SourceError) as caught:
+        requirement_lines(f"{line}\n", tmp_path, tmp_path)
+    assert caught.value.code == "source-declarations-refused"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-e git+https://x.example/x.git@abc#egg=x",
+        "x[a,b] @ git+ssh://git@x.example/x.git@v1#subdirectory=lib ; python_version >= '3.9'",
+        "x @ https://x.example/x-1-py3-none-any.whl ; sys_platform == 'linux' --hash=sha256:aa",
+        "x.y[a]==1.0+cpu; (python_version >= '3.9') and (extra == 'z') --hash=sha256:aa --hash=sha256:bb",
+        "x",
+    ],
+)
+def test_the_requirements_of_the_tools_are_kept(tmp_path, line):
+    assert requirement_lines(f"{line}\n", tmp_path, tmp_path) == [line]
 
 
 def test_a_project_cannot_make_poetry_install_plugins():
