@@ -8,6 +8,7 @@ A resolution is cached by its input, a wheel by its SHA-256.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -99,5 +100,7 @@ class WheelCache:
         oldest = time.time() - UNUSED_DAYS * 86400
         for kind in ("resolutions", "sets", "built", "exports", "wheels", "pythons", "archives"):
             for path in self.directory.glob(f"{kind}/*"):
-                if path.stat().st_mtime < oldest:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                # Another run may rename or remove files at the same time.
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime < oldest:
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()

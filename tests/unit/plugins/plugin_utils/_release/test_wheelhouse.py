@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheel_cache import WheelCache
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheel_tools import WheelTools
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheelhouse import (
     pack_wheels,
@@ -361,6 +362,14 @@ def test_unused_entries_of_the_cache_are_removed(tools, run, tmp_path):
     provide_wheels(PACKAGE, SETTINGS, resolution, TARGET, False, run())
     assert not old.exists()
     assert kept.exists()
+
+
+def test_a_file_that_another_run_renames_is_ignored(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "asgi/archives").mkdir(parents=True)
+    # stat() fails like that of a file that no longer exists.
+    (tmp_path / "asgi/archives/0.1").symlink_to("gone")
+    WheelCache().remove_unused()
 
 
 def test_the_archive_contains_the_wheels(tools, run):
