@@ -242,8 +242,10 @@ def _from_path(path: str, subdirectory: str, exclude: Sequence[str], place: Path
         )
     archive = place / "source.tar.gz"
     try:
-        checkout = Checkout(root.resolve())
-        versioned = add_versions(directory_entries(root.resolve(), exclude), checkout.describe)
+        # Submodules are repositories of their own.
+        versioned = add_versions(
+            directory_entries(root.resolve(), exclude), lambda directory: Checkout(root.resolve() / directory).describe
+        )
         tree = pack(versioned.entries, archive, PATH, subdirectory)
         named = [*tree.submodules, *_enclosing_submodules(root.resolve())]
         submodules = [path for path in dict.fromkeys(named) if path in tree.directories and _is_empty(root / path)]
