@@ -26,7 +26,7 @@ from urllib.parse import unquote
 from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import package_name
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import mask_urls
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, check_requirement
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import LOCKS
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import EXTRAS, GROUPS, LOCKS
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
@@ -34,6 +34,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error 
     VARIABLE,
     VARIABLES,
     SourceError,
+    shown_list,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import insecure_urls, variables
@@ -196,6 +197,7 @@ def _export(source: Resolved, settings: Settings, place: Path) -> list[str]:
     project = LOCKS[name][1]
     with tarfile.open(source.archive) as tar:
         files = {each: tar.extractfile(posixpath.join(source.subdirectory, each)).read() for each in (project, name)}
+    _check_groups(name, files[name].decode(), source.dependencies)
     if exporter.project:
         files[project] = exporter.project(files[project].decode()).encode()
     argv = exporter.command(source.dependencies.get("groups", ()), source.dependencies.get("extras", ()))
@@ -261,6 +263,26 @@ def _run(source: Resolved, settings: Settings, cache: WheelCache, argv: Sequence
                 f"and set {REQUIREMENTS} to [requirements.txt]"
             )
         raise SourceError("lock-not-exported", exc.variable, exc.fault, remedy) from exc
+
+
+def _check_groups(name: str, lock: str, dependencies: Mapping[str, Any]) -> None:
+    """Raise SourceError for a group or an extra that the *lock* does not contain, because PDM and pipenv ignore it."""
+    try:
+        if name == "pdm.lock":
+            known = _table(tomllib.loads(lock).get("metadata")).get("groups")
+        elif name == "Pipfile.lock":
+            known = [*json.loads(lock), "packages", "dev-packages"]
+            known.remove("_meta")
+        else:
+            return
+    except (ValueError, TypeError):
+        return  # the tool reports this
+    for variable, names in ((GROUPS, dependencies.get("groups", ())), (EXTRAS, dependencies.get("extras", ()))):
+        for each in names:
+            if known and package_name(each) not in map(package_name, known):
+                fault = f"contains {each!r}, but the {name} of the source contains only {shown_list(known)}"
+                remedy = f"correct or remove it; or lock it with `{EXPORTERS[name].relock}`, and commit the {name}"
+                raise SourceError("selection-unknown", variable, fault, remedy)
 
 
 def with_hashes(lines: Sequence[str], lock: str) -> list[str]:

@@ -254,6 +254,33 @@ def test_the_tools_do_not_read_the_whole_project(uv, source, tmp_path, monkeypat
     assert ("scripts" if lock == "pdm.lock" else "requires-poetry") not in content["pyproject.toml"]
 
 
+PDM_GROUPS = '[metadata]\ngroups = ["default", "web-app"]\n'
+
+
+@pytest.mark.parametrize(
+    ("lock", "content", "selected", "unknown"),
+    [
+        ("pdm.lock", PDM_GROUPS, {"groups": ["web_app"]}, None),
+        ("pdm.lock", PDM_GROUPS, {"groups": ["ops"]}, "asgi_app_groups contains 'ops', but the pdm.lock"),
+        ("pdm.lock", PDM_GROUPS, {"extras": ["pg"]}, "asgi_app_extras contains 'pg'"),
+        ("pdm.lock", "", {"groups": ["ops"]}, None),
+        ("Pipfile.lock", '{"_meta": {}, "default": {}, "ops": {}}', {"groups": ["ops", "dev-packages"]}, None),
+        ("Pipfile.lock", '{"_meta": {}, "default": {}, "develop": {}}', {"groups": ["dev"]}, "contains 'dev'"),
+    ],
+)
+def test_groups_that_a_lock_does_not_contain_are_rejected(
+    uv, source, tmp_path, monkeypatch, lock, content, selected, unknown
+):
+    """PDM and pipenv would ignore them."""
+    monkeypatch.setitem(FILES, lock, {**FILES[lock], lock: content})
+    if not unknown:
+        assert with_export(source(lock, **selected), lambda: SETTINGS, tmp_path / "run").dependencies["lines"]
+        return
+    with pytest.raises(SourceError, match=unknown) as caught:
+        with_export(source(lock, **selected), lambda: SETTINGS, tmp_path / "run")
+    assert caught.value.code == "selection-unknown"
+
+
 def test_a_pdm_lock_may_contain_packages_without_hashes(uv, source, tmp_path, monkeypatch):
     """PDM refuses to export repositories and directories together with hashes."""
     lock = """\
