@@ -25,7 +25,12 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_export i
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.origins import Origins
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_archive import provide_python
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import python_request
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import check_installer, normalise, resolve
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import (
+    check_installer,
+    normalise,
+    resolve,
+    without_secrets,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheelhouse import (
@@ -61,6 +66,8 @@ class ActionModule(ActionBase):
             insecure, choice = arguments["insecure_transports"], _choice(arguments)
             resolved = resolve(source, arguments["exclude"], C.DEFAULT_LOCAL_TMP, insecure, choice)
             check_installer(resolved, arguments["installer"])
+            # Check the index before the controller downloads tools from it, and again with the exported requirements.
+            _origins(arguments).check(resolved)
             resolved = with_export(resolved, lambda: _settings(arguments), C.DEFAULT_LOCAL_TMP)
             _origins(arguments).check(resolved)
             request = python_request(arguments["python"], resolved.pythons, arguments["installer"])
@@ -95,6 +102,7 @@ class ActionModule(ActionBase):
         }
 
         arguments["sandbox"] = sandbox_of(self._templar, task_vars or {})
+        arguments["source"] = without_secrets(arguments["source"])
         # With "packages", the module builds nothing and needs no archive.
         if "packages" not in arguments:
             arguments.update(_small_archive(resolved.archive))

@@ -65,7 +65,7 @@ def installer_environment(
             del environment[name]
     if recipe.index_url:
         environment["UV_DEFAULT_INDEX"] = environment["PIP_INDEX_URL"] = recipe.index_url
-    # Copy packages from the cache, because the build account could still write to a release through hard links in the cache.
     # The source sets variables of the project's build backend.
     environment.update(recipe.source.get("variables", {}))
+    # Copy packages from the cache, because the build account could still write to a release through hard links in the cache.
     return {**environment, **recipe.build_environment, "UV_LINK_MODE": "copy"}

@@ -48,6 +48,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_record im
     write_record,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pin import INSTALL_OPTIONS, uv_requirement
+from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pythons import UV_VERSION
 from ansible_collections.asgi.deploy.plugins.module_utils._app.wheel_store import WheelStoreError, prune, receive, touch
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     free_space,
@@ -256,11 +257,14 @@ class Build:
         elif self.recipe.python_mirror:
             variables["UV_PYTHON_INSTALL_MIRROR"] = self.recipe.python_mirror
         scratch = self.work / "python"
+        # The controller chooses the version from the list of this version of uv.
+        known = not self.recipe.uv_path and self.recipe.uv_version == UV_VERSION
+        remedy = "" if known else f"; use uv {UV_VERSION} or later (asgi_app_uv_version, asgi_app_uv_binary)"
         self._run(
             # Without the app's cache, which an earlier build may have manipulated.
             [uv, "python", "install", "--no-cache", "--no-bin", python.key],
             f"asgi_app_python is {self.recipe.python!r}, the app accepts {self.recipe.python_request.origin}, and uv cannot install "
-            f"CPython {python.managed}; set asgi_app_python_mirror, or set asgi_app_python to a Python on the host",
+            f"CPython {python.managed}{remedy}; set asgi_app_python_mirror, or set asgi_app_python to a Python on the host",
             # Some files of a Python contain its path, so install it where it remains.
             mounts=[f"{scratch}:{PYTHONS}"],
             **variables,

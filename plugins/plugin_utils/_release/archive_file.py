@@ -22,7 +22,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from ansible.module_utils.urls import open_url
-from ansible_collections.asgi.deploy.plugins.module_utils._app.release import mask_urls
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release import mask_urls, without_credentials
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
     ARCHIVE,
     CHECKSUM,
@@ -64,9 +64,14 @@ def locate(archive: str, checksum: str | None, insecure: bool) -> Path:
     return _downloaded(archive, match[1] if match else "", insecure)
 
 
+def public_url(url: str) -> str:
+    """Return *url* without credentials and the query, which may contain a token or a signature."""
+    return without_credentials(url).partition("#")[0].partition("?")[0]
+
+
 def _downloaded(url: str, sha256: str, insecure: bool) -> Path:
     if not re.match(r"https?://[^/\s]", url) or not url.isprintable():
-        fault = f"is {mask_urls(url)!r}, which is neither an https:// URL nor a path"
+        fault = f"is {public_url(url)!r}, which is neither an https:// URL nor a path"
         raise SourceError("archive-url-invalid", ARCHIVE, fault, "set an https:// URL, or a path on the controller")
     unsafe = insecure_urls(url)
     if unsafe and not insecure:
@@ -87,10 +92,11 @@ def _downloaded(url: str, sha256: str, insecure: bool) -> Path:
     try:
         with open_url(url, http_agent="asgi.deploy", timeout=SILENCE_SECONDS) as response, temporary.open("wb") as file:
             shutil.copyfileobj(response, file)
-        _verify(temporary, sha256, mask_urls(url))
+        _verify(temporary, sha256, public_url(url))
         temporary.replace(path)
     except (OSError, HTTPException, ValueError) as exc:
-        fault = f"is {mask_urls(url)}, which cannot be downloaded: {mask_urls(str(exc))[:200]}"
+        reason = mask_urls(str(exc).replace(url, public_url(url)))[:200]
+        fault = f"is {public_url(url)}, which cannot be downloaded: {reason}"
         remedy = "check the URL, and the connection from the controller"
         raise SourceError("archive-download-failed", ARCHIVE, fault, remedy) from exc
     finally:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import package_name
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import DEFAULT_FILE
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import insecure_urls, variables
 
@@ -36,6 +37,7 @@ _COMMENT = re.compile(r"(^|\s+)#.*$")
 _CODING = re.compile(r"#.*coding[:=]\s*([-\w.]+)")
 _NAMED_TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*@\s*(.*)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*(?=$|[<>=!~;,(])")
+_SHA256 = re.compile(r"--hash[=\s]\s*[\"']?sha256:([0-9a-fA-F]{64})\b")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _MARKER = re.compile(r"\s+;.*|;\s.*", re.DOTALL)
 # uv expands this variable to its working directory, which is the root of the tree.
@@ -68,6 +70,8 @@ class Declared(NamedTuple):
     variables: list[str]
     hashed: bool = False
     """Whether requirements files contain hashes, so that pip and uv require hashes for all requirements in one command."""
+    hashes: Mapping[str, list[str]] = {}
+    """The SHA-256 hashes in requirements, by the normalised name of the package."""
 
 
 def read_declarations(
@@ -95,7 +99,9 @@ def read_declarations(
             reader.lock(posixpath.join(root, "uv.lock"), posixpath.relpath(subdirectory or ".", root or "."))
         elif declared_by == "pylock":
             reader.settings(posixpath.join(subdirectory, dependencies["file"]))
-        return Declared(list(dict.fromkeys(reader.insecure)), list(dict.fromkeys(reader.variables)), reader.hashed)
+        return Declared(
+            list(dict.fromkeys(reader.insecure)), list(dict.fromkeys(reader.variables)), reader.hashed, reader.hashes
+        )
 
 
 def check_requirement(text: str) -> Declared:
@@ -103,6 +109,13 @@ def check_requirement(text: str) -> Declared:
     reader = _Reader(None)
     reader.requirement(text, "it")
     return Declared(reader.insecure, reader.variables)
+
+
+def add_hashes(hashes: dict[str, list[str]], line: str) -> None:
+    """Add the SHA-256 hashes in the requirement *line* to *hashes*, by the normalised name of the package."""
+    found = _SHA256.findall(line)
+    if found:
+        hashes.setdefault(package_name(line), []).extend(each.lower() for each in found)
 
 
 class _Tree:
@@ -158,6 +171,7 @@ class _Reader:
         self.insecure: list[str] = []
         self.variables: list[str] = []
         self.hashed = False
+        self.hashes: dict[str, list[str]] = {}
         self._read: set[tuple[str | None, str | None]] = set()
 
     # Requirements files
@@ -227,6 +241,7 @@ class _Reader:
             if option.startswith("-") and option[:2] != "-C" and option not in _OF_A_REQUIREMENT:
                 raise _unknown(name, option)
             self.hashed |= option == "--hash"
+        add_hashes(self.hashes, line)
         text = " ".join(words[:first])
         named = _NAMED_TARGET.fullmatch(text)
         if named:

@@ -68,7 +68,7 @@ class GitTree:
         found = list(archive_entries(tar, self.exclude, prefix))
         directories = {entry.name for entry in found if entry.kind == "directory"}
         entries, versions, variables = add_versions(
-            _with_objects(found, repository, commit, prefix), partial(repository.describe, commit)
+            _with_objects(found, repository, commit, prefix), lambda _directory: partial(repository.describe, commit)
         )
         for submodule in repository.submodules(commit):
             path = joined(prefix, submodule.path)

@@ -9,6 +9,7 @@ unchanged lock needs neither again. The index of the packages comes from the var
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import re
@@ -22,7 +23,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import LOCKS
+from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import package_name
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release import mask_urls
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, check_requirement
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import EXTRAS, GROUPS, LOCKS
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
@@ -30,6 +34,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error 
     VARIABLE,
     VARIABLES,
     SourceError,
+    shown_list,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import insecure_urls, variables
@@ -43,6 +48,9 @@ FORMAT = 1
 _INDEX_OPTION = re.compile(r"-i\b|-f\b|--(?:index-url|extra-index-url|find-links|trusted-host|no-index)\b")
 # A requirement that is a path, with the forms of the three tools.
 _LOCAL = re.compile(r"(?:-e\s+)?(?:[\w.-]+\s*(?:\[[^\]]*\])?\s*@\s*)?(?:file://(/\S+)|(\.{1,2}/\S*))")
+# A repository or a file on the machine that runs the installer.
+_FILE_URL = re.compile(r"(?i)(?:^|[\s@+])file:")
+_PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:==|@(?=\s*https?:))\s*([^\s;]+)")
 _FETCH_ERRORS = re.compile(
     r"error sending request|dns error|timed out|Connection refused|unreachable|Failed to (?:fetch|download)|"
     r"No solution found when resolving tool|network was disabled|NewConnectionError|NameResolutionError"
@@ -57,6 +65,8 @@ class Exporter(NamedTuple):
     relock: str
     environment: Mapping[str, str]
     """Variables of the tool; ``{}`` is replaced by a temporary directory."""
+    project: Callable[[str], str] | None = None
+    """Returns the part of a pyproject.toml that the tool may read."""
 
 
 def _poetry(groups: Sequence[str], extras: Sequence[str]) -> list[str]:
@@ -67,12 +77,63 @@ def _poetry(groups: Sequence[str], extras: Sequence[str]) -> list[str]:
 def _pdm(groups: Sequence[str], extras: Sequence[str]) -> list[str]:
     # PDM rejects --prod together with groups, and exports only the named groups with --dev.
     options = ["--dev" if groups else "--prod", *(f"--group={name}" for name in (*groups, *extras))]
-    return ["pdm", "export", "--format", "requirements", *options]
+    # With hashes, PDM exports no directories and repositories, which have none. with_hashes() adds those of the other packages.
+    return ["pdm", "export", "--format", "requirements", "--no-hashes", *options]
 
 
 def _pipenv(groups: Sequence[str], _extras: Sequence[str]) -> list[str]:
     categories = ["--categories", " ".join(("packages", *groups))] if groups else []
     return ["pipenv", "requirements", "--hash", "--exclude-index", *categories]
+
+
+def without_tool_requirements(text: str) -> str:
+    """Return a pyproject.toml without poetry's requires-poetry and requires-plugins.
+
+    The pinned version of poetry exports all locks, and must not install plugins that a project lists.
+    """
+    text = re.sub(r"(?ms)^\[tool\.poetry\.requires-plugins\].*?(?=^\[|\Z)", "", text)
+    text = re.sub(r"(?m)^requires-poetry\s*=.*$", "", text)
+    try:
+        plugins = "requires-plugins" in tomllib.loads(text).get("tool", {}).get("poetry", {})
+    except tomllib.TOMLDecodeError:
+        plugins = True
+    if plugins:
+        fault = "has poetry plugins in a form that the controller does not recognise"
+        remedy = "write them in a table [tool.poetry.requires-plugins] of pyproject.toml, which is ignored"
+        raise SourceError("lock-not-exported", VARIABLE, fault, remedy)
+    return text
+
+
+def only_dependencies(text: str) -> str:
+    """Return the dependencies in a pyproject.toml, without the other settings of PDM.
+
+    PDM would run the scripts pre_invoke and others in [tool.pdm.scripts] on the controller, and would require a Python on the controller
+    that matches requires-python.
+    """
+    found = tomllib.loads(text)
+    metadata, pdm = _table(found.get("project")), _table(_table(found.get("tool")).get("pdm"))
+    project = {key: metadata[key] for key in ("dependencies", "optional-dependencies") if key in metadata}
+    kept = {
+        "project": {"name": str(metadata.get("name", "app")), "version": "0", **project},
+        "dependency-groups": found.get("dependency-groups", {}),
+        "tool": {"pdm": {"dev-dependencies": pdm.get("dev-dependencies", {})}},
+    }
+    return "".join(f"{key} = {_inline(value)}\n" for key, value in kept.items())
+
+
+def _inline(value: Any) -> str:
+    """Return *value*, which consists of tables, arrays and strings, as TOML."""
+    if isinstance(value, dict):
+        pairs = [f"{_inline(key)} = {_inline(each)}" for key, each in value.items()]
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    # TOML has the escapes of JSON except surrogate pairs, and also requires one for DEL.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 EXPORTERS = {
@@ -86,6 +147,7 @@ EXPORTERS = {
             "POETRY_DATA_DIR": "{}/data",
             "POETRY_VIRTUALENVS_CREATE": "false",
         },
+        project=without_tool_requirements,
     ),
     "pdm.lock": Exporter(
         packages=("pdm==2.29.4",),
@@ -98,6 +160,7 @@ EXPORTERS = {
             "PDM_LOG_DIR": "{}/log",
             "PDM_USE_VENV": "false",
         },
+        project=only_dependencies,
     ),
     "Pipfile.lock": Exporter(
         packages=("pipenv==2026.10.3",),
@@ -134,8 +197,9 @@ def _export(source: Resolved, settings: Settings, place: Path) -> list[str]:
     project = LOCKS[name][1]
     with tarfile.open(source.archive) as tar:
         files = {each: tar.extractfile(posixpath.join(source.subdirectory, each)).read() for each in (project, name)}
-    if project == "pyproject.toml":
-        files[project] = without_tool_requirements(files[project].decode()).encode()
+    _check_groups(name, files[name].decode(), source.dependencies)
+    if exporter.project:
+        files[project] = exporter.project(files[project].decode()).encode()
     argv = exporter.command(source.dependencies.get("groups", ()), source.dependencies.get("extras", ()))
     cache = WheelCache()
 
@@ -148,7 +212,8 @@ def _export(source: Resolved, settings: Settings, place: Path) -> list[str]:
             for each, content in files.items():
                 (directory / each).write_bytes(content)
             text = _run(source, settings, cache, argv, tree)
-            return {"lines": requirement_lines(text, tree, directory)}
+            lines = requirement_lines(text, tree, directory)
+            return {"lines": with_hashes(lines, files[name].decode()) if name == "pdm.lock" else lines}
 
     key = digest(
         [
@@ -200,19 +265,39 @@ def _run(source: Resolved, settings: Settings, cache: WheelCache, argv: Sequence
         raise SourceError("lock-not-exported", exc.variable, exc.fault, remedy) from exc
 
 
-def without_tool_requirements(text: str) -> str:
-    """Return a pyproject.toml without poetry's requires-poetry and requires-plugins.
+def _check_groups(name: str, lock: str, dependencies: Mapping[str, Any]) -> None:
+    """Raise SourceError for a group or an extra that the *lock* does not contain, because PDM and pipenv ignore it."""
+    try:
+        if name == "pdm.lock":
+            known = _table(tomllib.loads(lock).get("metadata")).get("groups")
+        elif name == "Pipfile.lock":
+            known = [*json.loads(lock), "packages", "dev-packages"]
+            known.remove("_meta")
+        else:
+            return
+    except (ValueError, TypeError):
+        return  # the tool reports this
+    for variable, names in ((GROUPS, dependencies.get("groups", ())), (EXTRAS, dependencies.get("extras", ()))):
+        for each in names:
+            if known and package_name(each) not in map(package_name, known):
+                fault = f"contains {each!r}, but the {name} of the source contains only {shown_list(known)}"
+                remedy = f"correct or remove it; or lock it with `{EXPORTERS[name].relock}`, and commit the {name}"
+                raise SourceError("selection-unknown", variable, fault, remedy)
 
-    The pinned version of poetry exports all locks, and must not install plugins that a project lists.
-    """
-    text = re.sub(r"(?ms)^\[tool\.poetry\.requires-plugins\].*?(?=^\[|\Z)", "", text)
-    text = re.sub(r"(?m)^requires-poetry\s*=.*$", "", text)
-    poetry = tomllib.loads(text).get("tool", {}).get("poetry", {})
-    if "requires-plugins" in poetry:
-        fault = "has poetry plugins in a form that the controller does not recognise"
-        remedy = "write them in a table [tool.poetry.requires-plugins] of pyproject.toml, which is ignored"
-        raise SourceError("lock-not-exported", VARIABLE, fault, remedy)
-    return text
+
+def with_hashes(lines: Sequence[str], lock: str) -> list[str]:
+    """Return the requirements *lines* with the hashes of their packages in a pdm.lock."""
+    hashes: dict[tuple[str, str], list[str]] = {}
+    for package in tomllib.loads(lock).get("package", []):
+        files = [file["hash"] for file in package.get("files", []) if "hash" in file]
+        origin = package.get("url") or package.get("version", "")
+        hashes.setdefault((package_name(package["name"]), origin), []).extend(files)
+    found = []
+    for line in lines:
+        pinned = _PINNED.match(line)
+        known = hashes.get((package_name(pinned[1]), pinned[2]), []) if pinned else []
+        found.append(" ".join([line, *(f"--hash={each}" for each in dict.fromkeys(known))]))
+    return found
 
 
 def requirement_lines(text: str, tree: Path, project: Path) -> list[str]:
@@ -229,9 +314,21 @@ def requirement_lines(text: str, tree: Path, project: Path) -> list[str]:
         if match:
             path = Path(os.path.normpath(project / unquote((match[1] or match[2]).partition("#")[0])))
             if not path.is_relative_to(tree):
-                fault = f"has a lock that requires {path.name} from a directory outside of the source"
-                remedy = "move it into the source, or require it from an index"
-                raise SourceError("requirement-outside-source", VARIABLE, fault, remedy)
+                raise _outside(path.name)
             line = f"./{os.path.relpath(path, project)}{line[match.end() :]}"
+        elif _FILE_URL.search(line):
+            raise _outside(package_name(line) or line)
+        else:
+            try:
+                check_requirement(line.removeprefix("-e "))
+            except Refused as exc:
+                fault = f"has a lock with {mask_urls(line.partition(' --hash')[0])!r}: it {exc.fault}"
+                raise SourceError("source-declarations-refused", VARIABLE, fault, exc.remedy) from exc
         found.append(line)
     return found
+
+
+def _outside(name: str) -> SourceError:
+    fault = f"has a lock that requires {name} from a directory outside of the source"
+    remedy = "move it into the source, or require it from an index"
+    return SourceError("requirement-outside-source", VARIABLE, fault, remedy)

@@ -61,7 +61,9 @@ def _provide(settings: Settings, version: str, key: str, place: Path) -> dict[st
             )
         except WheelError as exc:
             raise WheelError("python-download-failed", exc.variable, exc.fault, REMEDY) from exc
-    # An archive of another build of the same version, from an earlier version of uv, may exist too.
-    [*_others, archive] = sorted(stored.iterdir(), key=lambda path: path.stat().st_mtime)
+    # An archive of another build of the same version, from an earlier version of uv, may exist too, and temporary directories of other
+    # downloads or of interrupted ones.
+    archives = [path for path in stored.iterdir() if path.is_file() and not path.name.startswith(".")]
+    archive = max(archives, key=lambda path: path.stat().st_mtime)
     with archive.open("rb") as file:
         return {"archive": str(archive), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

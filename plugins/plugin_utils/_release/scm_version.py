@@ -74,8 +74,12 @@ class Versioned(NamedTuple):
     variables: dict[str, str]
 
 
-def add_versions(entries: Iterable[Entry], describe: Describe) -> Versioned:
-    """Return *entries* with the versions of the projects among them. *describe* is called only if a project needs a version."""
+def add_versions(entries: Iterable[Entry], describe_in: Callable[[str], Describe]) -> Versioned:
+    """Return *entries* with the versions of the projects among them.
+
+    *describe_in* returns the function that describes the commit of a directory, which may be in a repository of its own. That function is
+    called only if a project needs a version.
+    """
     by_name = {entry.name: entry for entry in entries}
     added: dict[str, Entry] = {}
     versions: dict[str, str] = {}
@@ -84,7 +88,7 @@ def add_versions(entries: Iterable[Entry], describe: Describe) -> Versioned:
         prefix = f"{directory}/" if directory else ""
         # An unpacked source distribution already has its version.
         project = None if f"{prefix}{INFO}" in by_name else project_of(files)
-        described = describe(project.match) if project else None
+        described = describe_in(directory)(project.match) if project else None
         if not project or not described:
             continue
         version = version_of(described, project.tag)

@@ -12,7 +12,7 @@ import hashlib
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -29,6 +29,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.archive_file 
     URL,
     archive_tree,
     locate,
+    public_url,
     text_file,
     unreadable,
 )
@@ -147,6 +148,14 @@ def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, 
     return given
 
 
+def without_secrets(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *source* without the credentials in its URLs, which hosts would log."""
+    shown = {"archive": public_url, "git": without_credentials}
+    return {
+        key: shown[key](value) if key in shown and URL.match(str(value)) else value for key, value in source.items()
+    }
+
+
 def _check_keys(given: Iterable[str]) -> None:
     """Raise SourceError if a key has no meaning for the kind of the source."""
     for key, kinds in KINDS_OF_KEY.items():
@@ -233,8 +242,10 @@ def _from_path(path: str, subdirectory: str, exclude: Sequence[str], place: Path
         )
     archive = place / "source.tar.gz"
     try:
-        checkout = Checkout(root.resolve())
-        versioned = add_versions(directory_entries(root.resolve(), exclude), checkout.describe)
+        # Submodules are repositories of their own.
+        versioned = add_versions(
+            directory_entries(root.resolve(), exclude), lambda directory: Checkout(root.resolve() / directory).describe
+        )
         tree = pack(versioned.entries, archive, PATH, subdirectory)
         named = [*tree.submodules, *_enclosing_submodules(root.resolve())]
         submodules = [path for path in dict.fromkeys(named) if path in tree.directories and _is_empty(root / path)]
@@ -293,7 +304,7 @@ def _from_archive(
     refuse_incomplete(ARCHIVE, "before you make the archive", tree.pointers, empty)
     name = file_name(source["archive"])
     label = tree.version or re.sub(r"\.(?:zip|tar|tgz|tbz2?|txz)(?:\.\w+)?$", "", name)
-    details = {"archive": without_credentials(source["archive"]) if URL.match(source["archive"]) else name}
+    details = {"archive": public_url(source["archive"]) if URL.match(source["archive"]) else name}
     return _from_tree("archive", label, tree, archive, details, ARCHIVE, {}, choice)
 
 

@@ -8,6 +8,7 @@ A resolution is cached by its input, a wheel by its SHA-256.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -72,11 +73,13 @@ class WheelCache:
         return True
 
     def store(self, file: Path, item: Wanted | None = None) -> dict[str, str]:
-        """Copy the wheel *file* to the cache and return its description; raise WheelError if its SHA-256 is not that of *item*."""
+        """Copy the wheel *file* to the cache and return its description; raise WheelError if *item* has another SHA-256."""
         with file.open("rb") as opened:
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-        if item and item.sha256 and sha256 != item.sha256:
-            fault = f"is an index whose {file.name} has the SHA-256 {sha256}, although the index lists {item.sha256}"
+        expected = (item.sha256,) if item and item.sha256 else item.accepted if item else ()
+        if expected and sha256 not in expected:
+            origin = "the index lists" if item.sha256 else "the source requires"
+            fault = f"is an index whose {file.name} has the SHA-256 {sha256}, although {origin} {' or '.join(expected)}"
             raise WheelError(
                 "wheel-hash-mismatch",
                 "asgi_app_index_url",
@@ -97,5 +100,7 @@ class WheelCache:
         oldest = time.time() - UNUSED_DAYS * 86400
         for kind in ("resolutions", "sets", "built", "exports", "wheels", "pythons", "archives"):
             for path in self.directory.glob(f"{kind}/*"):
-                if path.stat().st_mtime < oldest:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                # Another run may rename or remove files at the same time.
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime < oldest:
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -22,6 +22,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_instal
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import without_credentials
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_archive import extract
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pin import uv_hashes
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import add_hashes, read_declarations
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import DEFAULT_FILE
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
@@ -38,6 +39,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import
     choose,
     describe_wheel,
     file_name,
+    only_hashed,
     path_in,
     python_floor,
     raised_floor,
@@ -241,9 +243,13 @@ class _Wheelhouse:
             locked = [select(read_pylock(text, tree, project), dependencies)]
         elif dependencies["by"] == "exported":
             exported = write_lines(tree.parent / "exported.txt", dependencies["lines"])
-            locked = [self._compile(["--no-deps", exported], tree, blame, self.subdirectory)]
+            hashes: dict[str, list[str]] = {}
+            for line in dependencies["lines"]:
+                add_hashes(hashes, line)
+            locked = [only_hashed(self._compile(["--no-deps", exported], tree, blame, self.subdirectory), hashes)]
         elif dependencies.get("hashed"):
-            return [self._compile(self._inputs(source, [], tree), tree, blame, self.subdirectory)]
+            hashes = read_declarations(str(source.archive), dependencies, source.subdirectory).hashes
+            return [only_hashed(self._compile(self._inputs(source, [], tree), tree, blame, self.subdirectory), hashes)]
         else:
             return None
         if dependencies.get("install"):
@@ -365,6 +371,8 @@ class _Wheelhouse:
                 requirement = str(tree / item.url) if item.directory else f"{item.name} @ {url}"
                 if item.sha256:
                     requirement += f"#sha256={item.sha256}"
+                elif item.accepted:
+                    requirement += "".join(f" --hash=sha256:{each}" for each in item.accepted)
                 listed = write_lines(into / "build.txt", [requirement])
                 blame = f"{VARIABLE} is true, but {item.name} {item.version} has no wheel and cannot be built here"
                 remedy = (

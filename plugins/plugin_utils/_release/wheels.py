@@ -121,7 +121,7 @@ class Wanted(NamedTuple):
     """A package that a target needs. ``url`` is a wheel, or a source that ``pip wheel`` builds if ``build`` is true.
 
     ``sha256`` is the expected digest of the file, empty if the index does not publish it. If ``directory`` is true, the URL is a
-    path inside the source tree.
+    path inside the source tree. ``accepted`` are the digests in the requirement, which apply if the index publishes none.
     """
 
     name: str
@@ -130,6 +130,7 @@ class Wanted(NamedTuple):
     sha256: str
     build: bool
     directory: bool = False
+    accepted: tuple[str, ...] = ()
 
 
 def python_floor(python: str) -> str:
@@ -169,6 +170,29 @@ def select(part: dict[str, Any], dependencies: Mapping[str, Any]) -> dict[str, A
     for package in part["packages"]:
         if re.search(r"\b(?:extras|dependency_groups)\b", package["marker"]):
             package = {**package, "selection": {key: sorted(values) for key, values in environment.items()}}
+        packages.append(package)
+    return {**part, "packages": packages}
+
+
+def only_hashed(part: dict[str, Any], hashes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return *part* without the files whose digest is not among the *hashes* of their package; raise WheelError if none remains.
+
+    uv verifies no hashes when it resolves requirements.
+    """
+    packages = []
+    for package in part["packages"]:
+        accepted = hashes.get(canonicalize_name(package["name"]))
+        if accepted:
+            package = {**package, "accepted": sorted(set(accepted))}
+            package["wheels"] = [wheel for wheel in package["wheels"] if wheel["sha256"] in ("", *accepted)]
+            if package.get("source", {}).get("sha256") not in (None, "", *accepted):
+                del package["source"]
+            if not package["wheels"] and not {"source", "directory"} & package.keys():
+                fault = (
+                    f"has hashes for {package['name']} {package['version']}, and the index has no file with one of them"
+                )
+                remedy = "check for an attacker or a proxy in between, or update the hashes in the source"
+                raise WheelError("wheel-hash-mismatch", "asgi_app_source", fault, remedy)
         packages.append(package)
     return {**part, "packages": packages}
 
@@ -281,15 +305,16 @@ def _applies(package: Mapping[str, Any], environment: Mapping[str, str]) -> bool
 
 
 def _choose(package: Mapping[str, Any], rank: Mapping[Tag, int], target: Target) -> Wanted:
-    name, version = package["name"], package["version"]
+    name, version, accepted = package["name"], package["version"], tuple(package.get("accepted", ()))
     if "directory" in package:
         return Wanted(name, version, package["directory"], "", build=True, directory=True)
     fitting = [(place, wheel) for wheel in package["wheels"] if (place := _place(wheel["url"], rank)) is not None]
     if fitting:
         best = min(fitting, key=lambda found: found[0])[1]
-        return Wanted(name, version, best["url"], best["sha256"], build=False)
+        return Wanted(name, version, best["url"], best["sha256"], build=False, accepted=accepted)
     if "source" in package:
-        return Wanted(name, version, package["source"]["url"], package["source"]["sha256"], build=True)
+        source = package["source"]
+        return Wanted(name, version, source["url"], source["sha256"], build=True, accepted=accepted)
     fault = f"is true, but {name} {version} has no wheel for {target}, and no source distribution"
     raise WheelError("wheel-missing", VARIABLE, fault, f"require a version of {name} that has a wheel, or {WITHOUT}")
 

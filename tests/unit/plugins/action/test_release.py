@@ -232,6 +232,21 @@ def test_errors_of_the_source_fail_the_task(run, monkeypatch):
         run(EVERYTHING, wheelhouse=True, uv_version=None)
 
 
+def test_the_controller_runs_no_tools_from_an_insecure_index(run, monkeypatch):
+    def export(*_arguments):
+        raise AssertionError("the controller has contacted the index")
+
+    monkeypatch.setattr(action, "with_export", export)
+    with pytest.raises(AnsibleActionFail, match="asgi_app_index_url is at http://index.example"):
+        run(DONE, index_url="http://index.example/simple")
+
+
+def test_hosts_get_no_credentials_of_the_source(run):
+    source = {"archive": "https://me:secret@files.example/shop.tar.gz?token=secret", "checksum": "sha256:00"}
+    _result, [call] = run(DONE, source=source)
+    assert call["source"] == {"archive": "https://files.example/shop.tar.gz", "checksum": "sha256:00"}
+
+
 # -- the packages ------------------------------------------------------------------------------------------------------
 
 

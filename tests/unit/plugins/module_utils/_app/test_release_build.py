@@ -17,6 +17,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python impo
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import BuildError, Unsolvable
 from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import PythonRequest
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_build import Build
+from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pythons import UV_VERSION
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_wheels import WHEELS
 from app_homes import RECIPE
 
@@ -391,6 +392,19 @@ def test_a_python_from_the_controller_is_verified(tmp_path, monkeypatch):
     [(key, entry)] = json.loads(listed.read_text()).items()
     assert (key, entry["sha256"], entry["patch"]) == (MANAGED.key, "aa", 9)
     assert Path(entry["url"].removeprefix("file://")).read_text() == "archive"
+
+
+@pytest.mark.parametrize(("version", "mentioned"), [(UV_VERSION, False), ("0.9.0", True)])
+def test_another_uv_may_not_know_the_python(tmp_path, version, mentioned):
+    build = Recorded(tmp_path, uv_version=version, python_request=REQUEST)
+
+    def fail(_argv, blame, **_variables):
+        raise BuildError(blame)
+
+    build._run = fail
+    with pytest.raises(BuildError) as caught:
+        build._install_python(MANAGED, "/opt/uv")
+    assert (f"use uv {UV_VERSION} or later (asgi_app_uv_version" in str(caught.value)) is mentioned
 
 
 def test_errors_of_tools_contain_their_output(tmp_path, transient_units):

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import normalise, resolve
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import normalise, resolve, without_secrets
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
 
 
@@ -224,14 +224,18 @@ def test_failed_download_is_reported_without_credentials(server, at):
     url, _requests, checksum = server
     url = url.replace("http://", "http://me:secret@")
     with pytest.raises(SourceError, match="which cannot be downloaded: .*404") as caught:
-        at(insecure=True, archive=f"{url}/nowhere.tar.gz", checksum=checksum)
+        at(insecure=True, archive=f"{url}/nowhere.tar.gz?token=secret", checksum=checksum)
     assert "secret" not in str(caught.value)
 
 
 def test_credentials_of_the_url_are_not_recorded(server, at):
     url, _requests, checksum = server
-    found = at(insecure=True, archive=f"{url.replace('//', '//me:secret@')}/shop.tar.gz", checksum=checksum)
+    archive = f"{url.replace('//', '//me:secret@')}/shop.tar.gz?X-Amz-Signature=secret"
+    found = at(insecure=True, archive=archive, checksum=checksum)
     assert found.details == {"archive": f"{url}/shop.tar.gz"}
+    assert without_secrets({"archive": archive, "checksum": checksum}) == {**found.details, "checksum": checksum}
+    assert without_secrets({"git": "https://me:secret@x.example/a?b", "ref": "v1"})["git"] == "https://x.example/a?b"
+    assert without_secrets({"git": "me@x.example:a", "path": "/a?b"}) == {"git": "me@x.example:a", "path": "/a?b"}
 
 
 def test_insecure_url_is_rejected(server, at):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tarfile
+import tomllib
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_export import (
+    only_dependencies,
     requirement_lines,
     with_export,
+    with_hashes,
     without_tool_requirements,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
@@ -66,8 +69,8 @@ SELECTED = {"groups": ["web"], "extras": ["postgres"]}
             SELECTED,
             "poetry export --no-interaction --format requirements.txt --without-urls --only=main --only=web --extras=postgres",
         ),
-        ("pdm.lock", {}, "pdm export --format requirements --prod"),
-        ("pdm.lock", SELECTED, "pdm export --format requirements --dev --group=web --group=postgres"),
+        ("pdm.lock", {}, "pdm export --format requirements --no-hashes --prod"),
+        ("pdm.lock", SELECTED, "pdm export --format requirements --no-hashes --dev --group=web --group=postgres"),
         ("Pipfile.lock", {}, "pipenv requirements --hash --exclude-index"),
         ("Pipfile.lock", {"groups": ["web"]}, "pipenv requirements --hash --exclude-index --categories packages web"),
     ],
@@ -157,10 +160,41 @@ shared @ file://{tmp_path}/shared
     ]
 
 
-@pytest.mark.parametrize("line", ["-e ../../lib", "lib @ file:///lib", "./../../lib ; python_version > '3'"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-e ../../lib",
+        "lib @ file:///lib",
+        "./../../lib ; python_version > '3'",
+        "lib @ file:/lib",
+        "lib[x] @ git+FILE:///lib@abc",
+        "lib@git+file:///lib",
+    ],
+)
 def test_paths_outside_of_the_source_are_rejected(tmp_path, line):
     with pytest.raises(SourceError, match="requires lib from a directory outside"):
         requirement_lines(line, tmp_path, tmp_path / "backend")
+
+
+@pytest.mark.parametrize("line", ["x @ git+https://x.example/x@--upload-pack=evil", "--config=evil", "/etc/x"])
+def test_a_lock_is_checked_like_a_requirements_file(tmp_path, line):
+    with pytest.raises(SourceError) as caught:
+        requirement_lines(f"{line}\n", tmp_path, tmp_path)
+    assert caught.value.code == "source-declarations-refused"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-e git+https://x.example/x.git@abc#egg=x",
+        "x[a,b] @ git+ssh://git@x.example/x.git@v1#subdirectory=lib ; python_version >= '3.9'",
+        "x @ https://x.example/x-1-py3-none-any.whl ; sys_platform == 'linux' --hash=sha256:aa",
+        "x.y[a]==1.0+cpu; (python_version >= '3.9') and (extra == 'z') --hash=sha256:aa --hash=sha256:bb",
+        "x",
+    ],
+)
+def test_the_requirements_of_the_tools_are_kept(tmp_path, line):
+    assert requirement_lines(f"{line}\n", tmp_path, tmp_path) == [line]
 
 
 def test_a_project_cannot_make_poetry_install_plugins():
@@ -170,3 +204,106 @@ def test_a_project_cannot_make_poetry_install_plugins():
     assert without_tool_requirements(text) == '[tool.poetry]\n\nname = "x"\n[tool.ruff]\n'
     with pytest.raises(SourceError, match="plugins"):
         without_tool_requirements('[tool.poetry]\nrequires-plugins = {evil = "*"}\n')
+    with pytest.raises(SourceError, match="plugins"):
+        without_tool_requirements('[tool.poetry]\n[tool.poetry.requires-plugins]\nevil = [\n["x"],\n]\n')
+
+
+def test_pdm_reads_only_the_dependencies_of_a_project():
+    """PDM runs [tool.pdm.scripts] pre_invoke before each command, and needs a Python that matches requires-python."""
+    text = """\
+[project]
+name = "shop"
+dynamic = ["version"]
+requires-python = ">=3.99"
+dependencies = ["idna; python_version < '4'", 'x @ https://example.org/"\\x'] # \u00e9
+optional-dependencies = {"pg.x" = ["psycopg"]}
+[dependency-groups]
+dev = ["pytest", {include-group = "lint"}]
+lint = []
+[tool.pdm]
+scripts.pre_invoke = "touch /tmp/evil"
+plugins = ["evil"]
+dev-dependencies = {web = ["h\u00e9"]}
+[tool.pdm.version]
+source = "call"
+getter = "evil:version"
+[build-system]
+build-backend = "evil"
+"""
+    assert tomllib.loads(only_dependencies(text)) == {
+        "project": {
+            "name": "shop",
+            "version": "0",
+            "dependencies": ["idna; python_version < '4'", 'x @ https://example.org/"\\x'],
+            "optional-dependencies": {"pg.x": ["psycopg"]},
+        },
+        "dependency-groups": {"dev": ["pytest", {"include-group": "lint"}], "lint": []},
+        "tool": {"pdm": {"dev-dependencies": {"web": ["h\u00e9"]}}},
+    }
+
+
+@pytest.mark.parametrize("lock", ["poetry.lock", "pdm.lock"])
+def test_the_tools_do_not_read_the_whole_project(uv, source, tmp_path, monkeypatch, lock):
+    monkeypatch.setitem(
+        FILES,
+        lock,
+        {**FILES[lock], "pyproject.toml": "[tool.poetry]\nrequires-poetry = 'x'\n[tool.pdm]\nscripts={a='b'}\n"},
+    )
+    with_export(source(lock), lambda: SETTINGS, tmp_path / "run")
+    [(_, content, _, _, _)] = uv.calls
+    assert ("scripts" if lock == "pdm.lock" else "requires-poetry") not in content["pyproject.toml"]
+
+
+PDM_GROUPS = '[metadata]\ngroups = ["default", "web-app"]\n'
+
+
+@pytest.mark.parametrize(
+    ("lock", "content", "selected", "unknown"),
+    [
+        ("pdm.lock", PDM_GROUPS, {"groups": ["web_app"]}, None),
+        ("pdm.lock", PDM_GROUPS, {"groups": ["ops"]}, "asgi_app_groups contains 'ops', but the pdm.lock"),
+        ("pdm.lock", PDM_GROUPS, {"extras": ["pg"]}, "asgi_app_extras contains 'pg'"),
+        ("pdm.lock", "", {"groups": ["ops"]}, None),
+        ("Pipfile.lock", '{"_meta": {}, "default": {}, "ops": {}}', {"groups": ["ops", "dev-packages"]}, None),
+        ("Pipfile.lock", '{"_meta": {}, "default": {}, "develop": {}}', {"groups": ["dev"]}, "contains 'dev'"),
+    ],
+)
+def test_groups_that_a_lock_does_not_contain_are_rejected(
+    uv, source, tmp_path, monkeypatch, lock, content, selected, unknown
+):
+    """PDM and pipenv would ignore them."""
+    monkeypatch.setitem(FILES, lock, {**FILES[lock], lock: content})
+    if not unknown:
+        assert with_export(source(lock, **selected), lambda: SETTINGS, tmp_path / "run").dependencies["lines"]
+        return
+    with pytest.raises(SourceError, match=unknown) as caught:
+        with_export(source(lock, **selected), lambda: SETTINGS, tmp_path / "run")
+    assert caught.value.code == "selection-unknown"
+
+
+def test_a_pdm_lock_may_contain_packages_without_hashes(uv, source, tmp_path, monkeypatch):
+    """PDM refuses to export repositories and directories together with hashes."""
+    lock = """\
+[[package]]
+name = "zope.interface"
+version = "7.2"
+files = [{file = "a.whl", hash = "sha256:aa"}, {url = "https://x.example/a.tar.gz", hash = "sha256:bb"}]
+[[package]]
+name = "core"
+version = "0.1"
+path = "./libs/core"
+[[package]]
+name = "y"
+version = "1"
+url = "https://x.example/y.whl"
+files = [{url = "https://x.example/y.whl", hash = "sha256:cc"}]
+"""
+    monkeypatch.setitem(FILES, "pdm.lock", {**FILES["pdm.lock"], "pdm.lock": lock})
+    uv.output = "zope-interface[test]==7.2; python_version >= '3.9'\n-e ./libs/core\nx @ git+https://x.example/x@abc\ny @ https://x.example/y.whl\n"
+    assert with_export(source("pdm.lock"), lambda: SETTINGS, tmp_path / "run").dependencies["lines"] == [
+        "zope-interface[test]==7.2; python_version >= '3.9' --hash=sha256:aa --hash=sha256:bb",
+        "./libs/core",
+        "x @ git+https://x.example/x@abc",
+        "y @ https://x.example/y.whl --hash=sha256:cc",
+    ]
+    assert with_hashes(["idna==3.10"], lock) == ["idna==3.10"]

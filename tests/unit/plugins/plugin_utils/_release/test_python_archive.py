@@ -26,6 +26,7 @@ def calls(tmp_path, monkeypatch):
     def uv(_tools, arguments, _directory, _blame, _remedy="", **variables):
         recorded.append((arguments, variables))
         (Path(variables["UV_PYTHON_CACHE_DIR"]) / "0123-python.tar.gz").write_text("archive")
+        (Path(variables["UV_PYTHON_CACHE_DIR"]) / ".tmpX3aB").mkdir()  # of an interrupted download
 
     monkeypatch.setattr(WheelTools, "uv", uv)
     return recorded

@@ -154,7 +154,7 @@ def test_versions_are_added_next_to_the_projects():
             "sdist__PKG-INFO": "Version: 1.0",
         }
     )
-    found = add_versions(entries, describe)
+    found = add_versions(entries, lambda _directory: describe)
     by_name = {entry.name: entry for entry in found.entries}
     assert by_name.keys() - {entry.name for entry in entries} == {"api/PKG-INFO", "api/.git_archival.txt"}
     assert by_name["api/PKG-INFO"].open().read() == b"Metadata-Version: 2.1\nName: shop\nVersion: 1.2.0\n"
@@ -166,26 +166,30 @@ def test_version_file_is_added_to_its_package():
     """The app is imported from the source tree, which shadows the installed package."""
     project = requires("setuptools-scm") + '[tool.setuptools_scm]\nversion_file = "shop/_version.py"\n'
     entries = tree(**{"pyproject.toml": project, "shop__init.py": ""})
-    found = {entry.name: entry for entry in add_versions(entries, lambda _match: described()).entries}
+    found = {
+        entry.name: entry for entry in add_versions(entries, lambda _directory: lambda _match: described()).entries
+    }
     assert b"__version__ = version = '1.2.0'" in found["shop/_version.py"].open().read()
     elsewhere = tree(**{"pyproject.toml": project})
     assert "shop/_version.py" not in {
-        entry.name for entry in add_versions(elsewhere, lambda _match: described()).entries
+        entry.name for entry in add_versions(elsewhere, lambda _directory: lambda _match: described()).entries
     }
 
 
 def test_archival_file_of_the_source_is_replaced():
     """In a repository without tags, git-archive(1) writes no version into it."""
     entries = tree(**{".git_archival.txt": "node: $Format:%H$\n", "pyproject.toml": requires("setuptools-scm")})
-    found = {entry.name: entry for entry in add_versions(entries, lambda _match: described()).entries}
+    found = {
+        entry.name: entry for entry in add_versions(entries, lambda _directory: lambda _match: described()).entries
+    }
     assert b"describe-name: v1.2.0" in found[".git_archival.txt"].open().read()
 
 
 def test_variables_of_backends_that_read_no_file():
     entries = tree(**{"pyproject.toml": requires("pdm-backend") + '[tool.pdm.version]\nsource = "scm"\n'})
-    assert add_versions(entries, lambda _match: described()).variables == {PDM_VARIABLE: "1.2.0"}
+    assert add_versions(entries, lambda _directory: lambda _match: described()).variables == {PDM_VARIABLE: "1.2.0"}
 
 
 def test_tree_outside_of_a_repository_is_not_changed():
     entries = tree(**{"pyproject.toml": requires("setuptools-scm")})
-    assert add_versions(entries, lambda _match: None).entries == entries
+    assert add_versions(entries, lambda _directory: lambda _match: None).entries == entries

@@ -256,6 +256,19 @@ def test_submodules_of_a_repository_are_rejected_by_default(with_submodules, at)
     assert at([*EXCLUDE, "docs/theme", "library"], git=str(with_submodules), ref="main").kind == "git"
 
 
+def test_a_submodule_has_the_version_of_its_own_repository(with_submodules, at):
+    library = with_submodules / "library"
+    (library / "pyproject.toml").write_text(
+        '[project]\nname = "library"\ndynamic = ["version"]\n[build-system]\nrequires = ["setuptools-scm"]\n'
+    )
+    git(library, "add", ".")
+    git(library, "commit", "--quiet", "--message=scm")
+    git(library, "tag", "v5.0")
+    git(with_submodules, "tag", "v0.1")
+    with tarfile.open(at(EXCLUDE, path=str(with_submodules)).archive) as tar:
+        assert b"\nVersion: 5.0\n" in tar.extractfile("library/PKG-INFO").read()
+
+
 def test_submodules_are_fetched_recursively(with_submodules, at, tmp_path):
     inner = tmp_path / "inner"
     inner.mkdir()

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import SourceError
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheel_cache import WheelCache
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheel_tools import WheelTools
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheelhouse import (
     pack_wheels,
@@ -290,6 +291,35 @@ def test_a_file_with_an_unexpected_hash_is_rejected(tools, run, tmp_path):
     assert not list(tmp_path.glob("cache/asgi/wheels/*"))
 
 
+@pytest.mark.parametrize("by", ["exported", "requirements"])
+def test_only_files_with_a_hash_in_the_source_are_installed(tools, run, tmp_path, by):
+    """`uv pip compile` does not verify the hashes in its input."""
+
+    def source(sha256):
+        lines = [f"Six[x]==1.0 ; python_version >= '3' --hash=sha256:{'0' * 64} --hash=sha256:{sha256}"]
+        (tmp_path / "requirements.txt").write_text("-r base.txt\n")
+        (tmp_path / "base.txt").write_text(lines[0].replace(" --hash", " \\\n --hash") + "\n")
+        with tarfile.open(tmp_path / "source.tar", "w") as tar:
+            for name in ("requirements.txt", "base.txt"):
+                tar.add(tmp_path / name, name)
+        more = {"file": "poetry.lock", "lines": lines} if by == "exported" else {"hashed": True}
+        return Resolved("path", "src", f"d{sha256}", str(tmp_path / "source.tar"), {"by": by, **more})
+
+    good, other = hashlib.sha256(CONTENT).hexdigest(), "1" * 64
+    resolution = resolve_wheels(source(good), SETTINGS, run())
+    assert [
+        wheel["sha256"] for wheel in provide_wheels(source(good), SETTINGS, resolution, TARGET, False, run())["release"]
+    ] == [good]
+    with pytest.raises(SourceError, match=r"has hashes for six 1\.0, and the index has no file with one of them"):
+        resolve_wheels(source(other), SETTINGS, run())
+    # An index may publish no hashes.
+    shutil.rmtree(tmp_path / "cache")
+    tools.lock = package("six", "1.0")
+    resolution = resolve_wheels(source(other), SETTINGS, run())
+    with pytest.raises(SourceError, match=f"although the source requires 0+ or {other}"):
+        provide_wheels(source(other), SETTINGS, resolution, TARGET, False, run())
+
+
 def test_a_host_without_uv_gets_a_wheel_of_it(tools, run):
     resolution = resolve_wheels(PACKAGE, SETTINGS, run())
     wheels = provide_wheels(PACKAGE, SETTINGS, resolution, TARGET, True, run())
@@ -332,6 +362,14 @@ def test_unused_entries_of_the_cache_are_removed(tools, run, tmp_path):
     provide_wheels(PACKAGE, SETTINGS, resolution, TARGET, False, run())
     assert not old.exists()
     assert kept.exists()
+
+
+def test_a_file_that_another_run_renames_is_ignored(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "asgi/archives").mkdir(parents=True)
+    # stat() fails like that of a file that no longer exists.
+    (tmp_path / "asgi/archives/0.1").symlink_to("gone")
+    WheelCache().remove_unused()
 
 
 def test_the_archive_contains_the_wheels(tools, run):
