@@ -94,28 +94,28 @@ class ActionModule(PlayAction):
         "entry_point": {"type": "str", "choices": list(ENTRY_POINTS), "default": ENTRY_POINTS[0]},
     }
 
-    def compute(self, task_vars, arguments):
-        entry_point = arguments["entry_point"]
+    def compute(self, task_vars, options):
+        entry_point = options["entry_point"]
 
         reaction = self._templar.template(task_vars.get(unknown.SWITCH, unknown.ERROR))
         misspelled = list(unknown.problems(task_vars, KNOWN, reaction))
-        options, problems = {}, []
-        wanted = set(arguments["roles"])
+        values, problems = {}, []
+        wanted = set(options["roles"])
         # Checks across roles need the options of all roles of an app host, even if only some roles are checked.
         for role in (*(HOST_ROLES if wanted & set(HOST_ROLES) else ()), *sorted(wanted - set(HOST_ROLES))):
             found, missing, mistyped = self._options(role, entry_point, task_vars)
-            options.update(found)
+            values.update(found)
             # A variable of a wrong type breaks the templates of other roles; a missing variable does not.
             problems += missing + mistyped if role in wanted else mistyped
 
-        if arguments["playbook"]:
-            problems += self._playbook_problems(arguments["playbook"], task_vars)
+        if options["playbook"]:
+            problems += self._playbook_problems(options["playbook"], task_vars)
         if not problems:
-            context = Context(options=options, find=controller_path)
+            context = Context(options=values, find=controller_path)
             # The checks of a role apply only to its main entry point.
-            for checks in (shared, *(CHECKS[role] for role in arguments["roles"] if entry_point == "main")):
+            for checks in (shared, *(CHECKS[role] for role in options["roles"] if entry_point == "main")):
                 problems += checks.problems(context)
-            problems += playbooks.role_problems(context, arguments["playbook"])
+            problems += playbooks.role_problems(context, options["playbook"])
 
         # If variables of two roles conflict, both roles report the same problem, so remove duplicates.
         found = list(dict.fromkeys([*misspelled, *problems]))
@@ -124,11 +124,11 @@ class ActionModule(PlayAction):
             raise ActionFailure(describe(host, errors))
         result = {}
         if entry_point == "main" and wanted & {"asgi_server", "asgi_proxy"}:
-            result["claims"] = claims(options, sorted(wanted))
+            result["claims"] = claims(values, sorted(wanted))
         elif entry_point == "main" and "asgi_balancer" in wanted:
-            result["claims"] = balancer_claims(options)
+            result["claims"] = balancer_claims(values)
         if found:
-            app = options.get("asgi_name", host)
+            app = values.get("asgi_name", host)
             result["warnings"] = [
                 printable(describe_doubt(app if isinstance(doubt, AppDoubt) else host, doubt)) for doubt in found
             ]

@@ -112,7 +112,7 @@ def every_distribution_fits(accepts: Iterable[str]) -> bool:
     return all(any(matches(specifier, f"{minor}.0") for specifier in accepts) for minor in DISTRIBUTIONS)
 
 
-def managed_version(accepts: Iterable[str], minors: Iterable[str] = VERSIONS) -> str:
+def managed_version(accepts: Iterable[str], minors: Iterable[str] = tuple(VERSIONS)) -> str:
     """Return the version of CPython that uv installs for the specifiers *accepts*, one of *minors*, "" if none matches.
 
     It is the newest patch version, because of security fixes, of the oldest matching minor version that is not older than the Python of the
