@@ -148,13 +148,13 @@ def test_certificate_is_loaded_despite_a_newer_timestamp(one_hello, playbook, pl
 
 
 def test_maintenance_page_that_nginx_cannot_read_fails(one_hello, playbook, plant):
-    plant("rm -f /etc/asgi/hello/maintenance.html; chmod 0700 /etc/asgi/hello", "chmod 0755 /etc/asgi/hello")
+    plant("rm -f /etc/asgi/hello/maintenance.html; chmod 0700 /etc/asgi", "chmod 0755 /etc/asgi")
     try:
         status, output = playbook("maintenance_page", *one_hello.limit, asgi_maintenance="on")
         assert status == 2, output
         assert "may not read the maintenance page" in unwrapped(output)
-        assert "no search permission on /etc/asgi/hello (root:root 0700)" in unwrapped(output)
-        one_hello.host.check_output("chmod 0755 /etc/asgi/hello")
+        assert "no search permission on /etc/asgi (root:root 0700)" in unwrapped(output)
+        one_hello.host.check_output("chmod 0755 /etc/asgi")
         playbook.succeeds("maintenance_page", *one_hello.limit, asgi_maintenance="on")
         assert one_hello.ask("/").status == 503
         # The site check of a deploy bypasses maintenance, and reports the response for visitors.
