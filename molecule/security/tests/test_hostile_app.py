@@ -25,8 +25,6 @@ def background(code):
 """
 CODE = f"PRELUDE = {PRELUDE!r}\nexec(PRELUDE)\n"
 
-STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-
 # The app's only process is its main process. This server has no metrics.
 SINGLE = {
     "asgi_server_type": "uvicorn",
@@ -78,20 +76,18 @@ while True:
 }
 
 # Code for the main process, whose notifications systemd accepts.
-MAIN = (
-    STUBBORN
-    + """
-import asyncio
+MAIN = """
+import ctypes
+libc = ctypes.CDLL(None)
 def extend():
     while True:
         notify("EXTEND_TIMEOUT_USEC=36000000000\\nWATCHDOG=1")
         time.sleep(0.5)
 threading.Thread(target=extend, daemon=True).start()
+# Only the main thread can call signal.signal(), and this code also runs in a thread of the app.
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT):
     libc.signal(number, ctypes.c_void_p(1))
 """
-)
-MAIN = "import ctypes\nlibc = ctypes.CDLL(None)\n" + MAIN
 
 
 def processes(machine, account="intruder"):
