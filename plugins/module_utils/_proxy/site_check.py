@@ -193,6 +193,10 @@ def judge(seen: dict[str, Any]) -> Judgement:
         f"nginx answers 404 below {path}, because no app on this host has this asgi_proxy_path: deploy that app"
         for path in seen["site"].get("vacant", ())
     ]
+    notes += [
+        f"the site has a location for {url}, but {path} belongs to the app {app}: move the settings of {url} to the variables of {app}"
+        for url, path, app in seen["site"].get("overlaps", ())
+    ]
     return Judgement(FAILED if causes else OK, _merged(causes), list(dict.fromkeys(notes)))
 
 

@@ -255,7 +255,7 @@ class Site:
     def observe(self) -> dict[str, Any]:
         """Return the input of decide.judge()."""
         text = read_text(self.paths["nginx_site"], errors="replace")
-        place = joined.parse(text)
+        place, names = joined.parse(text), [name for each in servers(text or "") for name in each.names]
         seen: dict[str, Any] = {
             "app": self.paths["name"],
             "expect": self.expect,
@@ -269,9 +269,8 @@ class Site:
                 "there": text is not None,
                 "marked": bool(place) or decide.is_marked(text or ""),
                 "place": place._asdict() if place else None,
-                "vacant": joined.vacant(
-                    text or "", [name for each in servers(text or "") for name in each.names], SITES
-                ),
+                "vacant": joined.vacant(text or "", names, SITES),
+                "overlaps": joined.overlaps(text or "", names, SITES),
             },
             "nginx": {"running": False, "user": "?", "opens": {}},
             "responses": [],

@@ -340,6 +340,8 @@ router-id-duplicate: Balancers with different virtual addresses have the same ro
 # Several apps on one machine
 machine-app-duplicate: Two inventory names of one machine have the same app. -> remove one of them, or set another asgi_name for it
 machine-path-duplicate: Two apps of one machine have the same path under one server name. -> choose another asgi_proxy_path for one of them
+machine-path-overlap: The app that owns a server name configures a URL below the path of another app. -> configure the URL in the variables
+    of the other app
 machine-server-name-duplicate: Two apps of one machine have the same server name. -> set different server names for each app
 machine-port-duplicate: Two apps of one machine use the same port. -> set a different port for each
 machine-port-settings-differ: Two apps share a port, but not a setting of the port. -> set the same value for both, or use another port

@@ -21,6 +21,7 @@ ELSEWHERE = {
     "git-fetch-failed",
     "machine-app-duplicate",
     "machine-path-duplicate",
+    "machine-path-overlap",
     "machine-port-duplicate",
     "machine-port-settings-differ",
     "machine-server-name-duplicate",
