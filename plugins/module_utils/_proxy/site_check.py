@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import NGINX_SITES, layout
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.joined import Joined
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_config import Server, servers
 
@@ -373,7 +373,7 @@ def _not_ours(question: Question, answer: dict, seen: dict) -> Cause:
         return cause(
             "include",
             f"nginx does not read {path}",
-            "put `include /etc/nginx/conf.d/*.conf;` into the http block of /etc/nginx/nginx.conf, and reload nginx",
+            f"put `include {NGINX_SITES}/*.conf;` into the http block of /etc/nginx/nginx.conf, and reload nginx",
         )
     others = [
         server

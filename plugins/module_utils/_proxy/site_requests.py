@@ -25,6 +25,7 @@ from typing import Any, Callable
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import Probe, ask_over, exchange, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import children
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import entry_name, read_text
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import NGINX_SITES
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy import joined
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy import site_check as decide
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_config import (
@@ -38,7 +39,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._tls.site_certificate 
 
 NGINX = "/usr/sbin/nginx"
 UNIT = "nginx.service"
-SITES = Path("/etc/nginx/conf.d")
+SITES = Path(NGINX_SITES)
 TIMEOUT = 5
 PATIENCE = 5
 BODY = 300
