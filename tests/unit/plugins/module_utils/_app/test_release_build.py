@@ -376,6 +376,7 @@ def test_uv_installs_the_python_of_the_app(tmp_path, monkeypatch, mirror):
     assert given["mounts"] == [f"{build.work}/python:/opt/asgi/python"]
     assert (given["UV_PYTHON_DOWNLOADS"], given.get("UV_PYTHON_INSTALL_MIRROR")) == ("manual", mirror)
     assert adopted == [(build.work / "python", MANAGED)]
+    assert build.installed_python == {"version": "3.12.9", "origin": REQUEST.origin}
 
 
 def test_a_python_from_the_controller_is_verified(tmp_path, monkeypatch):
