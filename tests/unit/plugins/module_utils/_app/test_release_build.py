@@ -196,6 +196,7 @@ def test_locked_packages_are_installed_first(tmp_path, dependencies, calls):
         ({"by": "project", "extras": ["a", "b"], "requirements": ["jinja2"]}, [".[a,b]"], "tree"),
         ({"by": "project", "install": "editable", "extras": ["a"]}, ["--editable", ".[a]"], "code"),
         ({"by": "requirements", "install": True}, ["--requirement", "requirements.txt", "."], "tree"),
+        ({"by": "requirements", "files": ["-dev.txt"]}, ["--requirement", "./-dev.txt"], "code"),
     ],
 )
 def test_the_project_is_installed_with_its_extras(tmp_path, dependencies, options, directory):
