@@ -120,6 +120,7 @@ source-declarations-refused: A file that declares requirements is unsafe or inva
 symlink-outside-source: A symlink leads out of the source. -> make it a relative link within the tree
 lock-without-project: The source has a lock file, but no project file that belongs to it. -> add the project's pyproject.toml or Pipfile
 lock-not-used: The source has a lock file that would be ignored. -> select a lock with asgi_app_source.requirements, or exclude the others
+lock-outdated: The lock file does not match the declared dependencies. -> update the lock, and commit it
 lock-not-exported: The controller cannot export the lock file. -> update the lock, or check that the controller can reach the index
 requirements-file-missing: The source does not contain the file. -> set the path relative to the root of the app
 requirements-file-unsupported: The files cannot be installed together, or their format is not supported. -> set one lock file, or

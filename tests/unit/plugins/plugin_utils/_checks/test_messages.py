@@ -40,6 +40,7 @@ ELSEWHERE = {
     "requirement-outside-source",
     "requirements-unresolvable",
     "lock-not-exported",
+    "lock-outdated",
     "editable-wheelhouse",
     "source-unreadable",
     "uv-hash-mismatch",

@@ -725,6 +725,23 @@ def test_workspace_member_uses_the_lock_at_the_root(monorepo, at):
     assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "project"}
 
 
+def test_lock_of_a_member_that_does_not_match_its_project(monorepo, at):
+    lock = monorepo / "uv.lock"
+    entry = 'source = { editable = "services/api" }\n'
+    fresh = lock.read_text().replace(entry, f'{entry}metadata = {{ requires-dist = [{{ name = "shared" }}] }}\n')
+    lock.write_text(fresh)
+    project = monorepo / "services/api/pyproject.toml"
+    project.write_text(project.read_text().replace("dependencies = []", 'dependencies = ["shared"]'))
+    assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "lock"}
+    project.write_text(project.read_text().replace('["shared"]', '["shared", "httpx"]'))
+    with pytest.raises(SourceError) as caught:
+        at(path=str(monorepo), subdirectory="services/api")
+    assert str(caught.value) == (
+        "asgi_app_source.path holds a uv.lock that does not match the dependencies in pyproject.toml: httpx is not locked -> "
+        "run `uv lock` and commit the uv.lock [lock-outdated]"
+    )
+
+
 def test_python_of_a_member_is_that_of_its_workspace(monorepo, at):
     lock = monorepo / "uv.lock"
     lock.write_text(f'version = 1\nrequires-python = ">=3.13"\n{lock.read_text()}')
