@@ -210,6 +210,44 @@ def test_failed_hook_stops_the_deploy(one_hello, playbook, hook, tmp_path, when)
     assert not one_hello.host.service(one_hello.service(one_hello.idle)).is_running
 
 
+def test_migration_runs_once_per_release_in_the_environment_of_the_app(one_hello, playbook, tmp_path):
+    code = shutil.copytree(EXAMPLE, tmp_path / "hello")
+    (code / "main.py").write_text((code / "main.py").read_text() + "# migrated\n")
+    record = one_hello.host.file("/srv/hello/shared/migrated")
+    script = f"import os; print(os.environ['HELLO_GREETING'], os.getcwd(), file=open('{record.path}', 'a'))"
+    options = {"asgi_app_source": {"path": str(code)}, "asgi_app_migrate": ["python", "-c", script]}
+
+    for _time in range(2):
+        playbook.succeeds("deploy", *one_hello.limit, **options)
+
+    release = one_hello.json("/")["release"]
+    try:
+        assert record.content_string == f"Good day /srv/hello/releases/{release}/code\n"
+        assert record.user == "hello"
+    finally:
+        one_hello.host.check_output(f"rm -f {record.path}")
+
+
+def test_failed_migration_stops_the_deploy_before_the_release_boots(one_hello, playbook, tmp_path):
+    before = live(one_hello)
+    code = shutil.copytree(EXAMPLE, tmp_path / "hello")
+    (code / "main.py").write_text((code / "main.py").read_text() + "# not migrated\n")
+    script = "import os; print(os.environ['HELLO_SECRET']); raise RuntimeError('relation items is missing')"
+
+    output = playbook.fails(
+        "deploy",
+        *one_hello.limit,
+        asgi_app_source={"path": str(code)},
+        asgi_app_migrate=["python", "-c", script],
+    )
+
+    assert "was staged, but not activated on any host: asgi_app_migrate failed: python ended with status 1" in output
+    assert "RuntimeError: relation items is missing" in output
+    assert "not-for-other-eyes" not in output
+    assert live(one_hello) == before
+    assert not one_hello.host.service(one_hello.service(one_hello.idle)).is_running
+
+
 def test_staging_hook_runs_once_per_app_and_not_for_a_live_release(playbook, tmp_path):
     code = shutil.copytree(EXAMPLE, tmp_path / "hello")
     (code / "main.py").write_text((code / "main.py").read_text() + "# once\n")

@@ -105,6 +105,8 @@ transport-insecure: The transport does not authenticate the server, so an on-pat
 audit-url-invalid: The value is not a URL. -> set the https:// URL of a database with the API of OSV
 advisory-id-invalid: The value is not the id of an advisory. -> list ids such as CVE-2014-1402
 package-name-invalid: The value is not the name of a Debian package. -> list names of packages, such as libpq5
+command-invalid: The list is not a program and its arguments. -> write the program and each argument as an element of the list, such as
+    [alembic, upgrade, head]
 
 # Source
 source-directory-missing: The source is not a directory on the controller. -> set the directory that contains the application
