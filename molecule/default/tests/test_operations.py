@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from receiver import receiving
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "hello"
 
@@ -246,6 +247,37 @@ def test_failed_migration_stops_the_deploy_before_the_release_boots(one_hello, p
     assert "not-for-other-eyes" not in output
     assert live(one_hello) == before
     assert not one_hello.host.service(one_hello.service(one_hello.idle)).is_running
+
+
+def test_changes_are_in_the_journal_and_sent_to_the_webhook(one_hello, playbook):
+    _slot, before, _config = live(one_hello)
+    changed = {"asgi_env": {"HELLO_GREETING": "Marked"}}
+    with receiving() as webhook:
+        options = {"asgi_deploy_notify_url": webhook.url, "asgi_deploy_notify_headers": {"X-Token": "s3cret-token"}}
+        webhook.statuses[:] = [503]  # the second attempt succeeds
+        playbook.succeeds("deploy", *one_hello.limit, **options, **changed)
+        playbook.succeeds("deploy", *one_hello.limit, **options, **changed)
+        playbook.fails(
+            "deploy", *one_hello.limit, **options, asgi_server_probe_path="/nowhere", asgi_server_probe_deadline=2
+        )
+        playbook.succeeds("reload", *one_hello.limit, **options)
+        webhook.statuses[:] = [403]
+        output = playbook.succeeds("rollback", *one_hello.limit, **options)
+    sent = [request.json for request in webhook.requests[1:]]
+
+    expected = [("deploy", "succeeded"), ("deploy", "failed"), ("reload", "succeeded"), ("rollback", "succeeded")]
+    assert [(each["what"], each["result"]) for each in sent] == expected
+    assert {each["from"] for each in sent} == {each["to"] for each in sent} == {before}
+    assert "GET /nowhere" in sent[1]["reason"]
+    assert {request.headers["X-Token"] for request in webhook.requests} == {"s3cret-token"}
+    assert "was not delivered to asgi_deploy_notify_url: it answered HTTP 403" in output
+    lines = one_hello.journal("--identifier=hello-deploy --lines=4").splitlines()
+    markers = [json.loads(line) for line in lines]
+    assert [(each["what"], each["result"]) for each in markers] == expected
+    assert [each["reason"] for each in markers] == [each["reason"] for each in sent]
+    assert markers[0]["from_config"] != markers[0]["to_config"]
+    assert markers[3]["to_config"] == markers[0]["from_config"]
+    assert all(each["duration_seconds"] > 0 for each in markers)
 
 
 def test_staging_hook_runs_once_per_app_and_not_for_a_live_release(playbook, tmp_path):
