@@ -20,6 +20,7 @@ class ActionModule(PlayAction):
     ARGUMENTS: ClassVar = {
         "change": {"type": "str", "required": True, "choices": list(MARKERS)},
         "site": {"type": "str"},
+        "unreachable": {"type": "list", "elements": "str", "default": []},
         "stopped": {"type": "bool", "default": False},
     }
 
@@ -43,14 +44,14 @@ class ActionModule(PlayAction):
 
     def _hosts(self, task_vars, names, app, options):
         """Return the hosts with these *names*."""
-        failed, left = task_vars.get("groups", {}).get(FAILED_GROUP, ()), task_vars["ansible_play_hosts"]
+        failed = task_vars.get("groups", {}).get(FAILED_GROUP, ())
         return {
             name: host_of(
                 task_vars["hostvars"][name],
                 options["change"],
                 app,
                 failed=name in failed,
-                gone=name not in left,
+                unreachable=name in options["unreachable"],
                 site_register=options["site"],
             )
             for name in names

@@ -26,6 +26,11 @@ options:
   site:
     description: Name of the registered variable with the result of the site check, in the key C(site).
     type: str
+  unreachable:
+    description: Hosts that have left the play because they are unreachable.
+    type: list
+    elements: str
+    default: []
   stopped:
     description: Whether the run ends early, which is a failure even for apps without a change.
     type: bool

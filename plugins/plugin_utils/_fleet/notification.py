@@ -28,18 +28,18 @@ UNKNOWN = "the run stopped; its output contains the reason"
 class Host(NamedTuple):
     """A host of the play: its deploy markers, the results of the staging, and the result of the last check of its site.
 
-    ``failed`` is the result of the failed task if the playbook has recorded the host as failed. A host that is ``gone`` has left the play.
+    ``failed`` is the result of the failed task if the playbook has recorded the host as failed.
     """
 
     markers: Sequence[Mapping[str, Any]]
     staging: Sequence[Mapping[str, Any]] = ()
     failed: Mapping[str, Any] | None = None
-    gone: bool = False
+    unreachable: bool = False
     site: Mapping[str, Any] = {}
 
 
 def host_of(
-    variables: Mapping[str, Any], change: str, app: str, failed: bool, gone: bool, site_register: str | None
+    variables: Mapping[str, Any], change: str, app: str, failed: bool, unreachable: bool, site_register: str | None
 ) -> Host:
     """Return the host with these *variables*. A play may have changed another app of the host before *app*."""
     results = [variables.get(name) or {} for name in MARKERS[change]]
@@ -48,7 +48,7 @@ def host_of(
         markers=[marker for marker in markers if marker["app"] == app],
         staging=[variables.get(name) or {} for name in (STAGING if change == "deploy" else ())],
         failed=(variables.get("ansible_failed_result") or {}) if failed else None,
-        gone=gone,
+        unreachable=unreachable,
         site=(variables.get(site_register) or {}).get("site") or {},
     )
 
@@ -94,7 +94,7 @@ def _entry(name: str, host: Host) -> dict[str, Any]:
 
 def _result(host: Host) -> str:
     """Return the result of a host without a failure."""
-    if host.gone:
+    if host.unreachable or any(result.get("unreachable") for result in host.staging):
         return UNREACHABLE
     if not host.markers:
         return UNCHANGED

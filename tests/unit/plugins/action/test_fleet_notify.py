@@ -54,8 +54,8 @@ def test_nothing_is_sent_in_check_mode_or_without_a_url(run_action, receiver):
 
 def test_hosts_that_have_failed_or_left_the_play(run_action, receiver):
     hostvars = {f"web{n}": deployed("shop", asgi_deploy_notify_url=receiver.url) for n in (1, 2, 3)}
-    left = {"ansible_play_hosts": ["web1", "web2"], "groups": {"asgi_deploy_failed": ["web2"]}}
-    run_action(fleet_notify, {"change": "deploy"}, hostvars, **left)
+    arguments = {"change": "deploy", "unreachable": ["web2", "web3"]}
+    run_action(fleet_notify, arguments, hostvars, groups={"asgi_deploy_failed": ["web2"]})
 
     [request] = receiver.requests
     assert [each["result"] for each in request.json["hosts"]] == ["succeeded", "failed", "unreachable"]

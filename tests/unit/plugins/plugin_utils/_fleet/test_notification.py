@@ -29,8 +29,8 @@ DEPLOYED = {**STAGED, "__asgi_server_live": {"marker": marker()}}
 BROKEN = marker(result="failed", reason="GET /health answered HTTP 500")
 
 
-def host(variables, change="deploy", failed=False, gone=False, site=None):
-    return host_of({**variables, "checked": {"site": site}}, change, "shop", failed, gone, "checked")
+def host(variables, change="deploy", failed=False, unreachable=False, site=None):
+    return host_of({**variables, "checked": {"site": site}}, change, "shop", failed, unreachable, "checked")
 
 
 def results(found):
@@ -109,8 +109,8 @@ def test_a_change_of_another_app_in_the_same_run_is_not_part_of_it():
         # The result of a task that a rescue has handled.
         ({**STAGED, "ansible_failed_result": {"msg": "drained too late"}}, {}, ("unchanged", None)),
         (STAGED, {"failed": True}, ("failed", "the run stopped; its output contains the reason")),
-        (STAGED, {"gone": True}, ("unreachable", None)),
-        (DEPLOYED, {"gone": True}, ("unreachable", None)),
+        ({"asgi_app_release": {"unreachable": True, "msg": "timed out"}}, {}, ("unreachable", None)),
+        (DEPLOYED, {"unreachable": True}, ("unreachable", None)),
         (
             DEPLOYED,
             {"site": {"verdict": "failed", "causes": ["nginx is stopped"]}},
