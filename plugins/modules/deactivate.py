@@ -71,6 +71,7 @@ def main():
                 marker.source = app.live_pair()
                 endpoint.remove()
                 app.remove()
+                marker.made = bool(endpoint.changes or app.changes)
     changes = endpoint.changes + app.changes
     diff = {"before": "", "after": "".join(f"{change}\n" for change in changes)}
     module.exit_json(changed=bool(changes), changes=changes, diff=diff)
