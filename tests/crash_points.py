@@ -45,6 +45,8 @@ EVENTS = {
 }
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 PROBE = {"path": "/", "host": "x", "statuses": [200], "successes": 1, "timeout": 1, "deadline": 1}
+# A temporary file or directory, and the random part of its name.
+LEFTOVER = r"(/\.new-|/\.old-|/\.[^/]*\.(?:json|conf|service|socket|target|timer|env|py|unit)\.)[^/]*"
 # The end of each release id.
 DIGEST = "-0000000000"
 
@@ -66,27 +68,21 @@ class Snapshot(NamedTuple):
     units: dict[str, State]
     outdated: bool
 
-    def key(self, without_leftovers: bool = True) -> frozenset:
+    def key(self) -> frozenset:
         """Return what distinguishes this state from others.
 
         The content of locks does not, and neither do the names, the content and the number of temporary files that a crash has left behind.
         """
-        files = set()
-        for path, (kind, content, mode) in self.files.items():
-            name = _without_random(path)
-            if name is None:
-                continue
-            leftover = name != path
-            files.add((name, kind, "" if leftover or name.endswith("lock") else content, 0 if leftover else mode))
-        return frozenset([*files, *self.units.items(), self.outdated])
+        return frozenset([*map(_distinct, self.files.items()), *self.units.items(), self.outdated])
 
 
 @cache
-def _without_random(path: str) -> str | None:
-    """Return *path* with a constant in place of the random part of a temporary file's name."""
-    return re.sub(
-        r"(/\.new-|/\.old-|/\.[^/]*\.(?:json|conf|service|socket|target|timer|env|py|unit)\.)[^/]*", r"\1*", path
-    )
+def _distinct(file: tuple[str, tuple[str, str, int]]) -> tuple:
+    path, (kind, content, mode) = file
+    name = re.sub(LEFTOVER, r"\1*", path)
+    if name != path:
+        return name, kind
+    return path, kind, "" if path.endswith("lock") else content, mode
 
 
 class Done(Exception):
