@@ -334,3 +334,25 @@ def test_an_overridden_pin_causes_a_warning(run, monkeypatch, wheelhouse):
     assert warning.startswith("hello: the source pins uvicorn 0.25.0, and the release has 0.54.0")
     assert result["overridden"] == overridden
     assert "warnings" not in run({"changed": False, "built": False}, wheelhouse=wheelhouse)[0]
+
+
+def test_the_host_command_is_sent_if_it_is_missing(run):
+    _result, calls = run(lacks(command=True), DONE)
+    assert set(calls[0]["resolved"]["command"]) == {"digest"}
+    assert calls[1]["resolved"]["command"] == {
+        "digest": calls[0]["resolved"]["command"]["digest"],
+        "path": "/remote/asgi.pyz with asgi.pyz",
+    }
+
+
+def test_the_host_command_is_sent_with_the_first_query_of_a_new_host(run):
+    result, calls = run(lacks(archive=True), DONE, missing=lacks(account=True, command=True)["missing"])
+    assert result == DONE
+    assert "path" in calls[0]["resolved"]["command"]
+    assert "archive" not in calls[0]["resolved"]
+    assert "archive" in calls[1]["resolved"]
+
+
+def test_a_check_does_not_send_the_host_command(run):
+    _result, [only] = run(lacks(command=True), packages=["python3"])
+    assert set(only["resolved"]["command"]) == {"digest"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.asgi.deploy.plugins.filter.layout import FilterModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
+    COMPLETION,
+    DISPATCHER,
     RESERVED_NAMES,
     balancer_server,
     layout,
@@ -35,7 +37,8 @@ def test_two_apps_share_no_path():
 
     shared = leaves(layout("one")) & leaves(layout("two"))
 
-    assert shared == {"blue", "green", "trial"}  # names of slots, not paths
+    # names of slots, not paths, and the files of the host command that all apps use
+    assert shared == {"blue", "green", "trial", DISPATCHER, COMPLETION}
 
 
 @pytest.mark.parametrize("name", ["a", "hello", "web-shop", "web_shop2", "a" * 31])
