@@ -19,6 +19,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._server.processes impo
     host_processes,
     process_environments,
     process_files,
+    procfile_notes,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.sandbox import sandbox_settings
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.servers import hang_timeout_margin
@@ -41,6 +42,7 @@ FILTERS = {
     "keepalived_disagreements": keepalived_disagreements,
     "process_environments": process_environments,
     "process_files": process_files,
+    "procfile_notes": procfile_notes,
     "sandbox_settings": sandbox_settings,
     "site_plan": site_plan,
     "tune_candidates": candidates,

@@ -119,6 +119,12 @@ def parse_procfile(text: str) -> dict[str, list[str]]:
     return found
 
 
+def procfile_notes(text: str) -> list[str]:
+    """Return an explanation for each entry of the Procfile *text* that does not run."""
+    found = re.findall(r"^\s*([A-Za-z0-9_-]+)\s*:", text, re.MULTILINE)
+    return [f"the entry {name} of the Procfile does not run: {EXPLAINED[name]}" for name in found if name in EXPLAINED]
+
+
 def with_procfile(processes: Mapping[str, Mapping], text: str | None) -> dict[str, Process]:
     """Return *processes* with those of the Procfile *text* added; options of the inventory take precedence."""
     commands = parse_procfile(text) if text is not None else {}

@@ -20,6 +20,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._server.processes impo
     process_environments,
     process_files,
     process_memory,
+    procfile_notes,
     with_procfile,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.workers import size
@@ -178,6 +179,11 @@ def test_procfile():
 def test_invalid_procfile(text, fault):
     with pytest.raises(ValueError, match=fault):
         parse_procfile(text)
+
+
+def test_entries_that_do_not_run_are_explained():
+    notes = procfile_notes("web: gunicorn\nworker: celery\nrelease: alembic upgrade head\n")
+    assert [note.split(" of ")[0] for note in notes] == ["the entry web", "the entry release"]
 
 
 def test_inventory_takes_precedence_over_the_procfile():
