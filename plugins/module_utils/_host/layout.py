@@ -23,6 +23,8 @@ UNITS = "/etc/systemd/system"
 TIMER_STAMPS = "/var/lib/systemd/timers"
 # the last successes of timers, see timer_successes
 TIMER_SUCCESSES = "/var/lib/asgi-timers"
+# Debian's nginx.conf includes all files in this directory that end in .conf.
+NGINX_SITES = "/etc/nginx/conf.d"
 NGINX_LOGS = "/var/log/nginx"
 
 SLOTS = ("blue", "green")
@@ -162,7 +164,7 @@ def layout(name: str) -> dict[str, object]:
         },
         "htpasswd": f"{configuration}/htpasswd",
         "maintenance_page": f"{configuration}/maintenance.html",
-        "nginx_site": f"/etc/nginx/conf.d/asgi-{name}.conf",
+        "nginx_site": f"{NGINX_SITES}/asgi-{name}.conf",
         "access_log": f"{NGINX_LOGS}/{name}.access.log",
         "error_log": f"{NGINX_LOGS}/{name}.error.log",
         # HAProxy's names and files of the app on a balancer
