@@ -442,6 +442,24 @@ def test_uninstall_removes_everything(host):
     assert not os.path.exists(host.paths["timer_successes"])
 
 
+def test_report(host):
+    host.deploy("r1")
+    host.systemd.states["shop.worker.2@blue.service"] = "activating"
+    success = Path(host.paths["timer_successes"], "cleanup")
+
+    found = {each["unit"]: each for each in host.app().process_report("blue")}
+    assert {unit: each["state"] for unit, each in found.items()} == {
+        "shop.beat.1@blue.service": "active",
+        "shop.cleanup@blue.timer": "active",
+        "shop.worker.1@blue.service": "active",
+        "shop.worker.2@blue.service": "activating",
+    }
+    assert found["shop.cleanup@blue.timer"]["last_success"] is None
+    os.utime(success, (86400, 86400))
+    [cleanup] = [each for each in host.app().process_report("blue") if each["kind"] == "timer"]
+    assert cleanup["last_success"] == "1970-01-02T00:00:00Z"
+
+
 def test_reload_restarts_or_signals_each_instance(host):
     host.deploy("r1")
     host.systemd.calls.clear()
