@@ -168,9 +168,16 @@ class App(ProcessSlots):
             )
             restart = True
         if same and not restart:
-            self.settle(state.live, state, probe)
             # A run that was interrupted after the switch has not written the entry.
-            if not self.dry and target not in map(pair_of, filter(is_live, self.log())):
+            logged = [] if self.dry else list(map(pair_of, filter(is_live, self.log())))
+            try:
+                self.settle(state.live, state, probe)
+            except ActivationError as exc:
+                if target not in logged and state.pairs[other(state.live)] in logged:
+                    self._stop_failed(state.live, other(state.live))
+                    self._write_log(with_bad(self.log(), self._entry(target, state.live), str(exc)))
+                raise
+            if not self.dry and target not in logged:
                 self._write_log(with_live(self.log(), self._entry(target, state.live)))
             return state.live
         slot = other(state.live)
