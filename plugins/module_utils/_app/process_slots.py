@@ -109,6 +109,12 @@ class ProcessSlots(InstalledApp):
 
     # ---- unit files
 
+    def units_at_boot(self, slot: str) -> tuple[str, ...]:
+        """Return the units of *slot* that are enabled while it is live."""
+        slot_paths = self.paths["slots"][slot]
+        target = [slot_paths["target"]] if slot_paths["target"] in self.installed_process_units(slot) else []
+        return (slot_paths["socket_unit"], slot_paths["service_unit"], *target)
+
     def process_files(self, slot: str) -> dict[str, str]:
         """Return the files in the configuration of *slot* that describe its processes; none if it has no processes."""
         directory = self.paths["slots"][slot]["config"]
