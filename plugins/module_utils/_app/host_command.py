@@ -16,7 +16,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     replace_file,
     writing,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import APPS, PROGRAMS
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import APPS, PROGRAMS, UNITS
 from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import PYTHON
 
 HEADER = "# Managed by the Ansible collection asgi.deploy; changes are overwritten.\n"
@@ -43,6 +43,14 @@ exit 2
 
 # Names of files in a release can contain any characters, which the shell would interpret.
 COMPLETION_TEXT = f"""{HEADER}
+_asgi_processes() {{
+    local unit
+    for unit in "{UNITS}/$1."*@*.service; do
+        unit=${{unit##*/"$1".}}
+        [[ $unit =~ ^[a-z0-9_-]+ ]] && echo "${{BASH_REMATCH[0]}}"
+    done | sort -u
+}}
+
 _asgi() {{
     local app=${{COMP_WORDS[1]-}} words=() word
     if ((COMP_CWORD == 1)); then
@@ -57,9 +65,9 @@ _asgi() {{
         case ${{COMP_WORDS[2]}} in
         run) words=(--release "{APPS}/$app/current/.venv/bin/"*) ;;
         shell) words=(--release) ;;
-        logs) words=(--follow --lines --since web) ;;
+        logs) words=(--follow --lines --since web $(_asgi_processes "$app")) ;;
         env) words=(--names) ;;
-        restart) words=(web) ;;
+        restart) words=(web $(_asgi_processes "$app")) ;;
         esac
     fi
     COMPREPLY=()

@@ -46,6 +46,7 @@ def describe(app: App, run_command: Callable) -> dict[str, Any]:
         "connections": _connections(app.systemd),
         "plan": live_plan(paths["name"])["reason"],
         **_rollback(app, pair),
+        "processes": app.process_report(state.live),
         "idle_state": idle.active,
         **_contents(paths["name"], pair),
         "certificate_days": certificate["days"] if certificate else None,

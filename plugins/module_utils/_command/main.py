@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND...", help="the command and its arguments")
     env = command("env", _env, "List the names of the app's environment variables")
     env.add_argument("--names", action="store_true", required=True, help="print only names; values are secret")
-    again = command("restart", _restart, "Restart the web server without losing requests")
+    again = command("restart", _restart, "Restart the web server without losing requests, or a process")
     again.add_argument("process", nargs="?", default=WEB, metavar="PROCESS", help=f"default: {WEB}")
     return parser
 
@@ -137,19 +137,25 @@ def _shell(app: App, options: argparse.Namespace) -> int:
 
 
 def _restart(app: App, options: argparse.Namespace) -> int:
-    check_process(app, options.process)
-    with app.lock(why="restarts the web server"):
+    check_process(app, options.process, timers=False)
+    with app.lock(why=f"restarts {options.process}"):
         state = app.state()
         if state.live is None:
             raise Refused(f"no release of {app.paths['name']} is live -> run deploy.yml")
         marker = DeployMarker("restart", app.paths, app.by)
         marker.source = marker.target = state.live_pair
         try:
-            found = restart(app, state, run_command)
+            if options.process == WEB:
+                found = restart(app, state, run_command)
+            else:
+                units = app.reload_processes(state.live, only=options.process)
         except (ActivationError, *EXPECTED) as exc:
             marker.write(FAILED, error_message(exc).splitlines()[0])
             raise
         marker.write(SUCCEEDED)
+    if options.process != WEB:
+        print(f"restarted {' and '.join(units)}")
+        return 0
     for line in [*app.warnings, *found["site"]["causes"]]:
         print(f"asgi: {line}", file=sys.stderr)
     print(f"release {state.live_pair.release} was restarted and is live in slot {found['slot']}")

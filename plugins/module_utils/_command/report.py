@@ -31,9 +31,22 @@ def status_lines(found: dict[str, Any]) -> list[str]:
         ("rollback to", found["previous"] or "-"),
         ("certificate", "-" if days is None else f"expires in {days} days" if days >= 0 else "expired"),
     ]
+    rows += [(process["kind"], _process(process)) for process in found["processes"]]
     if found["log_fault"]:
         rows.append(("problem", found["log_fault"]))
     return aligned(rows)
+
+
+def _process(found: dict[str, Any]) -> str:
+    """Describe a process or timer, an entry of ProcessSlots.process_report()."""
+    parts = [f"{found['unit']} is {found['state']} since {minute(found['since'])}"]
+    if found["restarts"]:
+        parts.append(f"restarted {found['restarts']} times{', in a loop' if found['loops'] else ''}")
+    if found["result"] not in ("success", ""):
+        parts.append(f"last result: {found['result']}")
+    if "last_success" in found:
+        parts.append(f"last success: {found['last_success'] or 'none'}")
+    return ", ".join(parts)
 
 
 def release_lines(releases: Iterable[dict[str, Any]], staged: str | None = None) -> list[str]:

@@ -8,7 +8,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import InstalledApp
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_slots import ProcessSlots
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
 from ansible_collections.asgi.deploy.plugins.modules import app_log, live_command
@@ -58,7 +58,7 @@ def run(tmp_path, monkeypatch, transient_units):
         ended.fail_json = lambda **result: end(failed=True, **result)
         ended.reporting = functools.partial(HostModule.reporting, ended)
         ended.require_deployed = lambda: None
-        ended.app = InstalledApp(paths, SimpleNamespace(show=lambda *_units: {}))
+        ended.app = ProcessSlots(paths, SimpleNamespace(show=lambda *_units: {}))
         ended.run_command = lambda command: (ended.commands.append(command), (0, output, ""))[1]
         monkeypatch.setattr(module, "AppModule", lambda **_options: ended)
         with pytest.raises(Ended) as caught:

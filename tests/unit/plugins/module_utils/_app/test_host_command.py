@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils._app import host_command
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import APPS, PROGRAMS, layout
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import APPS, PROGRAMS, UNITS, layout
 
 PROGRAM = b"import sys; print(sys.argv[1:])"
 DIGEST = hashlib.sha256(PROGRAM).hexdigest()
@@ -115,6 +115,9 @@ def complete(tmp_path):
     (release / ".venv/bin/al;touch owned").touch()
     (tmp_path / "srv/shop/current").symlink_to(release)
     text = host_command.COMPLETION_TEXT.replace(PROGRAMS, str(programs)).replace(APPS, str(tmp_path / "srv"))
+    text = text.replace(UNITS, str(tmp_path))
+    for unit in ("shop.worker.1@blue", "shop.worker.2@green", "shop.cleanup@blue", "shop2.other@blue", "shop@blue"):
+        (tmp_path / f"{unit}.service").touch()
 
     def run(*words):
         script = f'{text}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _asgi; printf "%s\\n" "${{COMPREPLY[@]}}"'
@@ -134,5 +137,7 @@ def test_the_completion(complete):
     assert complete("asgi", "shop", "run", "a") == ["alembic"]
     assert complete("asgi", "shop", "shell", "--release", "") == ["src-0123456789"]
     assert complete("asgi", "shop", "logs", "--f") == ["--follow"]
+    assert complete("asgi", "shop", "restart", "") == ["web", "cleanup", "worker"]
+    assert complete("asgi", "shop", "logs", "w") == ["web", "worker"]
     assert complete("asgi", "nosuch", "run", "x") == []
     assert not complete.owned.exists()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import InstalledApp
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_slots import ProcessSlots
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import ActivationError
 from ansible_collections.asgi.deploy.plugins.module_utils._command import attached, main
@@ -20,10 +21,8 @@ class Executed(Exception):
     """Raised instead of replacing the process; contains the command."""
 
 
-class App(InstalledApp):
+class App(ProcessSlots):
     """An app whose release LIVE is in the slot green."""
-
-    warnings, by = (), "jo"
 
     def lock(self, why):
         return contextlib.nullcontext()
@@ -54,7 +53,7 @@ def app(tmp_path, monkeypatch):
         file.write("[Service]\nMemoryMax=1G\n")
     os.makedirs(f"{paths['releases']}/{LIVE.release}")
     monkeypatch.setattr(main, "layout", lambda name: paths)
-    monkeypatch.setattr(main, "App", lambda paths, systemd, by: App(paths, systemd))
+    monkeypatch.setattr(main, "App", lambda paths, systemd, by: App(paths, systemd, by="jo"))
     monkeypatch.setattr(main.os, "geteuid", lambda: 0)
     return paths
 
@@ -174,6 +173,42 @@ def test_logs_use_no_pager(app, execute):
         "--follow",
     ]
     assert execute("logs", "web")[-1] == "--unit=shop@green.service"
+
+
+PROCESSES = {
+    "worker": {"kind": "process", "command": ["worker"], "instances": 2},
+    "cleanup": {"kind": "timer", "command": ["cleanup"]},
+}
+
+
+@pytest.fixture
+def processes(app):
+    """Give the live release two processes and a timer."""
+    for slot in app["slots"].values():
+        os.unlink(slot["config"])
+        os.makedirs(slot["config"])
+        with open(f"{slot['config']}/processes.json", "w", encoding="utf-8") as file:
+            json.dump(PROCESSES, file)
+
+
+def test_logs_of_processes(processes, execute):
+    units = [f"--unit=shop.worker.{number}@{slot}.service" for slot in ("blue", "green") for number in (1, 2)]
+    assert [word for word in execute("logs", "worker") if word.startswith("--unit")] == units
+    assert execute("logs", "cleanup")[-1] == "--unit=shop.cleanup@green.service"
+    assert {"--unit=shop@blue.service", "--unit=shop.cleanup@blue.service", *units} < set(execute("logs"))
+
+
+def test_a_restart_of_a_process(processes, monkeypatch, capsys, markers):
+    restarted = []
+    monkeypatch.setattr(
+        App, "reload_processes", lambda self, slot, only: (restarted.append((slot, only)), ["shop.worker.1@green"])[1]
+    )
+    assert main.main(["shop", "restart", "worker"]) == 0
+    assert restarted == [("green", "worker")]
+    assert capsys.readouterr().out == "restarted shop.worker.1@green\n"
+    assert markers == [("restart", LIVE, "succeeded")]
+    assert main.main(["shop", "restart", "cleanup"]) == 1
+    assert capsys.readouterr().err == "asgi: shop has no process 'cleanup' -> use web or worker\n"
 
 
 def test_logs_of_a_journal_namespace(app, execute):

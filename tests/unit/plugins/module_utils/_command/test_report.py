@@ -19,6 +19,17 @@ FOUND = {
     "log_fault": None,
     "python": "3.13.5",
     "certificate_days": 80,
+    "processes": [],
+}
+PROCESS = {
+    "name": "worker",
+    "kind": "process",
+    "unit": "shop.worker.1@blue.service",
+    "state": "active",
+    "since": "Tue 2026-12-01 07:28:11 UTC",
+    "restarts": 0,
+    "loops": False,
+    "result": "success",
 }
 
 
@@ -38,11 +49,27 @@ def test_the_status_of_a_live_app():
 
 
 def test_the_status_of_an_app_without_a_live_release():
-    nothing = dict.fromkeys(FOUND) | {"name": "shop", "state": "not deployed", "since": "", "workers": 0}
+    nothing = dict.fromkeys(FOUND) | {
+        "name": "shop",
+        "state": "not deployed",
+        "since": "",
+        "workers": 0,
+        "processes": [],
+    }
     lines = status_lines({**nothing, "log_fault": "the log is damaged", "certificate_days": -1})
     assert "release      none is live" in lines
     assert "certificate  expired" in lines
     assert lines[-1] == "problem      the log is damaged"
+
+
+def test_the_status_of_processes():
+    looping = {**PROCESS, "restarts": 5, "loops": True, "result": "exit-code"}
+    timer = {**PROCESS, "kind": "timer", "unit": "shop.cleanup@blue.timer", "last_success": None}
+    assert status_lines({**FOUND, "processes": [PROCESS, looping, timer]})[-3:] == [
+        "process      shop.worker.1@blue.service is active since 2026-12-01 07:28",
+        "process      shop.worker.1@blue.service is active since 2026-12-01 07:28, restarted 5 times, in a loop, last result: exit-code",
+        "timer        shop.cleanup@blue.timer is active since 2026-12-01 07:28, last success: none",
+    ]
 
 
 @pytest.fixture

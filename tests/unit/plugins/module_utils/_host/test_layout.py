@@ -37,8 +37,9 @@ def test_two_apps_share_no_path():
 
     shared = leaves(layout("one")) & leaves(layout("two"))
 
-    # names of slots, not paths, and the files of the host command that all apps use
-    assert shared == {"blue", "green", "trial", DISPATCHER, COMPLETION}
+    # names of slots, directories of systemd in which the files of an app have its name, and the files of the host command
+    systemd = {"/etc/systemd/system", "/var/lib/systemd/timers"}
+    assert shared == {"blue", "green", "trial", *systemd, DISPATCHER, COMPLETION}
 
 
 @pytest.mark.parametrize("name", ["a", "hello", "web-shop", "web_shop2", "a" * 31])
