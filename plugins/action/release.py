@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
+from ansible_collections.asgi.deploy.plugins.module_utils._app.code_changes import MOST_FILES, archived_files
 from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import advice
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import release_id, without_credentials
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import ARGUMENTS, Missing, MissingWheels
@@ -101,6 +102,9 @@ class ActionModule(ActionBase):
             "dependencies": resolved.dependencies,
             "python": request and request._asdict(),
         }
+        if self._task.check_mode and self._task.diff and resolved.kind in ("path", "git", "archive"):
+            files = archived_files(resolved.archive)
+            release["files"] = files if len(files) <= MOST_FILES else None
         program = command_program(C.DEFAULT_LOCAL_TMP)
         release["command"] = {"digest": program["digest"]}
 

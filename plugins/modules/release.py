@@ -35,7 +35,7 @@ attributes:
     description: Reports whether the release would be built. The controller fetches the source in check mode too.
   diff_mode:
     support: full
-    description: Shows the contents of the release.
+    description: Shows the contents of the release, and in check mode the paths of the files that differ from the live release.
 options:
   name:
     description: Name of the app. Its account and its build account, C(_<name>), must exist; O(packages) reports whether they do.
@@ -456,6 +456,7 @@ def _recipe(module):
         wheels=resolved.get("wheels"),
         wheels_archive=resolved.get("wheels_archive"),
         command=resolved.get("command"),
+        files=resolved.get("files"),
     )
 
 

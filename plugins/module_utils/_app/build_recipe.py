@@ -59,3 +59,5 @@ class Recipe(NamedTuple):
     uv_hashes: tuple | list = ()
     # The host command: the SHA-256 of its program, and the program's path if the controller has sent it. None for no command.
     command: dict | None = None
+    # Digests of the files of the source by path, in check mode with --diff.
+    files: dict | None = None

@@ -17,6 +17,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python impo
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import CACHE, BuildError, Recipe
 from ansible_collections.asgi.deploy.plugins.module_utils._app.claim import check_claim
+from ansible_collections.asgi.deploy.plugins.module_utils._app.code_changes import describe_changes, released_files
 from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import declaration_name
 from ansible_collections.asgi.deploy.plugins.module_utils._app.host_command import install, is_current
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import describe_release, mask_urls
@@ -124,6 +125,10 @@ def stage(home: AppHome, recipe: Recipe, keep: int, change: bool) -> dict[str, A
             result.update(_build(home, recipe))
         result.update(changed=True, built=True)
         diffs.append(_diff("", _planned(recipe), "no such release", result["directory"]))
+        if recipe.files is not None and serving:
+            live = str(home.releases / serving.release)
+            changes = describe_changes(released_files(live), recipe.files)
+            diffs.append(_diff("", changes, f"files of the code in {live}", "files of the code that change"))
 
     if before != release:
         if change:

@@ -78,6 +78,22 @@ def test_check_mode_reports_and_changes_nothing(home):
     assert [path.name for path in home.releases.iterdir()] == [OLD]
 
 
+def test_check_mode_lists_the_files_that_change(home, tmp_path):
+    add(home, OLD)
+    (home.releases / OLD / "code").mkdir()
+    (home.releases / OLD / "code/main.py").touch()
+    home.app["live_socket"] = str(tmp_path / "live.sock")
+    home.app["slots"]["green"]["config"] = str(tmp_path / "config")
+    os.symlink("green.sock", home.app["live_socket"])
+    os.symlink("c1", tmp_path / "config")
+    link = Path(home.app["slots"]["green"]["release"])
+    link.parent.mkdir(parents=True)
+    link.symlink_to(f"../../releases/{OLD}")
+    recipe = NEW_RECIPE._replace(archive=None, files={"new.py": "0"})
+    diffs = staging.stage(home, recipe, keep=1, change=False)["diff"]
+    assert "removed main.py\nadded new.py\n" in [diff["after"] for diff in diffs]
+
+
 def test_a_run_without_other_changes_removes_no_release(home):
     """The next deploy removes the superfluous release, so that a run directly after a deploy reports no change."""
     for release in (OLD, NEW):
