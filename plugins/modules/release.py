@@ -88,11 +88,14 @@ options:
       submodules:
         description: Whether to fetch the submodules of O(source.git), recursively.
         type: bool
+      shared:
+        description: Paths in the code that the app writes to, such as V(media/) or V(db.sqlite3). They become symlinks.
+        type: list
+        elements: str
   exclude:
     description:
       - Names and patterns of files and directories to exclude from a directory or a repository.
-      - A pattern with a slash matches the path relative to the root of the source. Other patterns match the name of a file
-        or directory at any depth.
+      - A pattern with a slash matches the path relative to the root of the source. Other patterns match names at any depth.
     type: list
     elements: str
     default: []
@@ -119,8 +122,7 @@ options:
     type: str
     default: auto
   call_factory:
-    description: Whether the import check calls the factory in O(module). Otherwise, it only looks up the factory, which is called
-      when the slot boots.
+    description: Whether the import check calls the factory in O(module). Otherwise, the factory is only looked up.
     type: bool
     default: true
   python_mirror:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import posixpath
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import (
     properties,
     transient,
     working_directory,
+)
+from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import (
+    describe_write_fault,
+    write_faults,
+    write_remedy,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import release_environment
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
@@ -35,10 +41,15 @@ def check_import(recipe: Recipe, venv: Path, code: Path, packages: Iterable[str]
     missing = missing_paths(sandbox)
     if missing:
         raise BuildError(f"{' and '.join(missing)}, which does not exist on the host: create it first")
-    directory = working_directory(layout(recipe.app), sandbox) or ""
+    paths = layout(recipe.app)
+    directory = working_directory(paths, sandbox) or ""
     target = recipe.module if recipe.call_factory else import_probe.uncalled(recipe.module)
-    argv = [str(venv / "bin" / "python"), "-c", inspect.getsource(import_probe), recipe.module, target, directory]
-    environment = release_environment(layout(recipe.app), str(venv), recipe.environment)
+    # The directories of the shared paths, which belong to the app and so are created by its account.
+    shared = [posixpath.dirname(name) for name in recipe.source.get("shared", ())]
+    directories = [posixpath.join(paths["shared"], name) for name in shared if name]
+    argv = [str(venv / "bin" / "python"), "-c", inspect.getsource(import_probe), *directories]
+    argv += [recipe.module, target, directory]
+    environment = release_environment(paths, str(venv), recipe.environment)
     unit = TransientUnit(f"asgi-import-{recipe.app}", recipe.user, transient(properties(recipe.app, sandbox)))
     try:
         status, _out, err = unit.run(argv, str(code), environment, IMPORT_SECONDS)
@@ -51,8 +62,14 @@ def check_import(recipe: Recipe, venv: Path, code: Path, packages: Iterable[str]
         raise BuildError(f"asgi_module is not an application: {last[len(import_probe.FAULT) :]}")
     if status:
         output = condense(err.strip(), first=0, last=15) or f"exit status {status}"
-        denied = advice(packages, sandbox)
+        denied = advice(packages, sandbox) or _write_advice(recipe.app, err)
         raise BuildError(
             f"asgi_module ({recipe.module}) does not import as the account {recipe.user}, with the environment "
             f"of asgi_env and in the sandbox of the app:\n{output}" + (f"\n{denied}" if denied else "")
         )
+
+
+def _write_advice(app: str, output: str) -> str:
+    """Return the remedy for the first write that failed according to the *output* of the import, an empty string if there is none."""
+    fault = next(iter(write_faults(output)), None)
+    return f"{describe_write_fault(fault)}: {write_remedy(app, fault)}" if fault else ""

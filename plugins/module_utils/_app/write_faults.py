@@ -62,7 +62,10 @@ def write_remedy(app: str, fault: str) -> str:
     """Return how to solve the error *fault* of *app*."""
     shared = layout(app)["shared"]
     if fault in MESSAGES or fault.startswith(f"{APPS}/{app}/"):
-        return f"use an absolute path below {shared}, or set asgi_server_working_directory to shared if the path is relative"
+        return (
+            f"use an absolute path below {shared}, set asgi_server_working_directory to shared if the path is relative, or list it in "
+            "asgi_app_source.shared if the app computes it from the place of its code"
+        )
     if fault.startswith("/"):
         return f"use a path below {shared}, or add the directory to asgi_server_write_paths"
     return "set asgi_server_working_directory to shared, because the path is relative"

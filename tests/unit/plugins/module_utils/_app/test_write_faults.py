@@ -45,10 +45,10 @@ def test_errors_are_counted_by_path_or_message():
         (
             "unable to open database file",
             "reports 'unable",
-            "below /srv/shop/shared, or set asgi_server_working_directory",
+            "below /srv/shop/shared, set asgi_server_working_directory",
         ),
-        ("Read-only file system", "reports 'Read-only", "below /srv/shop/shared, or set asgi_server_working_directory"),
-        ("/srv/shop/releases/a/code/app.db", "cannot write to '/srv", "or set asgi_server_working_directory"),
+        ("Read-only file system", "reports 'Read-only", "below /srv/shop/shared, set asgi_server_working_directory"),
+        ("/srv/shop/releases/a/code/app.db", "cannot write to '/srv", "or list it in asgi_app_source.shared"),
         ("/etc/x", "cannot write to '/etc/x'", "or add the directory to asgi_server_write_paths"),
     ],
 )
