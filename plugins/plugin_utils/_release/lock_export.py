@@ -152,7 +152,8 @@ EXPORTERS = {
     "pdm.lock": Exporter(
         packages=("pdm==2.29.4",),
         command=_pdm,
-        relock="pdm lock",
+        # `pdm lock` alone keeps the strategy of a lock without markers, which PDM wrote before 2.11 and does not export.
+        relock="pdm lock --strategy inherit_metadata",
         environment={
             "PDM_CACHE_DIR": "{}/cache",
             "PDM_CHECK_UPDATE": "false",
