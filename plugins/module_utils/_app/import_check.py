@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import posixpath
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import la
 from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit
 
 IMPORT_SECONDS = 60
+MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
 
 
 def check_import(recipe: Recipe, venv: Path, code: Path, packages: Iterable[str] = ()) -> None:
@@ -62,7 +64,7 @@ def check_import(recipe: Recipe, venv: Path, code: Path, packages: Iterable[str]
         raise BuildError(f"asgi_module is not an application: {last[len(import_probe.FAULT) :]}")
     if status:
         output = condense(err.strip(), first=0, last=15) or f"exit status {status}"
-        denied = advice(packages, sandbox) or _write_advice(recipe.app, err)
+        denied = advice(packages, sandbox) or _write_advice(recipe.app, err) or _path_advice(code, err)
         raise BuildError(
             f"asgi_module ({recipe.module}) does not import as the account {recipe.user}, with the environment "
             f"of asgi_env and in the sandbox of the app:\n{output}" + (f"\n{denied}" if denied else "")
@@ -73,3 +75,15 @@ def _write_advice(app: str, output: str) -> str:
     """Return the remedy for the first write that failed according to the *output* of the import, an empty string if there is none."""
     fault = next(iter(write_faults(output)), None)
     return f"{describe_write_fault(fault)}: {write_remedy(app, fault)}" if fault else ""
+
+
+def _path_advice(code: Path, output: str) -> str:
+    """Return the remedy for the missing module in *output* if it is in a directory of the *code*, such as src/; otherwise an empty string."""
+    missing = MISSING_MODULE.search(output)
+    names = (missing[1], f"{missing[1]}.py") if missing else ()
+    where = min((path.parent.name for name in names for path in code.glob(f"*/{name}")), default="")
+    return (
+        f"the directory {where} of the code contains {missing[1]}: set PYTHONPATH to {where} in asgi_env"
+        if where
+        else ""
+    )

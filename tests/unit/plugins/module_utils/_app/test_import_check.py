@@ -82,6 +82,25 @@ def test_a_write_to_the_code_is_reported_with_the_remedy(unit, monkeypatch):
         check_import(RECIPE, VENV, CODE)
 
 
+@pytest.mark.parametrize(
+    ("missing", "hint"),
+    [
+        ("shop", "the directory src of the code contains shop: set PYTHONPATH to src in asgi_env"),
+        ("tool", "the directory lib of the code contains tool: set PYTHONPATH to lib in asgi_env"),
+        ("shop.models", ""),
+        ("django", ""),
+    ],
+)
+def test_modules_in_a_directory_of_the_code_are_recognised(unit, monkeypatch, tmp_path, missing, hint):
+    (tmp_path / "src/shop").mkdir(parents=True)
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/tool.py").touch()
+    monkeypatch.setattr(unit, "result", Finished(1, "", f"ModuleNotFoundError: No module named {missing!r}"))
+    with pytest.raises(BuildError) as caught:
+        check_import(RECIPE, VENV, tmp_path)
+    assert str(caught.value).endswith(hint or f"{missing!r}")
+
+
 def test_a_missing_sandbox_path_is_reported(unit):
     with pytest.raises(BuildError, match="asgi_server_read_paths contains '/no-such/path'"):
         check_import(RECIPE._replace(sandbox={"read_paths": ["/usr", "/no-such/path"]}), VENV, CODE)
