@@ -20,11 +20,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import (
     transient,
     working_directory,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import (
-    describe_write_fault,
-    write_faults,
-    write_remedy,
-)
+from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import write_advice
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import release_environment
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
@@ -64,17 +60,11 @@ def check_import(recipe: Recipe, venv: Path, code: Path, packages: Iterable[str]
         raise BuildError(f"asgi_module is not an application: {last[len(import_probe.FAULT) :]}")
     if status:
         output = condense(err.strip(), first=0, last=15) or f"exit status {status}"
-        denied = advice(packages, sandbox) or _write_advice(recipe.app, err) or _path_advice(code, err)
+        denied = advice(packages, sandbox) or write_advice(recipe.app, err) or _path_advice(code, err)
         raise BuildError(
             f"asgi_module ({recipe.module}) does not import as the account {recipe.user}, with the environment "
             f"of asgi_env and in the sandbox of the app:\n{output}" + (f"\n{denied}" if denied else "")
         )
-
-
-def _write_advice(app: str, output: str) -> str:
-    """Return the remedy for the first write that failed according to the *output* of the import, an empty string if there is none."""
-    fault = next(iter(write_faults(output)), None)
-    return f"{describe_write_fault(fault)}: {write_remedy(app, fault)}" if fault else ""
 
 
 def _path_advice(code: Path, output: str) -> str:

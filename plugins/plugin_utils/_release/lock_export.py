@@ -256,7 +256,7 @@ def _run(source: Resolved, settings: Settings, cache: WheelCache, argv: Sequence
                 raise
             return tools.uv([*tool, *argv], directory, blame, **environment)
     except WheelError as exc:
-        remedy = f"run `{exporter.relock}` and commit the {name}"
+        remedy = f"run `{exporter.relock}` and commit the {name}; or set asgi_app_exclude_extra to [{name}], to resolve the dependencies without it"
         if _FETCH_ERRORS.search(exc.fault):
             remedy = (
                 f"check that the controller can reach the index to download {' and '.join(exporter.packages)} once "

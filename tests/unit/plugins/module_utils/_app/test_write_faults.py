@@ -49,6 +49,7 @@ def test_errors_are_counted_by_path_or_message():
         ),
         ("Read-only file system", "reports 'Read-only", "below /srv/shop/shared, set asgi_server_working_directory"),
         ("/srv/shop/releases/a/code/app.db", "cannot write to '/srv", "or list it in asgi_app_source.shared"),
+        ("/srv/shop/slots/blue/release/.venv/lib/python3.13/app.db", "cannot write to", "to editable, so that the app"),
         ("/etc/x", "cannot write to '/etc/x'", "or add the directory to asgi_server_write_paths"),
     ],
 )
