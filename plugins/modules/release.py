@@ -41,8 +41,7 @@ options:
     type: str
     required: true
   module:
-    description:
-      - Import path of the ASGI application, as C(package.module:attribute), or a call of a factory with literal arguments.
+    description: Import path of the ASGI application, as C(package.module:attribute), or a call of a factory with literal arguments.
     type: str
     required: true
   source:
@@ -134,8 +133,7 @@ options:
     elements: str
     default: []
   server_requirements:
-    description:
-      - Requirements of the application server. They take precedence over the versions that the source pins, see RV(overridden).
+    description: Requirements of the application server. They take precedence over the versions that the source pins, see RV(overridden).
     type: list
     elements: str
     default: []
@@ -281,9 +279,8 @@ missing:
       description: Whether the controller must send the archive of the source.
       type: bool
     wheels:
-      description: The wheels that the controller must send; null if it needs none. C(target) is the Python of the release, which
-        determines the compatible wheels. C(stored) lists the SHA-256 digests of the wheels that the host already has. C(uv) is
-        true if the host needs uv as well.
+      description: The wheels that the controller must send; null if it needs none. C(target) is the Python of the release. C(stored)
+        lists the SHA-256 digests of the wheels that the host already has. C(uv) is true if the host needs uv as well.
       type: dict
     python:
       description: The version of the CPython that the controller must send, and the machine of the host; null if it needs none.
@@ -312,8 +309,7 @@ serving:
       description: Digest of the configuration.
       type: str
 host:
-  description:
-    - The result of M(asgi.deploy.host_info) for the host, so that a play need not run that module before it activates the release.
+  description: The result of M(asgi.deploy.host_info) for the host, so that a play need not run that module as well.
   returned: unless RV(missing) is returned
   type: dict
   contains:
@@ -343,6 +339,10 @@ overridden:
     installed:
       description: Version in the release.
       type: str
+installed_python:
+  description: The C(version) of the CPython that uv installed on the host for the release, and the C(origin) of that version.
+  returned: if the task installed a CPython
+  type: dict
 staged_before:
   description: Id of the release that was staged before.
   returned: if a release was staged before

@@ -56,6 +56,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error 
     VARIABLES,
     WHEEL,
     SourceError,
+    outdated_lock,
     shown,
     shown_list,
 )
@@ -349,6 +350,10 @@ def _from_tree(
         details = {**details, "subdirectory": tree.subdirectory}
     if tree.shared:
         details = {**details, "shared": list(tree.shared)}
+    if declarations.outdated:
+        raise outdated_lock(
+            variable, "uv.lock", f"the dependencies in pyproject.toml: {declarations.outdated}", "uv lock"
+        )
     if declarations.hashed:
         dependencies["hashed"] = True
     return Resolved(
