@@ -60,17 +60,23 @@ def check_import(recipe: Recipe, venv: Path, code: Path, packages: Iterable[str]
         raise BuildError(f"asgi_module is not an application: {last[len(import_probe.FAULT) :]}")
     if status:
         output = condense(err.strip(), first=0, last=15) or f"exit status {status}"
-        denied = advice(packages, sandbox) or write_advice(recipe.app, err) or _path_advice(code, err)
+        denied = advice(packages, sandbox) or write_advice(recipe.app, err) or _module_advice(code, err)
         raise BuildError(
             f"asgi_module ({recipe.module}) does not import as the account {recipe.user}, with the environment "
             f"of asgi_env and in the sandbox of the app:\n{output}" + (f"\n{denied}" if denied else "")
         )
 
 
-def _path_advice(code: Path, output: str) -> str:
-    """Return the remedy for the missing module in *output* if it is in a directory of the *code*, such as src/; otherwise an empty string."""
+def _module_advice(code: Path, output: str) -> str:
+    """Return the remedy for the missing module in *output*, an empty string if there is none or it is not known."""
     missing = MISSING_MODULE.search(output)
-    names = (missing[1], f"{missing[1]}.py") if missing else ()
+    if not missing:
+        return ""
+    if missing[1] == "pkg_resources":
+        # Lock files omit setuptools, which virtual environments contained before Python 3.12. Version 82 has no pkg_resources.
+        return "pkg_resources is a module of setuptools: add setuptools<81 to asgi_app_requirements"
+    # A directory such as src/.
+    names = (missing[1], f"{missing[1]}.py")
     where = min((path.parent.name for name in names for path in code.glob(f"*/{name}")), default="")
     return (
         f"the directory {where} of the code contains {missing[1]}: set PYTHONPATH to {where} in asgi_env"

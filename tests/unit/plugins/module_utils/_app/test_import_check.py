@@ -87,11 +87,12 @@ def test_a_write_to_the_code_is_reported_with_the_remedy(unit, monkeypatch):
     [
         ("shop", "the directory src of the code contains shop: set PYTHONPATH to src in asgi_env"),
         ("tool", "the directory lib of the code contains tool: set PYTHONPATH to lib in asgi_env"),
+        ("pkg_resources", "add setuptools<81 to asgi_app_requirements"),
         ("shop.models", ""),
         ("django", ""),
     ],
 )
-def test_modules_in_a_directory_of_the_code_are_recognised(unit, monkeypatch, tmp_path, missing, hint):
+def test_a_missing_module_is_reported_with_the_remedy(unit, monkeypatch, tmp_path, missing, hint):
     (tmp_path / "src/shop").mkdir(parents=True)
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib/tool.py").touch()
