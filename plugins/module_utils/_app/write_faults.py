@@ -66,6 +66,10 @@ def write_remedy(app: str, fault: str) -> str:
             "set asgi_app_install_project to editable, so that the app is imported from its source, and list the path in the source in "
             "asgi_app_source.shared"
         )
+    in_code = re.match(rf"{APPS}/{app}/(?:releases/[^/]+|slots/[^/]+/release)/code/(.+)", fault)
+    if in_code:
+        path = in_code[1].rstrip("/")
+        return f"list it in asgi_app_source.shared, as {path} if it is a file or {path}/ if it is a directory, or write to {shared}"
     if fault in MESSAGES or fault.startswith(f"{APPS}/{app}/"):
         return (
             f"use an absolute path below {shared}, set asgi_server_working_directory to shared if the path is relative, or list it in "
