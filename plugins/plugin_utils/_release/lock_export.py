@@ -157,7 +157,8 @@ EXPORTERS = {
     "pdm.lock": Exporter(
         packages=("pdm==2.29.4",),
         command=_pdm,
-        relock="pdm lock",
+        # `pdm lock` alone keeps the strategy of a lock without markers, which PDM wrote before 2.11 and does not export.
+        relock="pdm lock --strategy inherit_metadata",
         environment={
             "PDM_CACHE_DIR": "{}/cache",
             "PDM_CHECK_UPDATE": "false",
@@ -261,7 +262,7 @@ def _run(source: Resolved, settings: Settings, cache: WheelCache, argv: Sequence
                 raise
             return tools.uv([*tool, *argv], directory, blame, **environment)
     except WheelError as exc:
-        remedy = f"run `{exporter.relock}` and commit the {name}"
+        remedy = f"run `{exporter.relock}` and commit the {name}; or set asgi_app_exclude_extra to [{name}], to resolve the dependencies without it"
         if _FETCH_ERRORS.search(exc.fault):
             remedy = (
                 f"check that the controller can reach the index to download {' and '.join(exporter.packages)} once "
