@@ -37,7 +37,7 @@ class JobsHost(OurSite):
 
     def running(self) -> set[str]:
         """Return the units that run, without the services that a timer starts and those that finish their last jobs."""
-        started = {f"{self.app}.{name}@" for name in (*TIMERS, *FIRST_HOST_TIMERS)}
+        started = [f"{self.app}.{name}{end}" for name in (*TIMERS, *FIRST_HOST_TIMERS) for end in "@."]
         return {
             unit
             for unit, state in self.states().items()
@@ -55,7 +55,9 @@ class JobsHost(OurSite):
 
     def enabled_targets(self) -> list[str]:
         """Return the slots whose processes start at boot."""
-        script = f"for slot in blue green; do ! systemctl is-enabled --quiet {self.app}@$slot.target || echo $slot; done"
+        script = (
+            f"for slot in blue green; do ! systemctl is-enabled --quiet {self.app}@$slot.target || echo $slot; done"
+        )
         return self.machine.sh(script).split()
 
     def units_of_processes(self) -> set[str]:

@@ -18,7 +18,7 @@ from processes.counting import Event, Figures, count, longest_pause, overlaps, t
 from processes.hosts import JobsHost
 
 # jobs per second on each host
-RATE = 33
+RATE = 50
 STOCK_RATE = 20
 STOCK_PAUSE = 2
 STOCK_QUEUES = "--queues early late"

@@ -11,4 +11,4 @@ NAME = f"late-{SLOT}@{socket.gethostname()}"
 if __name__ == "__main__":
     if FAULT == "worker does not start":
         raise SystemExit("this release has no settings for its worker")
-    app.worker_main(["worker", "--hostname", NAME, "--queues", "late", "--concurrency", "1", "--loglevel", "WARNING"])
+    app.worker_main(["worker", "--hostname", NAME, "--queues", "late", "--concurrency", "2", "--loglevel", "WARNING"])
