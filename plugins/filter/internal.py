@@ -16,9 +16,10 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._render.request_header
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render.shared_address import keepalived_disagreements
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render.site_plan import site_plan
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.processes import (
-    host_processes,
     process_environments,
     process_files,
+    process_plan,
+    procfile_notes,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.sandbox import sandbox_settings
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.servers import hang_timeout_margin
@@ -34,13 +35,14 @@ FILTERS = {
     "controller_path": absolute_path,
     "hang_timeout_margin": hang_timeout_margin,
     "header_patterns": header_patterns,
-    "host_processes": host_processes,
     "https_policy": https_policy,
     "include_names": include_names,
     "interface_problems": interface_problems,
     "keepalived_disagreements": keepalived_disagreements,
     "process_environments": process_environments,
     "process_files": process_files,
+    "process_plan": process_plan,
+    "procfile_notes": procfile_notes,
     "sandbox_settings": sandbox_settings,
     "site_plan": site_plan,
     "tune_candidates": candidates,

@@ -14,6 +14,7 @@ import contextlib
 import glob
 import os
 import time
+from datetime import datetime, timezone
 from typing import Callable
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import REMEDY, denials, describe_denial
@@ -45,6 +46,8 @@ FINISH_SECONDS = 75
 POLL_SECONDS = 0.5
 # Seconds between two attempts of the command in ``ready``.
 RETRY_SECONDS = 1
+# A process that systemd has restarted this often, and that has not been up for this time since, restarts in a loop.
+LOOP_RESTARTS, LOOP_SECONDS = 3, 60
 
 
 class ActivationError(Exception):
@@ -69,6 +72,40 @@ class ProcessSlots(InstalledApp):
         self.changes.append(change)
         if not self.dry:
             action()
+
+    # ---- report
+
+    def process_report(self, slot: str | None) -> list[dict]:
+        """Return the state of each instance of the processes, and of each timer, of the live *slot*."""
+        plan = self.processes(slot) if slot else []
+        if not plan:
+            return []
+        app = self.paths["name"]
+        units = {process: (process.started(app, slot), process.services(app, slot)) for process in plan}
+        found = self.systemd.show(*{unit for pair in units.values() for names in pair for unit in names})
+        return [
+            self._reported(process, found[unit], found[service])
+            for process, (started, services) in units.items()
+            for unit, service in zip(started, services)
+        ]
+
+    def _reported(self, process: Process, unit: Unit, service: Unit) -> dict:
+        up = time.clock_gettime(time.CLOCK_MONOTONIC) - unit.entered if unit.running else 0
+        report = {
+            "name": process.name,
+            "kind": process.kind,
+            "unit": unit.name,
+            "state": unit.active,
+            "since": unit.since,
+            "restarts": unit.restarts,
+            "loops": unit.restarts >= LOOP_RESTARTS and up < LOOP_SECONDS,
+            "result": service.result,
+        }
+        if process.is_timer:
+            with contextlib.suppress(OSError):
+                success = os.stat(os.path.join(self.paths["timer_successes"], process.name)).st_mtime
+                report["last_success"] = utc(success) if success else None
+        return report
 
     # ---- unit files
 
@@ -117,6 +154,10 @@ class ProcessSlots(InstalledApp):
             self._do(f"remove {path}", lambda path=path: remove(path))
         if stale or needless:
             self._do("reload systemd's unit files", self.systemd.daemon_reload)
+        for timer in (process for process in self.processes(slot) if process.is_timer):
+            success = os.path.join(self.paths["timer_successes"], timer.name)
+            if not os.path.exists(success):
+                self._do(f"write {success}", lambda success=success: _write_no_success(success))
 
     def begin_stop_processes(self, slot: str, state: State) -> None:
         """Tell the processes of the idle *slot* to finish that an interrupted run has left running."""
@@ -135,12 +176,6 @@ class ProcessSlots(InstalledApp):
             remove(starts_file(self.paths, unit))
         if not texts:
             return
-        os.makedirs(self.paths["timer_successes"], mode=0o755, exist_ok=True)
-        for timer in (process for process in self.processes(slot) if process.is_timer):
-            success = os.path.join(self.paths["timer_successes"], timer.name)
-            if not os.path.exists(success):
-                write_text(success, "")
-                os.utime(success, (0, 0))  # no success yet
         if live and self.process_files(slot) == self.process_files(live):
             return  # systemd has already accepted these files for the live slot
         misread = self.systemd.misread_files({os.path.join(self.paths["units"], unit): unit for unit in texts})
@@ -381,8 +416,20 @@ class ProcessSlots(InstalledApp):
         return done
 
 
+def utc(seconds: float) -> str:
+    """Return the time *seconds* since the epoch in the format of the release log."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _other(slot: str) -> str:
     return SLOTS[1 - SLOTS.index(slot)]
+
+
+def _write_no_success(path: str) -> None:
+    """Write the file of a timer that has not succeeded yet."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    write_text(path, "")
+    os.utime(path, (0, 0))
 
 
 def _is_job(unit: str) -> bool:

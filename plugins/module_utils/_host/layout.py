@@ -21,7 +21,10 @@ PYTHONS = "/opt/asgi/python"
 UNITS = "/etc/systemd/system"
 # systemd's files with the time when a persistent timer last elapsed
 TIMER_STAMPS = "/var/lib/systemd/timers"
-STATE_DIRECTORY = "/var/lib/asgi"
+# the last successes of timers, see timer_successes
+TIMER_SUCCESSES = "/var/lib/asgi-timers"
+# Debian's nginx.conf includes all files in this directory that end in .conf.
+NGINX_SITES = "/etc/nginx/conf.d"
 NGINX_LOGS = "/var/log/nginx"
 
 SLOTS = ("blue", "green")
@@ -134,7 +137,7 @@ def layout(name: str) -> dict[str, object]:
         "timer_stamps": TIMER_STAMPS,
         # An empty file for each timer, whose modification time is that of its last success, in either slot and before reboots.
         # Not below home, which is read-only for all commands of a sandboxed unit, even those with full privileges.
-        "timer_successes": f"{STATE_DIRECTORY}/{name}/timers",
+        "timer_successes": f"{TIMER_SUCCESSES}/{name}",
         "metrics_service": f"{UNITS}/{name}-metrics.service",
         "metrics_socket": f"{UNITS}/{name}-metrics.socket",
         "metrics_program": f"{home}/metrics_exporter.py",
@@ -150,7 +153,7 @@ def layout(name: str) -> dict[str, object]:
         "live_pem": f"{configuration}/tls/live.pem",
         "acme": {
             "lineage": f"asgi-{name}",
-            "webroot": f"{STATE_DIRECTORY}/{name}/acme",
+            "webroot": f"/var/lib/asgi/{name}/acme",
             # certbot does not renew the certificate without these files
             "renewal": {
                 "settings": f"/etc/letsencrypt/renewal/asgi-{name}.conf",
@@ -161,7 +164,7 @@ def layout(name: str) -> dict[str, object]:
         },
         "htpasswd": f"{configuration}/htpasswd",
         "maintenance_page": f"{configuration}/maintenance.html",
-        "nginx_site": f"/etc/nginx/conf.d/asgi-{name}.conf",
+        "nginx_site": f"{NGINX_SITES}/asgi-{name}.conf",
         "access_log": f"{NGINX_LOGS}/{name}.access.log",
         "error_log": f"{NGINX_LOGS}/{name}.error.log",
         # HAProxy's names and files of the app on a balancer

@@ -21,6 +21,7 @@ PROPERTIES = (
     "NeedDaemonReload",
     "MainPID",
     "ActiveEnterTimestamp",
+    "ActiveEnterTimestampMonotonic",
     "CanReload",
     "LoadState",
     "StatusText",
@@ -71,6 +72,8 @@ class Unit(NamedTuple):
     status: str = ""
     restarts: int = 0
     """How often systemd has restarted the service by itself since it was last started."""
+    entered: float = 0
+    """When it became active, in seconds of CLOCK_MONOTONIC; 0 if it never did."""
     result: str = ""
     """Why the service failed, for instance ``timeout`` if it was killed."""
 
@@ -118,6 +121,7 @@ def parse_show(text: str) -> dict[str, Unit]:
             masked=unit.get("LoadState") == "masked",
             status=unit.get("StatusText", ""),
             restarts=int(unit.get("NRestarts") or 0),
+            entered=int(unit.get("ActiveEnterTimestampMonotonic") or 0) / 1e6,
             result=unit.get("Result", ""),
         )
         for unit in parse_properties(text)

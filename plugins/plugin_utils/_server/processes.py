@@ -119,6 +119,12 @@ def parse_procfile(text: str) -> dict[str, list[str]]:
     return found
 
 
+def procfile_notes(text: str) -> list[str]:
+    """Return an explanation for each entry of the Procfile *text* that does not run."""
+    found = re.findall(r"^\s*([A-Za-z0-9_-]+)\s*:", text, re.MULTILINE)
+    return [f"the entry {name} of the Procfile does not run: {EXPLAINED[name]}" for name in found if name in EXPLAINED]
+
+
 def with_procfile(processes: Mapping[str, Mapping], text: str | None) -> dict[str, Process]:
     """Return *processes* with those of the Procfile *text* added; options of the inventory take precedence."""
     commands = parse_procfile(text) if text is not None else {}
@@ -147,22 +153,44 @@ def complete_timer(timer: Mapping[str, Any]) -> Process:
     return {**TIMER, **{key: value for key, value in timer.items() if value is not None}}
 
 
-def of_host(entries: Mapping[str, Process], is_first: bool) -> dict[str, Process]:
-    """Return the *entries* that run on this host. *is_first* is true on the first host of the app."""
-    return {name: entry for name, entry in entries.items() if is_first or entry["hosts"] == "all"}
+def is_first(host: str, app: str, play: list[str], pattern: str, groups: Mapping, hostvars: Mapping) -> bool:
+    """Return whether *host* is the first host of *app*.
+
+    If *pattern*, the hosts of the playbooks, is a group that contains *host*, the order is that of the group, regardless of --limit.
+    Otherwise, it is that of *play*. A host without an asgi_name of its own has that of the play.
+    """
+    hosts = groups.get(pattern, [])
+    hosts = hosts if host in hosts else play
+    return next((each for each in hosts if hostvars[each].get("asgi_name", app) == app), host) == host
 
 
-def host_processes(
-    processes: Mapping[str, Mapping], procfile: str | None = None, is_first: bool = True
-) -> dict[str, Process]:
-    """Return the processes that run on this host, with the defaults of their options; *procfile* is the text of a Procfile."""
-    return of_host({name: complete(entry) for name, entry in with_procfile(processes, procfile).items()}, is_first)
+def process_plan(
+    processes: Mapping[str, Mapping],
+    timers: Mapping[str, Mapping],
+    procfile: str | None = None,
+    **place: Any,
+) -> dict[str, dict[str, Process]]:
+    """Return the processes and timers that run on a host, with the defaults of their options.
+
+    *procfile* is the text of a Procfile, *place* the arguments of is_first().
+    """
+    found = {
+        "processes": {name: complete(entry) for name, entry in with_procfile(processes, procfile).items()},
+        "timers": {name: complete_timer(entry) for name, entry in timers.items()},
+    }
+    entries = [entry for kind in found.values() for entry in kind.values()]
+    # hostvars are slow with many hosts
+    here = any(entry["hosts"] == "first" for entry in entries) and is_first(**place)
+    return {
+        kind: {name: entry for name, entry in each.items() if here or entry["hosts"] == "all"}
+        for kind, each in found.items()
+    }
 
 
 def process_memory(processes: Mapping[str, Mapping], size: Any) -> int:
     """Return the MiB of all instances during a deploy, when the old and the new ones run; *size* converts memory_max to MiB."""
     total = 0
-    for entry in map(complete, processes.values()):
+    for entry in processes.values():
         mebibytes = size(entry["memory_max"])
         copies = entry["instances"] * (1 if entry["exclusive"] else 2)
         total += copies * (ESTIMATED_MEMORY if mebibytes is None else mebibytes)
@@ -204,50 +232,36 @@ def _text(*sections: list[str]) -> str:
     return HEAD + "\n\n".join("\n".join(section) for section in sections) + "\n"
 
 
-def process_files(
-    processes: Mapping[str, Mapping],
-    timers: Mapping[str, Mapping],
-    app: str,
-    common: str,
-    sandbox: Mapping[str, Any],
-    procfile: str | None = None,
-    is_first: bool = True,
-) -> dict[str, str]:
-    """Return the files of a configuration for its processes and timers by name; none if there are none.
+def process_files(plan: Mapping[str, Mapping], app: str, common: str, sandbox: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files of a configuration for the processes and timers of *plan* by name; none if there are none.
 
     *common* contains the settings that all of them share, *sandbox* the variables of the sandbox without their prefix.
     """
-    running = host_processes(processes, procfile, is_first)
-    timed = of_host({name: complete_timer(entry) for name, entry in timers.items()}, is_first)
-    files, plan = {}, {}
-    for name, entry in sorted(running.items()):
+    files, entries = {}, {}
+    for name, entry in sorted(plan["processes"].items()):
         files[file_of(name)] = _process_unit(app, name, entry, common, _limits(entry, app, sandbox))
-        plan[name] = {
+        entries[name] = {
             "kind": "process",
             "command": list(map(str, entry["command"])),
             **{key: entry[key] for key in ("instances", "exclusive", "reload", "ready", "stop_timeout")},
         }
-    for name, entry in sorted(timed.items()):
+    for name, entry in sorted(plan["timers"].items()):
         limits = _limits(entry, app, sandbox)
         files[file_of(name)] = _job_unit(app, name, entry, common, limits)
         files[file_of(name, kind="timer")] = _timer_unit(app, name, entry)
         if entry["on_failure"]:
             files[file_of(name, FAILED)] = _failure_unit(app, name, entry, common, limits)
-        plan[name] = {"kind": "timer", "command": list(map(str, entry["command"])), "timeout": entry["timeout"]}
-    if plan:
-        files[PROCESSES_FILE] = json.dumps(plan, indent=1, sort_keys=True) + "\n"
+        entries[name] = {"kind": "timer", "command": list(map(str, entry["command"])), "timeout": entry["timeout"]}
+    if entries:
+        files[PROCESSES_FILE] = json.dumps(entries, indent=1, sort_keys=True) + "\n"
     return files
 
 
-def process_environments(
-    processes: Mapping[str, Mapping], timers: Mapping[str, Mapping], is_first: bool = True
-) -> dict[str, dict]:
-    """Return the additional environment of each process and timer that has one."""
-    entries = {
-        **{name: {**PROCESS, **entry} for name, entry in processes.items()},
-        **{name: complete_timer(entry) for name, entry in timers.items()},
+def process_environments(plan: Mapping[str, Mapping]) -> dict[str, dict]:
+    """Return the additional environment of each process and timer of *plan* that has one."""
+    return {
+        name: entry["environment"] for kind in plan.values() for name, entry in kind.items() if entry["environment"]
     }
-    return {name: entry["environment"] for name, entry in of_host(entries, is_first).items() if entry["environment"]}
 
 
 def _environment_file(app: str, name: str) -> str:

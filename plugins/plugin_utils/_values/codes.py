@@ -120,6 +120,7 @@ source-declarations-refused: A file that declares requirements is unsafe or inva
 symlink-outside-source: A symlink leads out of the source. -> make it a relative link within the tree
 lock-without-project: The source has a lock file, but no project file that belongs to it. -> add the project's pyproject.toml or Pipfile
 lock-not-used: The source has a lock file that would be ignored. -> select a lock with asgi_app_source.requirements, or exclude the others
+lock-outdated: The lock file does not match the declared dependencies. -> update the lock, and commit it
 lock-not-exported: The controller cannot export the lock file. -> update the lock, or check that the controller can reach the index
 requirements-file-missing: The source does not contain the file. -> set the path relative to the root of the app
 requirements-file-unsupported: The files cannot be installed together, or their format is not supported. -> set one lock file, or
@@ -352,6 +353,8 @@ router-id-duplicate: Balancers with different virtual addresses have the same ro
 # Several apps on one machine
 machine-app-duplicate: Two inventory names of one machine have the same app. -> remove one of them, or set another asgi_name for it
 machine-path-duplicate: Two apps of one machine have the same path under one server name. -> choose another asgi_proxy_path for one of them
+machine-path-overlap: The app that owns a server name configures a URL below the path of another app. -> configure the URL in the variables
+    of the other app
 machine-server-name-duplicate: Two apps of one machine have the same server name. -> set different server names for each app
 machine-port-duplicate: Two apps of one machine use the same port. -> set a different port for each
 machine-port-settings-differ: Two apps share a port, but not a setting of the port. -> set the same value for both, or use another port

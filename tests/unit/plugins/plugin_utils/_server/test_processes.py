@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import hostile
@@ -20,6 +19,8 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._server.processes impo
     process_environments,
     process_files,
     process_memory,
+    process_plan,
+    procfile_notes,
     with_procfile,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.workers import size
@@ -29,8 +30,15 @@ WORKER = {"command": ["celery", "-A", "shop", "worker"]}
 CLEANUP = {"command": ["python", "-m", "cleanup"], "schedule": "daily"}
 
 
-def files(processes=None, timers=None, sandbox=None, **options):
-    return process_files(processes or {}, timers or {}, "shop", COMMON, {**VARIABLES, **(sandbox or {})}, **options)
+HOSTS = {"host": "web1", "app": "shop", "play": ["web1"], "pattern": "asgi", "groups": {}, "hostvars": {"web1": {}}}
+
+
+def plan(processes=None, timers=None, **place):
+    return process_plan(processes or {}, timers or {}, **{**HOSTS, **place})
+
+
+def files(processes=None, timers=None, sandbox=None, **place):
+    return process_files(plan(processes, timers, **place), "shop", COMMON, {**VARIABLES, **(sandbox or {})})
 
 
 def settings(text):
@@ -118,13 +126,33 @@ def test_schedule(schedule, expected):
     assert calendar(schedule) == expected
 
 
-def test_only_the_first_host_runs_what_is_for_the_first():
-    given = {"worker": WORKER, "beat": {**WORKER, "hosts": "first", "environment": {"A": "1"}}}
+FLEET = {
+    "play": ["web2", "web3"],
+    "groups": {"asgi": ["api1", "web1", "web2", "web3"]},
+    "hostvars": {"api1": {"asgi_name": "api"}, "web1": {"asgi_name": "shop"}, "web2": {}, "web3": {}},
+}
 
-    assert set(json.loads(files(given, {"cleanup": CLEANUP}, is_first=False)["processes.json"])) == {"worker"}
-    assert set(json.loads(files(given, {"cleanup": CLEANUP})["processes.json"])) == {"worker", "beat", "cleanup"}
-    assert process_environments(given, {}, is_first=False) == {}
-    assert process_environments(given, {}) == {"beat": {"A": "1"}}
+
+@pytest.mark.parametrize(
+    ("host", "options", "first"),
+    [
+        ("web1", {}, True),
+        ("web2", {}, False),  # --limit web2,web3 does not make it the first
+        ("web2", {"pattern": "web*"}, True),
+        ("web2", {"groups": {"asgi": ["web1"]}}, True),  # a play of the user on other hosts
+        ("web3", {"pattern": "web*"}, False),
+    ],
+)
+def test_first_host(host, options, first):
+    given = {"worker": WORKER, "beat": {**WORKER, "hosts": "first", "environment": {"A": "1"}}}
+    found = plan(given, {"cleanup": CLEANUP}, **{**FLEET, **options, "host": host})
+
+    assert [*found["processes"], *found["timers"]] == (["worker", "beat", "cleanup"] if first else ["worker"])
+    assert process_environments(found) == ({"beat": {"A": "1"}} if first else {})
+
+
+def test_the_hosts_are_read_only_if_they_matter():
+    assert set(plan({"worker": WORKER}, hostvars=None, groups=None)["processes"]) == {"worker"}
 
 
 @pytest.mark.parametrize("text", hostile.STRINGS)
@@ -178,6 +206,11 @@ def test_procfile():
 def test_invalid_procfile(text, fault):
     with pytest.raises(ValueError, match=fault):
         parse_procfile(text)
+
+
+def test_entries_that_do_not_run_are_explained():
+    notes = procfile_notes("web: gunicorn\nworker: celery\nrelease: alembic upgrade head\n")
+    assert [note.split(" of ")[0] for note in notes] == ["the entry web", "the entry release"]
 
 
 def test_inventory_takes_precedence_over_the_procfile():
@@ -239,5 +272,8 @@ def test_memory_of_both_slots_during_a_deploy():
         "beat": {**WORKER, "exclusive": True},
         "other": WORKER,
     }
-    assert process_memory(given, lambda value: size(value, 4096)) == 2 * 2 * 512 + 128 + 2 * 128
-    assert process_memory({"worker": {**WORKER, "memory_max": "25%"}}, lambda value: size(value, 4096)) == 2 * 1024
+    assert process_memory(plan(given)["processes"], lambda value: size(value, 4096)) == 2 * 2 * 512 + 128 + 2 * 128
+    assert (
+        process_memory(plan({"worker": {**WORKER, "memory_max": "25%"}})["processes"], lambda value: size(value, 4096))
+        == 2 * 1024
+    )
