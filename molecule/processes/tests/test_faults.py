@@ -12,21 +12,23 @@ from traffic.playbooks import wait_for
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def restored(operator):
     yield
     operator.start_over()
 
 
-def variables(inventory, **idler):
-    """Return the variables of the inventory with a further process, `idler`."""
-    settings = yaml.safe_load((inventory / "group_vars/asgi.yml").read_text())
-    return {
-        "asgi_server_processes": {
-            **settings["asgi_server_processes"],
-            "idler": {"command": ["python", "idler.py"], "stop_timeout": 3, **idler},
-        }
-    }
+@pytest.fixture
+def inventory(operator):
+    """The processes and timers of the inventory."""
+    settings = yaml.safe_load((operator.inventory / "group_vars/asgi.yml").read_text())
+    return {name: settings[name] for name in ("asgi_server_processes", "asgi_server_timers")}
+
+
+def with_idler(inventory, **options):
+    """Return the variables of *inventory* with a further process, `idler`."""
+    idler = {"command": ["python", "idler.py"], "stop_timeout": 3, **options}
+    return {**inventory, "asgi_server_processes": {**inventory["asgi_server_processes"], "idler": idler}}
 
 
 def releases(hosts):
@@ -38,13 +40,14 @@ def settled(hosts, *processes):
     return [fault for host in hosts for fault in host.settled(processes=processes)]
 
 
-def test_worker_that_does_not_start(operator, hosts):
+def test_worker_that_does_not_start(operator, hosts, inventory):
     before = releases(hosts)
 
     error = operator.play_failing(
         "deploy",
         "this release has no settings for its worker",
         asgi_app_source=operator.source(fault="worker does not start"),
+        **inventory,
     )
 
     print(f"\n{error}\n")
@@ -53,14 +56,14 @@ def test_worker_that_does_not_start(operator, hosts):
     assert settled(hosts) == []
 
 
-def test_worker_that_dies_before_it_is_ready(operator, hosts):
+def test_worker_that_dies_before_it_is_ready(operator, hosts, inventory):
     before = releases(hosts)
 
     error = operator.play_failing(
         "deploy",
         "lost its connection",
         asgi_app_source=operator.source(fault="worker dies in a loop"),
-        **variables(operator.inventory, ready={"seconds": 3}),
+        **with_idler(inventory, ready={"seconds": 3}),
     )
 
     print(f"\n{error}\n")
@@ -69,10 +72,10 @@ def test_worker_that_dies_before_it_is_ready(operator, hosts):
     assert settled(hosts) == []
 
 
-def test_worker_that_dies_in_a_loop_later(operator, hosts):
+def test_worker_that_dies_in_a_loop_later(operator, hosts, inventory):
     """The deploy cannot see it, so systemd restarts the worker, and the doctor reports it."""
     source = operator.source(fault="worker dies in a loop", dies_after=4)
-    operator.play("deploy", asgi_app_source=source, **variables(operator.inventory, ready={"seconds": 1}))
+    operator.play("deploy", asgi_app_source=source, **with_idler(inventory, ready={"seconds": 1}))
     unit = f"{APP}.idler.1@{hosts[0].live}.service"
 
     def restarts():
@@ -86,9 +89,9 @@ def test_worker_that_dies_in_a_loop_later(operator, hosts):
     assert unit in output
 
 
-def test_worker_that_ignores_sigterm(operator, hosts):
+def test_worker_that_ignores_sigterm(operator, hosts, inventory):
     """It does not delay the deploy, and systemd kills it after its stop_timeout."""
-    settings = variables(operator.inventory)
+    settings = with_idler(inventory)
     operator.play("deploy", asgi_app_source=operator.source(fault="worker ignores SIGTERM"), **settings)
     former = [host.live for host in hosts]
     began = time.monotonic()
@@ -104,11 +107,10 @@ def test_worker_that_ignores_sigterm(operator, hosts):
         assert "Killing process" in journal
 
 
-def test_timer_that_hangs(operator, hosts):
+def test_timer_that_hangs(operator, hosts, inventory):
     since = [float(host.machine.sh("date +%s.%N")) for host in hosts]
-    timers = yaml.safe_load((operator.inventory / "group_vars/asgi.yml").read_text())["asgi_server_timers"]
-    timers["sweep"]["timeout"] = 4
-    operator.play("deploy", asgi_app_source=operator.source(fault="timer hangs"), asgi_server_timers=timers)
+    inventory["asgi_server_timers"]["sweep"]["timeout"] = 4
+    operator.play("deploy", asgi_app_source=operator.source(fault="timer hangs"), **inventory)
 
     def alarms():
         return [

@@ -12,10 +12,10 @@ from processes.hosts import APP
 
 # A step of the activation from the slot $live to the slot $idle, as a condition of the shell
 STEPS = {
-    "the web server starts": f"systemctl is-active {APP}@$idle.service | grep -q activ",
+    "the web server starts": f"systemctl is-active {APP}@$idle.service | grep -qxE 'active|activating'",
     "the traffic is switched": f"[ $(basename $(readlink /run/{APP}/live.sock) .sock) = $idle ]",
     "the former scheduler is stopped": f"! systemctl is-active --quiet {APP}.beat.1@$live.service",
-    "the first new process starts": f"systemctl is-active {APP}.'*'@$idle.service | grep -q activ",
+    "the first new process starts": f"systemctl is-active {APP}.'*'@$idle.service | grep -qxE 'active|activating'",
     "the scheduler starts": f"systemctl is-active --quiet {APP}.beat.1@$idle.service",
     "all new processes run": f"[ $(systemctl is-active {APP}.'*'@$idle.service | grep -cx active) -ge 5 ]",
     "the former workers finish": f"systemctl is-active {APP}.'*'@$live.service | grep -q deactivating",

@@ -26,7 +26,7 @@ def check(ours, stock):
 
 @pytest.mark.smoke
 def test_few_activations(measured):
-    check(*measured(activations=3, jobs=0, restarts=3))
+    check(*measured(activations=2, jobs=0, restarts=3))
 
 
 @pytest.mark.long
