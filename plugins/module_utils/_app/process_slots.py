@@ -81,13 +81,13 @@ class ProcessSlots(InstalledApp):
         if not plan:
             return []
         app = self.paths["name"]
-        units = {process: (process.started(app, slot), process.services(app, slot)) for process in plan}
-        found = self.systemd.show(*{unit for pair in units.values() for names in pair for unit in names})
-        return [
-            self._reported(process, found[unit], found[service])
-            for process, (started, services) in units.items()
-            for unit, service in zip(started, services)
+        pairs = [
+            (process, *names)
+            for process in plan
+            for names in zip(process.started(app, slot), process.services(app, slot))
         ]
+        found = self.systemd.show(*{unit for _process, *names in pairs for unit in names})
+        return [self._reported(process, found[unit], found[service]) for process, unit, service in pairs]
 
     def _reported(self, process: Process, unit: Unit, service: Unit) -> dict:
         up = time.clock_gettime(time.CLOCK_MONOTONIC) - unit.entered if unit.running else 0
@@ -108,6 +108,12 @@ class ProcessSlots(InstalledApp):
         return report
 
     # ---- unit files
+
+    def units_at_boot(self, slot: str) -> tuple[str, ...]:
+        """Return the units of *slot* that are enabled while it is live."""
+        slot_paths = self.paths["slots"][slot]
+        target = [slot_paths["target"]] if slot_paths["target"] in self.installed_process_units(slot) else []
+        return (slot_paths["socket_unit"], slot_paths["service_unit"], *target)
 
     def process_files(self, slot: str) -> dict[str, str]:
         """Return the files in the configuration of *slot* that describe its processes; none if it has no processes."""
@@ -360,7 +366,7 @@ class ProcessSlots(InstalledApp):
                     f"{unit} did not end within its stop_timeout and was killed; jobs that it had not finished may be lost -> raise "
                     "its stop_timeout, or see its log: journalctl --unit=" + unit
                 )
-        ended = [unit for unit in told if found[unit].stopped]
+        ended = [unit for unit, state in found.items() if state.active == "failed"]
         if ended:
             self.systemd.reset_failed(*ended)
         seconds = {
@@ -387,7 +393,10 @@ class ProcessSlots(InstalledApp):
     def remove_processes(self) -> None:
         """Remove the unit files of both slots and what their timers have left. The units have stopped."""
         for slot in SLOTS:
-            for unit in self.installed_process_units(slot):
+            units = self.installed_process_units(slot)
+            if units and not self.dry:
+                self.systemd.reset_failed(*units)
+            for unit in units:
                 path = os.path.join(self.paths["units"], unit)
                 self._do(f"remove {path}", lambda path=path: remove(path))
         pattern = os.path.join(glob.escape(self.paths["timer_stamps"]), f"stamp-{self.paths['name']}.*@*.timer")

@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,18 +32,20 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log impor
     rollback_target,
     with_bad,
     with_live,
-    with_slot,
+    with_recorded,
     withdrawn,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     is_ours,
+    leftovers,
     locked,
     read_link,
     read_text,
     refuse_full,
     refuse_obstacle,
     remove,
+    remove_at_once,
     replace_file,
     replace_link,
     write_text,
@@ -137,7 +138,7 @@ class App(ProcessSlots):
             os.chmod(building, 0o750)
             os.replace(building, directory)
         except BaseException:
-            shutil.rmtree(building)
+            remove(building)
             raise
         return digest
 
@@ -159,19 +160,21 @@ class App(ProcessSlots):
         connections; its workers finish their open requests.
         """
         self._refuse_blocked(state)
-        self._replace_damaged_log()
+        log = self._replace_damaged_log()
         self.clear_trial()
         same = state.live_pair == target
         if same and self.runs_unreachable(state):
-            self.changes.append(
-                f"replace slot {state.live}: nothing accepts connections on {self.paths['slots'][state.live]['socket']}"
-            )
+            socket = self.paths["slots"][state.live]["socket"]
+            self.changes.append(f"replace slot {state.live}: nothing accepts connections on {socket}")
             restart = True
         if same and not restart:
-            self.settle(state.live, state, probe)
-            # A run that was interrupted after the switch has not written the entry.
-            if not self.dry and target not in map(pair_of, filter(is_live, self.log())):
-                self._write_log(with_live(self.log(), self._entry(target, state.live)))
+            entry = self._entry(target, state.live, rollback)
+            try:
+                self.settle(state.live, state, probe)
+            except ActivationError as exc:
+                self._take_back(log, entry, state, str(exc))
+                raise
+            self._complete(log, entry)
             return state.live
         slot = other(state.live)
         self.activates = True
@@ -181,7 +184,9 @@ class App(ProcessSlots):
         # Check now, because these files are written only during and after the switch.
         for path in (self.paths["log"], self.paths["tmpfiles"]):
             refuse_full(os.path.dirname(path))
-        entry = self._entry(target, slot)
+        leaving = log
+        if rollback and not same:  # An interrupted run may not have recorded the release that is rolled back.
+            leaving = withdrawn(with_recorded(log, self._entry(state.live_pair, state.live)))
         began = time.time()
         try:
             if not self._has_booted(slot, target, state, probe):
@@ -189,6 +194,8 @@ class App(ProcessSlots):
                 self.boot(slot, probe)
             if until == BOOTED:
                 return slot
+            if leaving != log:  # Write it before the switch: a repeated rollback recognises an interrupted one by it.
+                self._write_log(leaving)
             self._switch_to(slot, state)
             fault = verify()
             if fault:
@@ -197,27 +204,41 @@ class App(ProcessSlots):
         except ActivationError as exc:
             self._stop_failed(slot, state.live)
             if not same:
-                self._write_log(with_bad(self.log(), entry, str(exc)))
+                self._write_log(with_bad(log, self._entry(target, slot), str(exc)))
             raise
-        log = withdrawn(self.log()) if rollback else self.log()
-        if same and target in map(pair_of, filter(is_live, log)):
-            self._write_log(with_slot(log, slot))
-        else:
-            self._write_log(with_live(log, {**entry, "rollback": True} if rollback else entry))
+        log = with_recorded(leaving, self._entry(target, slot, rollback))
+        self._write_log(log)
         self.settle(slot, self.state(), probe)
         self._discard_legacy_counters(other(slot))
-        self._prune_configs()
+        self._prune_configs(log)
         return slot
+
+    def _take_back(self, log: list, entry: dict, state: State, reason: str) -> None:
+        """Give the traffic back to the recorded release in the other slot if the failed live one was activated by an interrupted run."""
+        recorded = list(map(pair_of, filter(is_live, log)))
+        if not self.dry and pair_of(entry) not in recorded and state.pairs[other(state.live)] in recorded:
+            self._stop_failed(state.live, other(state.live))
+            self._write_log(with_bad(log, entry, reason))
+
+    def _complete(self, log: list, entry: dict) -> None:
+        """Do what an interrupted run has not done after it switched the traffic: record the live *entry*, and remove old configurations."""
+        recorded = with_recorded(log, entry)
+        if recorded != log:
+            self._do(f"record release {entry['release']} in {self.paths['log']}", lambda: self._write_log(recorded))
+        self._prune_configs(recorded)
 
     def abandon(self, slot: str, reason: str, state: State) -> None:
         """Stop the release in *slot*, log it as bad, and make the previous release live if *slot* has the traffic."""
         pair = state.pairs[slot]
-        self._replace_damaged_log()
+        log = self._replace_damaged_log()
         if state.live == slot:
-            before = rollback_target(self.log(), pair, self.on_disk)
+            before = rollback_target(log, pair, self.on_disk)
             self.activate(before, state, self.probe_of(before), rollback=True)
         else:
             self._stop_failed(slot, state.live)
+            if state.live:
+                rolled_back = any(entry.get("withdrawn") for entry in filter(is_live, log))
+                self._complete(log, self._entry(state.live_pair, state.live, rolled_back))
         self._write_log(with_bad(self.log(), self._entry(pair, slot), reason))
 
     def remove(self) -> None:
@@ -234,11 +255,12 @@ class App(ProcessSlots):
         if running:
             # Stop both units together; a connection in between would start the service again.
             self._do(f"drain and stop {' and '.join(running)}", lambda: self.systemd.stop(*running))
-        drop_ins = [slot["drop_in"] for slot in self.paths["slots"].values()]
         self.remove_processes()
         names = "service_template socket_template tmpfiles run current configs log damaged_log".split()
-        for path in filter(os.path.lexists, [*drop_ins, *(self.paths[name] for name in names)]):
-            self._do(f"remove {path}", lambda path=path: remove(path))
+        written = [slot["drop_in"] for slot in self.paths["slots"].values()] + [self.paths[name] for name in names]
+        for path in [*filter(os.path.lexists, written), *leftovers(*written)]:
+            take = remove_at_once if path == self.paths["configs"] else remove
+            self._do(f"remove {path}", lambda path=path, take=take: take(path))
         for slot in self.paths["slots"].values():
             # Keep a directory that contains drop-ins of the operator.
             with contextlib.suppress(OSError):
@@ -266,7 +288,7 @@ class App(ProcessSlots):
         for config in os.listdir(self.paths["configs"]):
             directory = os.path.join(self.paths["configs"], config)
             if (read_text(os.path.join(directory, SERVICE_FILE)) or "").startswith(TRIAL_MARK):
-                remove(directory)
+                remove_at_once(directory)
         self._discard(self.paths["metrics_counters"], TRIAL)
         # last, so that the next run continues an interrupted removal
         remove(trial["directory"])
@@ -280,8 +302,9 @@ class App(ProcessSlots):
         """Remove the counters of the stopped *slot* that earlier versions stored on the file system of /run, which the app could fill."""
         self._discard(os.path.join(self.paths["run"], "metrics"), slot)
 
-    def _entry(self, pair: Pair, slot: str) -> dict:
-        return {"release": pair.release, "config": pair.config, "slot": slot, "at": now(), "by": self.by}
+    def _entry(self, pair: Pair, slot: str, rollback: bool = False) -> dict:
+        entry = {"release": pair.release, "config": pair.config, "slot": slot, "at": now(), "by": self.by}
+        return {**entry, "rollback": True} if rollback else entry
 
     def _has_booted(self, slot: str, target: Pair, state: State, probe: Probe) -> bool:
         """Return whether *target* already runs in *slot* and is healthy: it may have booted there before a hook or in an interrupted run."""
@@ -295,11 +318,10 @@ class App(ProcessSlots):
         if live:
             self.settle(live, state, self.probe_of(state.pairs[live]), strict=False)
         else:
-            self.systemd.disable(*self._units_at_boot(slot))
+            self.systemd.disable(*self.units_at_boot(slot))
             self.stop_processes(slot, state)
             for path in (self.paths["live_socket"], self.paths["tmpfiles"], self.paths["current"]):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
+                remove(path)
         self.systemd.stop(slot_paths["socket_unit"], slot_paths["service_unit"])
 
     def prepare(self, slot: str, target: Pair, state: State) -> None:
@@ -382,7 +404,7 @@ class App(ProcessSlots):
             # Stop both units together; a connection in between would start the service again. The slot drains while systemd reads the unit
             # files below.
             self.systemd.begin_stop(*(idle_units if runs else ()), *told)
-        at_boot = self._units_at_boot(other(slot))
+        at_boot = self.units_at_boot(other(slot))
         if any(state.units[unit].enabled for unit in at_boot if unit in state.units):
             self._do(f"disable {other(slot)} at boot", lambda: self.systemd.disable(*at_boot))
         if runs:
@@ -398,7 +420,7 @@ class App(ProcessSlots):
         """
         slot_paths = self.paths["slots"][slot]
         release = os.path.basename(read_link(slot_paths["release"]) or "")
-        at_boot = self._units_at_boot(slot)
+        at_boot = self.units_at_boot(slot)
         # The target of a slot that has just been prepared is not in *state*.
         if not all(unit in state.units and state.units[unit].enabled for unit in at_boot):
             # Skip the daemon-reload if the other slot must be disabled, because disabling it reloads the unit files as well.
@@ -421,12 +443,6 @@ class App(ProcessSlots):
                 f"point current at {release}",
                 lambda: replace_link(self.paths["current"], f"releases/{release}"),
             )
-
-    def _units_at_boot(self, slot: str) -> tuple[str, ...]:
-        """Return the units of *slot* that are enabled while it is live."""
-        slot_paths = self.paths["slots"][slot]
-        target = [slot_paths["target"]] if slot_paths["target"] in self.installed_process_units(slot) else []
-        return (slot_paths["socket_unit"], slot_paths["service_unit"], *target)
 
     def _settle_unit_files(self, slot_paths: dict[str, str], state: State) -> None:
         settings = self.service_settings(slot_paths)
@@ -451,10 +467,10 @@ class App(ProcessSlots):
             names = " ".join(masked)
             raise Blocked(f"systemd cannot start masked units ({names}) -> systemctl unmask {names}")
 
-    def _replace_damaged_log(self) -> None:
-        """Move a damaged log aside and start a new one with the live release, so that deploys remain possible."""
+    def _replace_damaged_log(self) -> list:
+        """Return the log. Move a damaged one aside and start a new one with the live release, so that deploys remain possible."""
         try:
-            self.log()
+            return self.log()
         except DamagedLog as exc:
             live = self._live_slot()
             pair = self._pair(live) if live else None
@@ -465,6 +481,7 @@ class App(ProcessSlots):
                 f"{exc.__cause__}. It {becomes} {self.paths['damaged_log']}, and a new log starts with the live release; a "
                 "rollback does not find releases that were live before"
             )
+            return entries
 
     def _start_log(self, entries: list) -> None:
         remove(self.paths["damaged_log"])
@@ -474,13 +491,10 @@ class App(ProcessSlots):
     def _write_log(self, log: list) -> None:
         write_text(self.paths["log"], json.dumps(log, indent=1) + "\n", mode=0o600)
 
-    def _prune_configs(self) -> None:
+    def _prune_configs(self, log: list) -> None:
         """Remove the configurations that no slot uses and no rollback can activate, because they contain secrets."""
         kept = {pair.config for pair in map(self._pair, self.paths["slots"]) if pair}
-        kept |= needed_configs(self.log(), self.live_pair(), self.on_disk)
-        for name in os.listdir(self.paths["configs"]):
-            if name not in kept:
-                # renamed first, so that no partly removed configuration counts as a complete one after a crash
-                leaving = os.path.join(self.paths["configs"], f".old-{name}")
-                os.replace(os.path.join(self.paths["configs"], name), leaving)
-                shutil.rmtree(leaving)
+        kept |= needed_configs(log, self.live_pair(), self.on_disk)
+        for name in sorted(set(os.listdir(self.paths["configs"])) - kept):
+            directory = os.path.join(self.paths["configs"], name)
+            self._do(f"remove {directory}", lambda directory=directory: remove_at_once(directory))

@@ -313,6 +313,37 @@ def test_interruption_after_the_switch_is_completed(host):
     assert host.systemd.processes == running("green", *ALL)
 
 
+def test_interrupted_release_whose_processes_do_not_come_up_is_taken_back(host):
+    host.deploy("r1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(App, "start_processes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            host.deploy("r2")
+    started = host.systemd.start
+
+    def start(*units):
+        host.systemd.dies = {"worker"} if any("green" in unit for unit in units) else set()
+        started(*units)
+
+    host.systemd.start = start
+    with pytest.raises(ActivationError, match="does not stay up"):
+        host.deploy("r2")
+    assert host.live == "blue"
+    assert host.systemd.processes == running("blue", *ALL)
+    assert [(entry["release"], entry["result"]) for entry in host.app().log()] == [("r1", "live"), ("r2", "bad")]
+
+
+def test_live_release_stays_if_a_process_dies_later(host):
+    """There is nothing to take back: the release was activated by an earlier run."""
+    host.deploy("r1")
+    host.deploy("r2")
+    host.systemd.dies.add("worker")
+    host.systemd.stop("shop.worker.1@green.service")
+    with pytest.raises(ActivationError, match="does not stay up"):
+        host.deploy("r2")
+    assert host.live == "green"
+
+
 def test_another_release_after_an_interruption_stops_the_processes_of_its_slot(host):
     host.deploy("r1")
     with pytest.MonkeyPatch.context() as patch:
@@ -440,6 +471,24 @@ def test_uninstall_removes_everything(host):
     assert list(Path(host.paths["units"]).iterdir()) == []
     assert list(Path(host.paths["timer_stamps"]).iterdir()) == []
     assert not os.path.exists(host.paths["timer_successes"])
+
+
+def test_report(host):
+    host.deploy("r1")
+    host.systemd.states["shop.worker.2@blue.service"] = "activating"
+    success = Path(host.paths["timer_successes"], "cleanup")
+
+    found = {each["unit"]: each for each in host.app().process_report("blue")}
+    assert {unit: each["state"] for unit, each in found.items()} == {
+        "shop.beat.1@blue.service": "active",
+        "shop.cleanup@blue.timer": "active",
+        "shop.worker.1@blue.service": "active",
+        "shop.worker.2@blue.service": "activating",
+    }
+    assert found["shop.cleanup@blue.timer"]["last_success"] is None
+    os.utime(success, (86400, 86400))
+    [cleanup] = [each for each in host.app().process_report("blue") if each["kind"] == "timer"]
+    assert cleanup["last_success"] == "1970-01-02T00:00:00Z"
 
 
 def test_reload_restarts_or_signals_each_instance(host):
