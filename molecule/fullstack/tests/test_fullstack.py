@@ -22,6 +22,12 @@ def pictures(port):
 
 
 @pytest.mark.smoke
+def test_a_second_run_changes_nothing(playbook):
+    output = playbook.succeeds(str(EXAMPLE / "site.yml"))
+    assert re.search(r"ok=\d+ +changed=0 ", output), output
+
+
+@pytest.mark.smoke
 def test_a_worker_makes_the_thumbnail_of_an_upload(port):
     picture = process_upload(NAME, port, PICTURE)
 
