@@ -10,6 +10,7 @@ import pwd
 from typing import Callable, NoReturn
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.command_context import CommandContext
+from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import write_advice
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit
@@ -43,5 +44,7 @@ def run_captured(
         output = condense((result["stderr"] or result["stdout"]).strip(), first=0, last=15).splitlines()
         # Start with the cause, which is the last line of a traceback; the traceback follows.
         cause = output[-1].strip() if output else "no output"
+        advice = write_advice(paths["name"], result["stderr"] + result["stdout"])
+        cause += f"; {advice}" if advice else ""
         module.fail_json(msg="\n".join([f"{argv[0]} {fault}: {cause}", *(output if len(output) > 1 else [])]), **result)
     module.exit_json(changed=True, **result)

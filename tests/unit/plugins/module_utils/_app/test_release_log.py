@@ -156,3 +156,8 @@ def test_the_history_shows_what_a_rollback_can_activate(activations, live, targe
 def test_the_history_names_no_removed_release_as_a_target():
     found = history(log_of("r1/c1", "r2/c1"), Pair("r2", "c1"), lambda pair: False)
     assert [entry["rollback_target"] for entry in found] == [None, None]
+
+
+@pytest.mark.parametrize(("live", "done"), [("r1", False), ("r0", True)])
+def test_a_rollback_that_was_interrupted_before_or_after_the_switch_is_detected(live, done):
+    assert is_rolled_back(withdrawn(log_of("r0/c1", "r1/c1")), Pair(live, "c1"), None) is done
