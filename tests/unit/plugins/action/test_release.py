@@ -66,7 +66,14 @@ def run(monkeypatch, tmp_path):
             "server_requirements": ["gunicorn"],
             **arguments,
         }
-        module = action.ActionModule(Mock(args=given, async_val=0), Mock(), Mock(), Mock(), Mock(), None)
+        module = action.ActionModule(
+            Mock(args=given, async_val=0, check_mode=of.check_mode, diff=of.check_mode),
+            Mock(),
+            Mock(),
+            Mock(),
+            Mock(),
+            None,
+        )
         calls, remaining = [], list(results)
 
         def call(arguments, _task_vars):
@@ -78,7 +85,7 @@ def run(monkeypatch, tmp_path):
         result = module.run(task_vars={})
         return result, calls
 
-    of.provided, of.packed = provided, packed
+    of.provided, of.packed, of.check_mode = provided, packed, False
     return of
 
 
@@ -356,3 +363,12 @@ def test_the_host_command_is_sent_with_the_first_query_of_a_new_host(run):
 def test_a_check_does_not_send_the_host_command(run):
     _result, [only] = run(lacks(command=True), packages=["python3"])
     assert set(only["resolved"]["command"]) == {"digest"}
+
+
+def test_check_mode_with_diff_sends_the_digests_of_the_files(run, monkeypatch):
+    monkeypatch.setattr(action, "archived_files", lambda archive: {"main.py": Path(archive).name})
+    assert "files" not in run(DONE)[1][0]["resolved"]
+    run.check_mode = True
+    assert run(DONE)[1][0]["resolved"]["files"] == {"main.py": "source"}
+    monkeypatch.setattr(action, "MOST_FILES", 0)
+    assert run(DONE)[1][0]["resolved"]["files"] is None
