@@ -52,7 +52,7 @@ ESTIMATED_MEMORY = 128
 # Entries of a Procfile that are not run as processes, and the reason.
 EXPLAINED = {
     "web": "asgi_module and asgi_server_type run the web server",
-    "release": "a hook runs commands before a release is activated, see asgi_app_hook_staged",
+    "release": "asgi_app_migrate runs a command before a release is activated",
 }
 
 # Settings of asgi_server_unit_settings that also apply to processes: the restrictions, credentials and logs. The others belong to the web
