@@ -145,6 +145,13 @@ logrotate-missing: logrotate is not installed, so nginx's logs fill the disk. ->
 timer-inactive: A timer is not running. -> run systemctl enable --now TIMER
 timer-not-enabled: A timer does not start at boot. -> run systemctl enable TIMER
 
+# processes
+process-down: A process or a timer of the live slot is not running. -> read its journal; site.yml starts it
+process-restarting: A process restarts in a loop. -> read its journal
+process-not-enabled: The processes of the live slot do not start at boot. -> run site.yml
+process-idle-slot: A process of the slot without traffic runs, and nobody has told it to stop. -> run site.yml, which stops it
+timer-failed: The last run of a timer failed. -> read its journal
+
 # metrics
 metrics-socket-inactive: The socket of the metrics is inactive or disabled. -> run systemctl enable --now SOCKET
 """)
