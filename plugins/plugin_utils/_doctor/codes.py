@@ -80,8 +80,8 @@ permissions-wrong: A path of the app has other permissions. -> restore its owner
 log-world-readable: Every account can read the requests of clients in a log. -> run site.yml
 
 # writes
-app-write-failed: The app tried to write to a path that is read-only for it. -> write to $ASGI_SHARED, or set asgi_server_working_directory
-    to shared if the path is relative
+app-write-failed: The app tried to write to a path that is read-only for it. -> write to $ASGI_SHARED, set asgi_server_working_directory to
+    shared if the path is relative, or list the path in asgi_app_source.shared if it is in the code
 
 # sandbox
 executable-memory-denied: A package needs executable memory, which the sandbox denies. -> add MemoryDenyWriteExecute: false to

@@ -113,6 +113,8 @@ source-directory-missing: The source is not a directory on the controller. -> se
 source-key-unsuitable: This kind of source does not support the key. -> remove the key
 source-subdirectory-invalid: The subdirectory is not a path below the root of the source. -> set a relative path, such as backend
 source-subdirectory-missing: The source does not contain the subdirectory. -> set an existing directory of the source
+source-shared-invalid: A shared path is not below the root of the app, or is inside another one. -> list paths such as media/ or db.sqlite3
+source-shared-occupied: The source contains a file at a shared path, which the app would not see. -> add it to asgi_app_exclude_extra
 source-unreadable: The source cannot be read. -> make it readable, or add it to asgi_app_exclude_extra
 source-empty: The source contains no file. -> set the directory that contains the application
 source-incomplete: The source contains empty git submodules or Git LFS pointers. -> fetch them: set submodules to true, install git-lfs on
