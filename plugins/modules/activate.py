@@ -137,7 +137,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.app_home import A
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
 from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE, PROBE_FILE, SERVICE_FILE
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import PROBE_OPTIONS, Probe
-from ansible_collections.asgi.deploy.plugins.module_utils._app.process_state import state_advice
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_state import new_advice
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import denied_name_servers, from_drop_in
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import BOOTED, LIVE, UNIT_FILE
@@ -206,6 +206,7 @@ def main():
     ):
         diff = app.install_units(units)
         before = app.state()
+        served_before = (before.live_pair and before.live_pair.release, _workers(app.config_files(before.live_pair)))
         target = Pair(release, app.store_config(files, gid=_gid(paths["group"], module)))
         diff.append(app.difference(before.live_pair, target, files, environment))
         site = Site(app, module.run_command, probe)
@@ -215,8 +216,8 @@ def main():
         )
     for warning in app.warnings:
         module.warn(warning)
-    workers = json.loads(files.get(PLAN_FILE, "{}")).get("workers")
-    advice = state_advice(AppHome(paths["name"]).manifest(release).get("packages", ()), workers)
+    packages = AppHome(paths["name"]).manifest(release).get("packages", ())
+    advice = new_advice(packages, (target.release, _workers(files)), served_before)
     if advice and app.activates:
         module.warn(advice)
     module.exit_json(
@@ -231,6 +232,11 @@ def main():
         site=site.result(answers),
         diff=diff,
     )
+
+
+def _workers(files):
+    """Return the number of workers in the files of a configuration."""
+    return json.loads(files.get(PLAN_FILE) or "{}").get("workers")
 
 
 def _gid(group, module):
