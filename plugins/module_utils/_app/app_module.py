@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import ActivationError, App
+from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import failure as coded
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd
@@ -50,4 +51,4 @@ class AppModule(HostModule):
             if report_serving:
                 result["serving"] = self.app.serving()
                 lines.insert(1, result["serving"])
-            self.fail_json(msg="\n".join(lines).rstrip(), **result)
+            self.fail_json(**coded("\n".join(lines).rstrip(), exc.code), **result)

@@ -72,15 +72,17 @@ BOOTED, LIVE = "booted", "live"
 
 
 class ActivationError(Exception):
-    """The release did not start or did not become healthy; ``journal`` holds the journal of the slot."""
+    """The release did not start or did not become healthy; ``journal`` holds the journal of the slot, ``code`` is that of host_codes.py."""
 
-    def __init__(self, reason: str, journal: str = "") -> None:
+    def __init__(self, reason: str, code: str, journal: str = "") -> None:
         super().__init__(reason)
-        self.journal = journal
+        self.code, self.journal = code, journal
 
 
 class Blocked(Reported):
     """The state of the host prevents the activation of any release."""
+
+    code = "unit-masked"
 
 
 def other(slot: str | None) -> str:
@@ -214,7 +216,7 @@ class App(InstalledApp):
             self._switch_to(slot, state)
             fault = verify()
             if fault:
-                raise self.failure(slot, fault, began)
+                raise self.failure(slot, fault, "site-not-answering", began)
         except ActivationError as exc:
             self._stop_failed(slot, state.live)
             if not same:
@@ -340,7 +342,7 @@ class App(InstalledApp):
             return  # systemd has already accepted these settings for the live slot
         misread = self.systemd.misread(slot_paths["service_unit"], slot_paths["drop_in"])
         if misread:
-            raise ActivationError(f"systemd cannot parse {slot_paths['drop_in']}: {misread}")
+            raise ActivationError(f"systemd cannot parse {slot_paths['drop_in']}: {misread}", "unit-settings-invalid")
 
     def boot(self, slot: str, probe: Probe) -> None:
         """Start *slot* and wait until it is healthy; raise ActivationError with its journal if it does not become healthy."""
@@ -348,14 +350,17 @@ class App(InstalledApp):
         began = time.time()
         try:
             self.systemd.start(slot_paths["socket_unit"], slot_paths["service_unit"])
-            reason = wait_healthy(slot_paths["socket"], probe)
+            reason, code = wait_healthy(slot_paths["socket"], probe), "app-not-healthy"
         except SystemdError as exc:
             limit = " within asgi_server_boot_timeout" if "timeout was exceeded" in str(exc) else ""
-            reason = f"{slot_paths['service_unit']} did not start{limit}: {exc}".splitlines()[0]
+            reason, code = (
+                f"{slot_paths['service_unit']} did not start{limit}: {exc}".splitlines()[0],
+                "app-not-started",
+            )
         if reason:
-            raise self.failure(slot, reason, began)
+            raise self.failure(slot, reason, code, began)
 
-    def failure(self, slot: str, reason: str, began: float) -> ActivationError:
+    def failure(self, slot: str, reason: str, code: str, began: float) -> ActivationError:
         """Return the error for *slot* with its journal since *began*, without secrets."""
         journal = self.systemd.journal(self.paths["slots"][slot]["service_unit"], began)
         pair = self._pair(slot)
@@ -363,7 +368,7 @@ class App(InstalledApp):
             reason += f"; {describe_write_fault(fault)}: {write_remedy(self.paths['name'], fault)}"
         for error in denials(journal, read_text(self.paths["slots"][slot]["drop_in"]) or "")[:1]:
             reason += f"; {describe_denial(error)}: {REMEDY}"
-        return ActivationError(self.hide(reason, pair), self.hide(journal, pair))
+        return ActivationError(self.hide(reason, pair), code, self.hide(journal, pair))
 
     def runs_unreachable(self, state: State) -> bool:
         """Return whether the units of the live slot are active but its socket accepts no connections."""
