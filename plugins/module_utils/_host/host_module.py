@@ -75,7 +75,9 @@ class HostModule(AnsibleModule):
         try:
             yield
         except (Reported, SystemdError, OSError, ValueError) as exc:
-            self.fail_json(**failure(prefix + mask(_reason(exc)), exc.code if isinstance(exc, Reported) else ""), **result)
+            self.fail_json(
+                **failure(prefix + mask(_reason(exc)), exc.code if isinstance(exc, Reported) else ""), **result
+            )
 
 
 def _reason(error: Exception) -> str:

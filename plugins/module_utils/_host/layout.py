@@ -119,6 +119,8 @@ def layout(name: str) -> dict[str, object]:
         "current": f"{home}/current",
         "log": f"{home}/releases.json",
         "damaged_log": f"{home}/releases.json.damaged",
+        # SYSLOG_IDENTIFIER of the deploy markers in the journal
+        "deploy_log": f"{name}-deploy",
         "lock": f"{home}/.lock",
         "build_lock": f"{home}/.build.lock",
         "kept": f"{home}/.kept",

@@ -105,6 +105,8 @@ transport-insecure: The transport does not authenticate the server, so an on-pat
 audit-url-invalid: The value is not a URL. -> set the https:// URL of a database with the API of OSV
 advisory-id-invalid: The value is not the id of an advisory. -> list ids such as CVE-2014-1402
 package-name-invalid: The value is not the name of a Debian package. -> list names of packages, such as libpq5
+command-invalid: The list is not a program and its arguments. -> write the program and each argument as an element of the list, such as
+    [alembic, upgrade, head]
 
 # Source
 source-directory-missing: The source is not a directory on the controller. -> set the directory that contains the application
@@ -352,6 +354,8 @@ play-variable-differs: The variable applies to a whole play, but its hosts have 
     play, or run one play for each app (-e asgi_hosts=<group>)
 file-shared-by-hosts: Several hosts would write the same file. -> put {{ inventory_hostname }} into the path, or tune one host (--limit)
 batches-invalid: The value is not a list of batch sizes. -> use sizes such as 1, '25%' or [1, '25%', '100%']
+webhook-url-invalid: The value is not the URL of a webhook. -> use a URL that starts with https://
+webhook-header-invalid: The value is not a dictionary of HTTP headers. -> use a dictionary such as {Authorization: Bearer ...}
 maintenance-without-work: The maintenance has nothing to do. -> set asgi_maintain_tasks to a task file that runs on each drained
     host; or set asgi_maintain_upgrade=true to upgrade packages, or asgi_maintain_reboot=true or =if-required
 tune-budget-too-small: The time budget does not suffice for one round. -> measure fewer candidates, or for fewer seconds, or raise the
