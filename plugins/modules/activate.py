@@ -30,6 +30,8 @@ options:
       - Contents of the configuration files by name, including V(gunicorn.conf.py), V(service.conf) (the systemd settings of the
         slot) and V(service.unit).
       - V(service.unit) is also installed in C(/etc/systemd/system) as the service of both slots.
+      - V(processes.json) and C(process.NAME.service) describe the processes and timers of the app. They start after the switch; if one
+        does not become ready, the traffic is switched back.
     type: dict
     required: true
   socket:
@@ -39,6 +41,10 @@ options:
   environment:
     description: Environment variables of the app, as a dictionary. They are stored in a file that only root and the app
       can read, and never printed.
+    type: json
+  process_environments:
+    description: Environment variables of single processes and timers beyond O(environment), as a dictionary of dictionaries. They are
+      stored in the same way.
     type: json
   until:
     description:
@@ -154,6 +160,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.app_home import A
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
 from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE, PROBE_FILE, SERVICE_FILE
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import PROBE_OPTIONS, Probe
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import file_of
 from ansible_collections.asgi.deploy.plugins.module_utils._app.process_state import new_advice
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import denied_name_servers, from_drop_in
@@ -164,6 +171,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.environment impo
     check_environment,
     render_environment,
     server_warnings,
+    without_withheld,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import SLOTS
@@ -181,6 +189,7 @@ def main():
             "socket": {"type": "str", "required": True},
             # no default, because Ansible would mask the default wherever it occurs in the output
             "environment": {"type": "json", "no_log": True},
+            "process_environments": {"type": "json", "no_log": True},
             "probe": {"type": "dict", "required": True, "options": PROBE_OPTIONS},
             "until": {"type": "str", "choices": [BOOTED, LIVE], "default": LIVE},
             "verify": {"type": "bool", "default": True},
@@ -192,6 +201,10 @@ def main():
     with module.reporting():
         given = check_environment(json.loads(module.params["environment"] or "{}"))
         environment = app_environment(paths, given)
+        environments = {
+            name: without_withheld(check_environment(variables))
+            for name, variables in json.loads(module.params["process_environments"] or "{}").items()
+        }
 
     units = {"service": module.params["files"].get(UNIT_FILE), "socket": module.params["socket"]}
     if units["service"] is None:
@@ -215,6 +228,7 @@ def main():
 
     files = dict(module.params["files"])
     files[ENV_FILE] = render_environment(environment)
+    files.update({file_of(name, kind="env"): render_environment(extra) for name, extra in environments.items()})
     files[PROBE_FILE] = json.dumps(module.params["probe"], sort_keys=True, indent=1) + "\n"
     probe = Probe.from_dict(module.params["probe"])
     with (

@@ -82,6 +82,38 @@ apps:
     log_fault:
       description: The defect of the release log and the remedy; null if the log is readable.
       type: str
+    processes:
+      description: The instances of the processes and the timers of the live release; empty if there are none.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the process or timer.
+          type: str
+        kind:
+          description: V(process) or V(timer).
+          type: str
+        unit:
+          description: The systemd unit.
+          type: str
+        state:
+          description: State of the unit in systemd, for instance V(active).
+          type: str
+        since:
+          description: Time at which the unit became active.
+          type: str
+        restarts:
+          description: How often systemd has restarted a process by itself since its activation.
+          type: int
+        loops:
+          description: Whether a process restarts in a loop.
+          type: bool
+        result:
+          description: Result of the process or of the timer's last run, V(success) or the reason of the failure, for instance V(timeout).
+          type: str
+        last_success:
+          description: Time of a timer's last successful run, UTC; null if there is none.
+          type: str
     idle_state:
       description: State of the other slot's service in systemd.
       type: str
@@ -179,6 +211,7 @@ def _describe(module, paths):
         "connections": _connections(app.systemd),
         "plan": live_plan(paths["name"])["reason"],
         **_rollback(app, pair),
+        "processes": app.process_report(state.live),
         "idle_state": idle.active,
         "python": manifest.get("python"),
         "packages": manifest.get("packages", {}),

@@ -9,11 +9,11 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Re
 
 
 class ActivationError(Exception):
-    """The release did not start or did not become healthy; ``journal`` holds the journal of the slot, ``code`` is that of host_codes.py."""
+    """The release did not start or did not become healthy; ``journal`` holds the journal of the failed unit, ``code`` is that of the error."""
 
-    def __init__(self, reason: str, code: str, journal: str = "") -> None:
+    def __init__(self, reason: str, journal: str = "", code: str = "process-not-started") -> None:
         super().__init__(reason)
-        self.code, self.journal = code, journal
+        self.journal, self.code = journal, code
 
 
 class Blocked(Reported):

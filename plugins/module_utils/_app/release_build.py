@@ -134,6 +134,7 @@ class Build:
             take_over(str(self.directory), self._is_interpreter)
             if not (self.python.is_symlink() and leads_to_interpreter(str(self.python))):
                 raise BuildError(f"{self.python} is not the Python of the host, because a package has replaced it")
+            self._link_shared()
             self.directory.chmod(0o755)
         with self._timed("import"):
             check_import(self.recipe, self.venv, self.code, described["packages"])
@@ -159,6 +160,23 @@ class Build:
             raise BuildError(f"asgi_app_ca_bundle is {path!r}, which is not a file on the host: create it first")
         shutil.copyfile(path, self.ca_bundle)
         self.ca_bundle.chmod(0o644)
+
+    def _link_shared(self) -> None:
+        """Link the shared paths of the source, when only root can write in the release."""
+        names = self.recipe.source.get("shared", ())
+        try:
+            # Before the first link, so that no path leads through a link into a directory of the app.
+            for name in names:
+                for parent in reversed((self.code / name).parents):
+                    if not parent.exists():
+                        parent.mkdir()
+                        parent.chmod(0o755)
+            for name in names:
+                (self.code / name).symlink_to(Path(self.app["shared"]) / name)
+        except OSError as exc:
+            raise BuildError(
+                f"asgi_app_source.shared cannot be linked in the code, which the build has changed: {exc}"
+            ) from exc
 
     def _prepare(self, account: pwd.struct_passwd, python: Python) -> None:
         """Create the directories of the release and the cache, and give them to the build account."""

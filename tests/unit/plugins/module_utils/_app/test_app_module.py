@@ -51,16 +51,20 @@ def test_app_without_directory_was_never_deployed(capsys):
     ("error", "report_serving", "expected"),
     [
         (
-            ActivationError("timed out", "app-not-healthy", "KeyError"),
+            ActivationError("timed out", "KeyError", "app-not-healthy"),
             True,
             "r1 was not activated: timed out [app-not-healthy]\nr0 serves\nKeyError",
         ),
         (
-            ActivationError("timed out", "app-not-healthy", "KeyError"),
+            ActivationError("timed out", "KeyError", "app-not-healthy"),
             False,
             "r1 was not activated: timed out [app-not-healthy]\nKeyError",
         ),
-        (ActivationError("timed out", "app-not-started"), False, "r1 was not activated: timed out [app-not-started]"),
+        (
+            ActivationError("timed out", code="app-not-started"),
+            False,
+            "r1 was not activated: timed out [app-not-started]",
+        ),
         (Reported("the app is locked"), True, "the app is locked"),
     ],
 )
