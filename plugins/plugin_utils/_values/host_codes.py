@@ -34,7 +34,7 @@ import-timeout: The import of the application did not end in time. -> move slow 
 # Activate a release
 app-not-started: systemd could not start the slot, or its start took too long. -> see the journal below the message
 app-not-healthy: The health check of the slot failed. -> see the journal below the message, and asgi_server_probe_path
-process-not-started: A process or a timer of the app did not start, or is not ready. -> see the journal below the message, and asgi_processes
+process-not-started: A process or a timer of the app did not start, or is not ready. -> see the journal below the message, and asgi_server_processes
 site-not-answering: The site did not answer from the new slot, so the previous release has the traffic again. -> see the message
 unit-settings-invalid: systemd cannot parse the settings of the slot. -> correct asgi_server_unit_settings
 unit-masked: A unit of the app is masked. -> systemctl unmask UNIT
