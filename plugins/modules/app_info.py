@@ -57,6 +57,9 @@ apps:
     config:
       description: Digest of the live configuration.
       type: str
+    common_config:
+      description: Digest of the live configuration without its processes and timers, which may differ between hosts.
+      type: str
     state:
       description: State of the live service in systemd, for instance V(active).
       type: str

@@ -9,15 +9,18 @@ import json
 import time
 from typing import Any, Callable
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import PROCESSES_FILE
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import (
     DamagedLog,
     NoSuchRelease,
     history,
     rollback_target,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App, other
+from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App, config_digest, other
 from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import serving
 from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import live_plan
+from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import render_environment
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import release_paths
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.open_connections import proxy
@@ -40,6 +43,7 @@ def describe(app: App, run_command: Callable) -> dict[str, Any]:
         "slot": state.live,
         "release": pair.release if pair else None,
         "config": pair.config if pair else None,
+        "common_config": _common_config(app, pair) if pair else None,
         "state": service.active if service else "not deployed",
         "since": service.since if service else "",
         "workers": len(serving(service)) if service else 0,
@@ -60,6 +64,21 @@ def releases(app: App) -> list[dict[str, Any]]:
         return history(app.log(), app.live_pair(), app.on_disk)
     except DamagedLog:
         return []
+
+
+def _common_config(app, pair):
+    """Return the digest of the configuration without the files of its processes, some of which run on the first host only."""
+    files = app.config_files(pair)
+    if PROCESSES_FILE not in files:
+        return pair.config
+    return config_digest(
+        {
+            **{
+                name: text for name, text in files.items() if name != PROCESSES_FILE and not name.startswith("process.")
+            },
+            ENV_FILE: render_environment(app.environment(pair)),
+        }
+    )
 
 
 def _contents(name, pair):

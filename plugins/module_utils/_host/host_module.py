@@ -15,6 +15,7 @@ from typing import Any, Callable, NoReturn
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.parameters import remove_values
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import SECRET_LENGTH
+from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported, failure
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import (
     EXPECTED,
     Details,
@@ -77,7 +78,8 @@ class HostModule(AnsibleModule):
         try:
             yield
         except EXPECTED as exc:
-            self.fail_json(msg=prefix + mask(error_message(exc)), **result)
+            code = exc.code if isinstance(exc, Reported) else ""
+            self.fail_json(**failure(prefix + mask(error_message(exc)), code), **result)
 
 
 def url_secrets(value: Any) -> set[str]:

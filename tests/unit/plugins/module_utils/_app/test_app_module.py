@@ -50,9 +50,21 @@ def test_app_without_directory_was_never_deployed(capsys):
 @pytest.mark.parametrize(
     ("error", "report_serving", "expected"),
     [
-        (ActivationError("timed out", "KeyError"), True, "r1 was not activated: timed out\nr0 serves\nKeyError"),
-        (ActivationError("timed out", "KeyError"), False, "r1 was not activated: timed out\nKeyError"),
-        (ActivationError("timed out"), False, "r1 was not activated: timed out"),
+        (
+            ActivationError("timed out", "KeyError", "app-not-healthy"),
+            True,
+            "r1 was not activated: timed out [app-not-healthy]\nr0 serves\nKeyError",
+        ),
+        (
+            ActivationError("timed out", "KeyError", "app-not-healthy"),
+            False,
+            "r1 was not activated: timed out [app-not-healthy]\nKeyError",
+        ),
+        (
+            ActivationError("timed out", code="app-not-started"),
+            False,
+            "r1 was not activated: timed out [app-not-started]",
+        ),
         (Reported("the app is locked"), True, "the app is locked"),
     ],
 )
@@ -95,7 +107,7 @@ def test_a_failed_change_writes_a_marker_with_the_first_line_of_the_masked_messa
             raise ActivationError("s3cret is wrong", "KeyError")
 
     result = json.loads(capsys.readouterr().out)
-    assert result["marker"]["reason"] == "r1 was not activated: ******** is wrong"
+    assert result["marker"]["reason"] == "r1 was not activated: ******** is wrong [process-not-started]"
     assert result["marker"]["result"] == "failed"
     assert b"s3cret" not in journald.recv(10_000)
 
