@@ -38,7 +38,11 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults impo
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import parse_environment, without_withheld
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text, remove, write_text
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import SLOTS, starts_file
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
+    SLOTS,
+    process_unit_pattern,
+    starts_file,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd, SystemdError, Unit
 from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit
 
@@ -390,8 +394,11 @@ class ProcessSlots(InstalledApp):
             units = self.installed_process_units(slot)
             if units and not self.dry:
                 self.systemd.reset_failed(*units)
-            for unit in units:
-                path = os.path.join(self.paths["units"], unit)
+            paths = [os.path.join(self.paths["units"], unit) for unit in units]
+            patterns = (process_unit_pattern(self.paths["name"], slot), self.paths["slots"][slot]["target"])
+            for pattern in patterns:  # left behind by an interrupted run
+                paths += glob.glob(os.path.join(glob.escape(self.paths["units"]), f".{pattern}.*"))
+            for path in paths:
                 self._do(f"remove {path}", lambda path=path: remove(path))
         pattern = os.path.join(glob.escape(self.paths["timer_stamps"]), f"stamp-{self.paths['name']}.*@*.timer")
         for path in [*glob.glob(pattern), self.paths["timer_successes"]]:
