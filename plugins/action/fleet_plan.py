@@ -42,17 +42,6 @@ class ActionModule(PlayAction):
 
     def compute(self, task_vars, options):
         try:
-            return CHANGES[options["change"]](self._apps(task_vars), task_vars, options)
+            return CHANGES[options["change"]](self.of_hosts(task_vars, "asgi_name"), task_vars, options)
         except ValueError as exc:
             raise ActionFailure(f"{exc}; nothing has been changed") from exc
-
-    def _apps(self, task_vars):
-        """Return the app of each host of the play.
-
-        Play variables, such as ``vars`` of an import_playbook, override the inventory on all hosts and are missing from ``hostvars``.
-        """
-        hosts, hostvars = task_vars["ansible_play_hosts_all"], task_vars["hostvars"]
-        app = self._templar.template(task_vars["asgi_name"])
-        if hostvars[task_vars["inventory_hostname"]].get("asgi_name") != app:
-            return dict.fromkeys(hosts, app)
-        return {host: hostvars[host]["asgi_name"] for host in hosts}

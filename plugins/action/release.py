@@ -24,7 +24,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_fi
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_export import with_export
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.origins import Origins
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_archive import provide_python
-from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import python_request
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_request import AUTO, python_request
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import (
     check_installer,
     normalise,
@@ -124,7 +124,9 @@ class ActionModule(ActionBase):
         if response.get("built"):
             overridden = (resolution or response).get("overridden", [])
             result["overridden"] = overridden
-            result["warnings"] = [*result.get("warnings", []), *_override_warnings(arguments["name"], overridden)]
+            warnings = _override_warnings(arguments["name"], overridden)
+            warnings += _python_warnings(arguments, response.get("installed_python"))
+            result["warnings"] = [*result.get("warnings", []), *warnings]
         if "installed" in response:
             self._inspect(result, arguments)
         return result
@@ -200,6 +202,14 @@ def _override_warnings(name, overridden):
         "(asgi_app_server_requirements)"
         for each in overridden
     ]
+
+
+def _python_warnings(arguments, installed):
+    if not installed or arguments["python"] != AUTO:
+        return []
+    cause = f"because the source declares {installed['origin']}, which python3 does not match"
+    remedy = "change the declaration, or set asgi_app_python to python3, to use the one of the distribution"
+    return [f"{arguments['name']}: uv installed CPython {installed['version']} on this host, {cause} -> {remedy}"]
 
 
 def _choice(arguments):

@@ -55,6 +55,10 @@ serving:
   type: str
   returned: success
   sample: release src-4f0c1d2a9b keeps serving in slot blue
+marker:
+  description: The deploy marker, in the format of M(asgi.deploy.activate).
+  type: dict
+  returned: if the app was changed, or a change of it failed
 """
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
@@ -74,7 +78,10 @@ def main():
     with module.reporting_activation(failure), module.reporting(f"{failure}: "):
         if not module.check_mode:
             with app.lock(wait=30, why="abandons a release"):
-                app.abandon(module.params["slot"], module.params["reason"], app.state())
+                marker, state = module.begin("abandon"), app.state()
+                marker.source, marker.reason = state.pairs[module.params["slot"]], module.params["reason"]
+                app.abandon(module.params["slot"], module.params["reason"], state)
+                marker.target = app.live_pair()
         serving = app.serving()
     module.exit_json(changed=True, serving=serving)
 

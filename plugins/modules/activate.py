@@ -128,6 +128,23 @@ changes:
   type: list
   elements: str
   returned: success
+marker:
+  description: The deploy marker, which is also an entry of the host's journal, with the keys of the example.
+  type: dict
+  returned: if the app was changed, or a change of it failed
+  sample:
+    what: deploy
+    app: hello
+    host: web1
+    by: anna
+    at: "2026-12-01T08:00:00Z"
+    duration_seconds: 4.2
+    from: src-4f0c1d2a9b
+    from_config: 0d5f2c6b1a39
+    to: src-9c41e07d52
+    to_config: 7e1f0a9b3c52
+    result: succeeded
+    reason: null
 """
 
 import grp
@@ -204,15 +221,20 @@ def main():
         module.reporting_activation(f"release {release} was not activated", report_serving=True, release=release),
         app.lock(module.params["lock_timeout"], why=f"activates {release}"),
     ):
+        marker = module.begin("deploy")
+        marker.source, marker.target = app.live_pair(), Pair(release, "")
         diff = app.install_units(units)
         before = app.state()
-        target = Pair(release, app.store_config(files, gid=_gid(paths["group"], module)))
+        marker.target = target = Pair(release, app.store_config(files, gid=_gid(paths["group"], module)))
         diff.append(app.difference(before.live_pair, target, files, environment))
         site = Site(app, module.run_command, probe)
         slot, answers = site.across(
             lambda verify: app.activate(target, before, probe, module.params["until"], verify),
             module.params["verify"],
         )
+        if not app.activates:
+            marker.what, marker.reason = "repair", "; ".join(app.changes)
+        marker.made = bool(app.changes) and module.params["until"] == LIVE
     for warning in app.warnings:
         module.warn(warning)
     workers = json.loads(files.get(PLAN_FILE, "{}")).get("workers")

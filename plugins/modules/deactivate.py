@@ -48,6 +48,10 @@ changes:
   elements: str
   returned: success
   sample: [remove /etc/systemd/system/hello@.service]
+marker:
+  description: The deploy marker, in the format of M(asgi.deploy.activate).
+  type: dict
+  returned: if the app was changed, or a change of it failed
 """
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
@@ -63,8 +67,11 @@ def main():
         if is_present(app.paths):
             refuse_while_changed(app.paths)
             with app.lock(why="uninstalls it"):
+                marker = module.begin("uninstall")
+                marker.source = app.live_pair()
                 endpoint.remove()
                 app.remove()
+                marker.made = bool(endpoint.changes or app.changes)
     changes = endpoint.changes + app.changes
     diff = {"before": "", "after": "".join(f"{change}\n" for change in changes)}
     module.exit_json(changed=bool(changes), changes=changes, diff=diff)

@@ -145,15 +145,15 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.connection_limit
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_link, read_text, replace_link
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import NGINX_LOGS
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import NGINX_LOGS, NGINX_SITES
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy import clashes, nginx_config, nginx_limits, nginx_logs
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy import nginx_site as decide
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_copy import try_copy
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.site_requests import stale_names
 
-CONFIGURATION = Path("/etc/nginx")
+SITES = Path(NGINX_SITES)
+CONFIGURATION = SITES.parent
 MAIN = CONFIGURATION / "nginx.conf"
-SITES = CONFIGURATION / "conf.d"
 HASHES = SITES / "asgi-00-hashes.conf"
 DEFAULT_LINK = CONFIGURATION / "sites-enabled/default"
 DEFAULT_SITE = CONFIGURATION / "sites-available/default"

@@ -41,8 +41,7 @@ options:
     type: str
     required: true
   module:
-    description:
-      - Import path of the ASGI application, as C(package.module:attribute), or a call of a factory with literal arguments.
+    description: Import path of the ASGI application, as C(package.module:attribute), or a call of a factory with literal arguments.
     type: str
     required: true
   source:
@@ -132,8 +131,7 @@ options:
     elements: str
     default: []
   server_requirements:
-    description:
-      - Requirements of the application server. They take precedence over the versions that the source pins, see RV(overridden).
+    description: Requirements of the application server. They take precedence over the versions that the source pins, see RV(overridden).
     type: list
     elements: str
     default: []
@@ -341,6 +339,10 @@ overridden:
     installed:
       description: Version in the release.
       type: str
+installed_python:
+  description: The C(version) of the CPython that uv installed on the host for the release, and the C(origin) of that version.
+  returned: if the task installed a CPython
+  type: dict
 staged_before:
   description: Id of the release that was staged before.
   returned: if a release was staged before

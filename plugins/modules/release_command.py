@@ -13,24 +13,26 @@ version_added: 1.0.0
 description:
   - Use this module in hooks, for instance for a database migration. The command runs in the working directory of the app, by default
     the release's code, see C(asgi_server_working_directory). Python imports modules from the code in either case. The programs of the
-    virtual environment come first in C(PATH). The environment is that of the app, without C(ASGI_SLOT).
-  - Unlike with Ansible's keyword C(environment), the values of O(environment) do not appear on a command line or in a log.
+    virtual environment come first in C(PATH). The environment is that of the app, C(asgi_env) included, without C(ASGI_SLOT).
+  - Unlike with Ansible's keyword C(environment), the values of C(asgi_env) and O(environment) do not appear on a command line or
+    in a log.
   - The command runs in a transient systemd unit, in the sandbox and with the limits of the app's slots, see
     C(asgi_server_unit_settings). When it ends, systemd kills all its child processes.
   - The module returns only the first and the last half MiB of each output stream.
 options:
-  release:
-    description: Id of the release, C(asgi_release.id) in a hook.
+  name:
+    description: Name of the app. The default is the variable C(asgi_name).
     type: str
-    required: true
+  release:
+    description: Id of the release. The default in a hook is its release, C(asgi_release.id); other tasks must set this option.
+    type: str
   argv:
     description: The command and its arguments, without a shell. Every account of the host can read them.
     type: list
     elements: str
     required: true
   environment:
-    description: The app's environment variables, as a dictionary in JSON. With a dictionary of YAML, Ansible would mask each
-      value, such as C(1), in the whole output.
+    description: Environment variables besides those in the variable C(asgi_env), which they override. A dictionary, or its JSON.
     type: json
   timeout:
     description: Maximum run time in seconds.
@@ -40,8 +42,6 @@ options:
     description: The variables of the role C(asgi_server) that configure the app's sandbox. The action plugin sets this option; tasks
       must not set it.
     type: dict
-extends_documentation_fragment:
-  - asgi.deploy.app
 attributes:
   check_mode:
     description: Can run in check mode.
@@ -55,13 +55,14 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Migrate the database
+- name: Load the countries in a hook
   asgi.deploy.release_command:
-    name: "{{ asgi_name }}"
-    release: "{{ asgi_release.id }}"
-    argv: [alembic, upgrade, head]
-    # Omitted if empty, because Ansible would mask "{}" in the output.
-    environment: "{{ asgi_env | to_json if asgi_env else omit }}"
+    argv: [python, manage.py, loaddata, countries]
+
+- name: Print the revision of the database outside of a hook
+  asgi.deploy.release_command:
+    release: "{{ asgi_app_release.release }}"
+    argv: [alembic, current]
 """
 
 RETURN = r"""
@@ -70,7 +71,7 @@ rc:
   type: int
   returned: if the command ended
 stdout:
-  description: Standard output. Values of O(environment) with six characters or more are masked.
+  description: Standard output. Values of the environment with six characters or more are masked.
   type: str
   returned: if the command was started, even if it was killed
 stderr:
@@ -98,8 +99,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit i
 def main():
     module = HostModule(
         argument_spec={
-            "name": {"type": "str", "required": True},
-            "release": {"type": "str", "required": True},
+            "name": {"type": "str"},
+            "release": {"type": "str"},
             "argv": {"type": "list", "elements": "str", "required": True},
             # Without a default, because Ansible would mask it in the whole output.
             "environment": {"type": "json", "no_log": True},
@@ -109,6 +110,9 @@ def main():
         supports_check_mode=True,
     )
     argv, timeout = module.params["argv"], module.params["timeout"]
+    for option, default in (("name", "asgi_name is not set"), ("release", "the task is not part of a hook")):
+        if not module.params[option]:
+            module.fail_json(msg=f"{option} is missing, and {default} -> set {option}")
     if not argv:
         module.fail_json(msg="argv is empty: set a command")
     if module.check_mode:

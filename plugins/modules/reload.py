@@ -72,6 +72,10 @@ replaced:
   type: list
   elements: int
   returned: success
+marker:
+  description: The deploy marker, in the format of M(asgi.deploy.activate).
+  type: dict
+  returned: if the app was changed, or a change of it failed
 """
 
 import os
@@ -102,6 +106,8 @@ def main():
     app, paths = module.app, module.paths
     module.require_deployed()
     with module.reporting_activation(f"{paths['name']} was not reloaded and keeps serving"), app.lock():
+        marker = module.begin("reload")
+        marker.source = marker.target = app.live_pair()
         result = _reload(module, app, module.systemd, paths)
     for warning in app.warnings:
         module.warn(warning)

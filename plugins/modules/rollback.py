@@ -32,6 +32,11 @@ options:
     description: Whether to allow a release whose last activation failed.
     type: bool
     default: false
+  marker:
+    description: Name of the change in the deploy marker. V(restore) marks a rollback after a failed deploy.
+    type: str
+    choices: [rollback, restore]
+    default: rollback
   by:
     description: Name of the person who rolls back, recorded in the release log.
     type: str
@@ -90,10 +95,14 @@ changes:
   type: list
   elements: str
   returned: success
+marker:
+  description: The deploy marker, in the format of M(asgi.deploy.activate).
+  type: dict
+  returned: if the app was changed, or a change of it failed
 """
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
-from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import is_rolled_back, rollback_target
+from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import Pair, is_rolled_back, rollback_target
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.site_requests import Site
 
 
@@ -104,6 +113,7 @@ def main():
             "release": {"type": "str"},
             "config": {"type": "str"},
             "allow_bad": {"type": "bool", "default": False},
+            "marker": {"type": "str", "choices": ["rollback", "restore"], "default": "rollback"},
             "by": {"type": "str", "default": ""},
         },
         required_by={"config": ["release"]},
@@ -112,6 +122,8 @@ def main():
     app, paths = module.app, module.paths
     module.require_deployed()
     with module.reporting(), app.lock():
+        marker = module.begin(module.params["marker"])
+        marker.source, marker.target = app.live_pair(), release and Pair(release, config or "")
         before = app.state()
         if before.live is None:
             module.fail_json(msg=f"{paths['name']} is not live on this host: there is nothing to roll back")
@@ -120,6 +132,7 @@ def main():
             target = before.live_pair
         else:
             target = rollback_target(log, before.live_pair, app.on_disk, release, module.params["allow_bad"], config)
+        marker.target = target
         diff = app.difference(before.live_pair, target, app.config_files(target), app.environment(target))
         probe = app.probe_of(target)
         site = Site(app, module.run_command, probe)
@@ -127,6 +140,9 @@ def main():
             slot, answers = site.across(
                 lambda verify: app.activate(target, before, probe, verify=verify, rollback=True)
             )
+        if not app.activates:
+            marker.what, marker.reason = "repair", "; ".join(app.changes)
+        marker.made = bool(app.changes)
     module.exit_json(
         changed=bool(app.changes),
         changes=app.changes,

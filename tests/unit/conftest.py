@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils._host import journal
 from hypothesis import settings
+from receiver import receiving
 
 # A slow or busy machine must not fail a test.
 settings.register_profile("default", deadline=None)
@@ -55,3 +58,19 @@ def transient_units(tmp_path, monkeypatch):
     monkeypatch.setenv("STAND_IN_UNITS", str(directory))
     monkeypatch.setenv("PATH", f"{STAND_INS}:{os.environ['PATH']}")
     return directory
+
+
+@pytest.fixture
+def journald(tmp_path, monkeypatch):
+    """Return a socket that receives the entries of the journal."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(tmp_path / "journal"))
+        monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "journal"))
+        yield server
+
+
+@pytest.fixture
+def receiver():
+    """Start a webhook on this computer."""
+    with receiving() as found:
+        yield found

@@ -15,7 +15,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import la
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = re.compile(
     r"/srv\b|/etc/asgi\b|/etc/systemd/system|/run/\{(?:\}/|\{)|/var/(?:cache|lib)/asgi|/etc/tmpfiles\.d"
-    r"|/etc/nginx/conf\.d/asgi|/etc/haproxy/asgi|/var/log/nginx"
+    r"|/etc/nginx/conf\.d|/etc/haproxy/asgi|/var/log/nginx"
 )
 EXPORTER = "roles/asgi_server/files/srv/app/metrics_exporter.py"
 ALLOWED = {
@@ -24,7 +24,6 @@ ALLOWED = {
     "roles/asgi_common/files/etc/asgi/app/acme_deploy.py": "runs on the host without the collection; reads nginx's error log",
     "roles/asgi_server/templates/etc/systemd/system/app-metrics.service.j2": "hides the directory of all apps",
     "roles/asgi_balancer/templates/etc/keepalived/keepalived.conf.j2": "all apps of a balancer share it, so it has no layout",
-    "roles/asgi_proxy/tasks/uninstall.yml": "searches the directory of nginx's logs, which no app owns",
 }
 FILES = sorted(
     path.relative_to(ROOT).as_posix()

@@ -221,3 +221,17 @@ def test_settings_of_uvicorn_are_applied(start, server):
         return (await connection.ask("/root-path")).body
 
     assert run(scenario()) == b"/api"
+
+
+@servers(GUNICORNS[0], GUNICORNS[1], SINGLE)
+def test_only_the_configured_root_path_is_accepted_from_the_proxy(start, server):
+    more = "import asgi_deploy_request\nasgi_deploy_request.accept_root_path('/api')\n"
+    service = start(**server, more=more)
+
+    async def scenario():
+        connection = await Connection.open(service.address)
+        return [
+            (await connection.ask("/root-path", **{"X-Asgi-Root-Path": path})).body for path in ("/api", "/other", "")
+        ]
+
+    assert run(scenario()) == [b"/api", b"", b""]

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from receiver import receiving
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "hello"
 
@@ -208,6 +209,76 @@ def test_failed_hook_stops_the_deploy(one_hello, playbook, hook, tmp_path, when)
     assert live(one_hello)[1:] == before[1:]
     assert one_hello.json("/")["release"] == before[1]
     assert not one_hello.host.service(one_hello.service(one_hello.idle)).is_running
+
+
+def test_migration_runs_once_per_release_in_the_environment_of_the_app(one_hello, playbook, tmp_path):
+    code = shutil.copytree(EXAMPLE, tmp_path / "hello")
+    (code / "main.py").write_text((code / "main.py").read_text() + "# migrated\n")
+    record = one_hello.host.file("/srv/hello/shared/migrated")
+    script = f"import os; print(os.environ['HELLO_GREETING'], os.getcwd(), file=open('{record.path}', 'a'))"
+    options = {"asgi_app_source": {"path": str(code)}, "asgi_app_migrate": ["python", "-c", script]}
+
+    for _time in range(2):
+        playbook.succeeds("deploy", *one_hello.limit, **options)
+
+    release = one_hello.json("/")["release"]
+    try:
+        assert record.content_string == f"Good day /srv/hello/releases/{release}/code\n"
+        assert record.user == "hello"
+    finally:
+        one_hello.host.check_output(f"rm -f {record.path}")
+
+
+def test_failed_migration_stops_the_deploy_before_the_release_boots(one_hello, playbook, tmp_path):
+    before = live(one_hello)
+    code = shutil.copytree(EXAMPLE, tmp_path / "hello")
+    (code / "main.py").write_text((code / "main.py").read_text() + "# not migrated\n")
+    script = "import os; print(os.environ['HELLO_SECRET']); raise RuntimeError('relation items is missing')"
+
+    output = playbook.fails(
+        "deploy",
+        *one_hello.limit,
+        asgi_app_source={"path": str(code)},
+        asgi_app_migrate=["python", "-c", script],
+    )
+
+    assert "was staged, but not activated on any host: asgi_app_migrate failed: python ended with status 1" in output
+    assert "RuntimeError: relation items is missing" in output
+    assert "not-for-other-eyes" not in output
+    assert live(one_hello) == before
+    assert not one_hello.host.service(one_hello.service(one_hello.idle)).is_running
+
+
+def test_changes_are_in_the_journal_and_sent_to_the_webhook(one_hello, playbook):
+    _slot, before, _config = live(one_hello)
+    changed = {"asgi_env": {"HELLO_GREETING": "Marked"}}
+    with receiving() as webhook:
+        options = {"asgi_deploy_notify_url": webhook.url, "asgi_deploy_notify_headers": {"X-Token": "s3cret-token"}}
+        webhook.statuses[:] = [503]  # the second attempt succeeds
+        playbook.succeeds("deploy", *one_hello.limit, **options, **changed)
+        playbook.succeeds("deploy", *one_hello.limit, **options, **changed)
+        playbook.fails(
+            "deploy", *one_hello.limit, **options, asgi_server_probe_path="/nowhere", asgi_server_probe_deadline=2
+        )
+        playbook.succeeds("reload", *one_hello.limit, **options)
+        webhook.statuses[:] = [403]
+        output = playbook.succeeds("rollback", *one_hello.limit, **options)
+    sent = [request.json for request in webhook.requests[1:]]
+
+    expected = [("deploy", "succeeded"), ("deploy", "failed"), ("reload", "succeeded"), ("rollback", "succeeded")]
+    assert [(each["what"], each["result"]) for each in sent] == expected
+    assert sent[0]["from"] == sent[3]["to"] == before
+    assert "GET /nowhere" in sent[1]["reason"]
+    assert {request.headers["X-Token"] for request in webhook.requests} == {"s3cret-token"}
+    assert "was not delivered to asgi_deploy_notify_url: it answered HTTP 403" in output
+    lines = one_hello.journal("--identifier=hello-deploy --lines=4").splitlines()
+    markers = [json.loads(line) for line in lines]
+    assert [(each["what"], each["result"]) for each in markers] == expected
+    for key in ("from", "to", "reason"):
+        assert [each[key] for each in markers] == [each[key] for each in sent]
+    assert markers[0]["from_config"] != markers[0]["to_config"]
+    assert markers[3]["to_config"] == markers[0]["from_config"]
+    assert all(each["duration_seconds"] > 0 for each in markers)
 
 
 def test_staging_hook_runs_once_per_app_and_not_for_a_live_release(playbook, tmp_path):

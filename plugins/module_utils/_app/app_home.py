@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pwd
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     replace_link,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.interpreter import version_of
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import TRIAL, layout
 from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TransientUnit
 
 LOCK_SECONDS = 900
@@ -132,14 +133,26 @@ class AppHome:
         return place_of(release, complete, self.used())
 
     def used(self) -> set:
-        """Return the ids of the releases that are live, are in a slot, or contain the working directory of a process."""
-        links = [self.app["current"], *(slot["release"] for slot in self.app["slots"].values())]
+        """Return the ids of the releases that are live, are in a slot, or are used by a process, such as a hook."""
+        links = [self.app["current"], *(slot["release"] for slot in (*self.app["slots"].values(), self.app[TRIAL]))]
         used = {Path(target).name for target in map(read_link, links) if target}
         for process in PROCESSES.glob("[0-9]*"):
-            directory = read_link(str(process / "cwd"))
-            if directory and self.releases in Path(directory).parents:
-                used.add(Path(directory).relative_to(self.releases).parts[0])
+            used.update(self._used_by(process))
         return used
+
+    def _used_by(self, process: Path) -> set:
+        """Return the ids of the releases in which *process* works, or whose programs or libraries it runs.
+
+        The working directory of a hook can be outside the release. The interpreter of a release is a symlink to that of the host, so the
+        executable does not show the release either, but the command line and the environment do.
+        """
+        texts = [os.fsencode(read_link(str(process / "cwd")) or "")]
+        for name in ("cmdline", "environ", "maps"):
+            # The process may end at any time.
+            with contextlib.suppress(OSError):
+                texts.append((process / name).read_bytes())
+        pattern = rb"%s/(%s)[/\0:\s]" % (re.escape(os.fsencode(self.releases)), ID_PATTERN.pattern.encode())
+        return {match[1].decode() for text in texts for match in re.finditer(pattern, text + b"\0")}
 
     def _names(self) -> list:
         return [path.name for path in self.releases.iterdir()] if self.releases.is_dir() else []

@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.deploy_marker import FAILED, SUCCEEDED, DeployMarker
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import ActivationError, App
+from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import split_message
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd
@@ -22,12 +24,29 @@ class AppModule(HostModule):
     In check mode or with *read_only*, ``app`` is dry: it records changes without making them.
     """
 
+    marker: DeployMarker | None = None
+
     def __init__(self, read_only: bool = False, **options: Any) -> None:
         super().__init__(supports_check_mode=True, **options)
         with self.reporting():
             self.paths = layout(self.params["name"])
         self.systemd = Systemd(self.run_command)
         self.app = App(self.paths, self.systemd, dry=read_only or self.check_mode, by=self.params.get("by") or "")
+
+    def begin(self, what: str) -> DeployMarker:
+        """Return the marker of a change that begins now. The module's exit or failure writes it, except in check mode."""
+        self.marker = DeployMarker(what, self.paths, self.app.by)
+        return self.marker
+
+    def exit_json(self, **result: Any) -> NoReturn:
+        if self.marker and self.marker.made and not self.app.dry:
+            result["marker"] = self.marker.write(SUCCEEDED)
+        super().exit_json(**result)
+
+    def fail_json(self, msg: Any, **result: Any) -> NoReturn:
+        if self.marker and not self.app.dry:
+            result["marker"] = self.marker.write(FAILED, self._printable(split_message(str(msg))[0]))
+        super().fail_json(msg, **result)
 
     def require_deployed(self) -> None:
         """Fail if the app has no directory on this host."""

@@ -138,7 +138,9 @@ class Installation:
 
     def _files(self) -> list[str]:
         files = self.dependencies.get("files", ["requirements.txt"])
-        return [option for file in files for option in ("--requirement", file)]
+        # Installers would read a name such as "-dev.txt" as an option.
+        paths = [f"./{file}" if file.startswith("-") else file for file in files]
+        return [option for path in paths for option in ("--requirement", path)]
 
     # Two commands
 

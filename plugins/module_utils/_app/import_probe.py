@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import os
@@ -70,9 +71,9 @@ def fault_of(target: str, found) -> str:
     parameters = signature.parameters.values()
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return ""
-    if _accepts(found, 0):
+    if _accepts(found, 0) and not _is_called_for_requests(found):
         return (
-            f"{target} takes no arguments, so it is not an application but returns one: set asgi_module to {target}()"
+            f"{target} needs no arguments, so it is not an application but returns one: set asgi_module to {target}()"
         )
     # ASGI 3, WSGI, and ASGI 2, whose functions take only the scope
     if _accepts(found, 3) or _accepts(found, 2) or next(iter(parameters)).name == "scope":
@@ -81,6 +82,20 @@ def fault_of(target: str, found) -> str:
         f"{target} takes {signature}, which are not the arguments of an application: if it returns the application, "
         f"set asgi_module to a call with literal arguments, such as {target}('value')"
     )
+
+
+def _is_called_for_requests(found) -> bool:
+    """Return whether *found*, all of whose parameters have defaults, is an application and not a factory.
+
+    A function is an application if it is asynchronous, or if it has the parameters of one; an instance, if servers can call it.
+    """
+    if next(iter(inspect.signature(found).parameters), "") in ("scope", "environ"):
+        return True
+    function = found.func if isinstance(found, functools.partial) else found
+    if inspect.iscoroutinefunction(function):
+        return _accepts(found, 3)
+    creates = inspect.isroutine(function) or inspect.isclass(function)
+    return not creates and (_accepts(found, 3) or _accepts(found, 2))
 
 
 def _is_class_of_requests(found: type) -> bool:

@@ -75,9 +75,27 @@ def numbers(version: str) -> tuple:
 def _clauses(specifier: str) -> Iterator[tuple]:
     for text in filter(None, (part.strip() for part in specifier.split(","))):
         found = _CLAUSE.fullmatch(text)
-        if not found or (found[3] and found[1] not in ("==", "!=")) or (found[1] == "~=" and "." not in found[2]):
+        if not found or (found[1] == "~=" and "." not in found[2]):
             raise ValueError(f"{text!r} is not a version specifier")
+        if found[3] and found[1] not in ("==", "!="):
+            raise ValueError(f"{text!r} is not a version specifier: write {_without_wildcard(found[1], found[2])!r}")
         yield found[1], numbers(found[2]), bool(found[3])
+
+
+def _without_wildcard(operator: str, version: str) -> str:
+    """Return a valid specifier for a version prefix with an operator that allows none."""
+    *front, last = version.split(".")
+    following = ".".join([*front, str(int(last) + 1)])
+    return {">": f">={following}", "<=": f"<{following}", "~=": f"=={version}.*", "===": f"=={version}.*"}.get(
+        operator, f"{operator}{version}"
+    )
+
+
+def without_wildcards(specifier: str) -> str:
+    """Return *specifier* with its clauses such as >=3.7.* in their valid form, because installers accept them in metadata of old wheels."""
+    return re.sub(
+        r"(~=|===|<=|>=|<|>)\s*v?(\d+(?:\.\d+)*)\.\*", lambda found: _without_wildcard(found[1], found[2]), specifier
+    )
 
 
 def _matches(operator: str, wanted: tuple, prefix: bool, found: tuple) -> bool:

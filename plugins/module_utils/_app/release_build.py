@@ -92,6 +92,8 @@ class Build:
         self.seconds: dict[str, float] = {}
         self.installation: Installation | None = None
         self.overridden: list[dict[str, str]] = []
+        # The CPython that this build installed on the host.
+        self.installed_python: dict[str, str] = {}
         self.store = CACHE / "wheels"
         self.cache = Path(self.app["build_cache"])
 
@@ -270,6 +272,7 @@ class Build:
             **variables,
         )
         adopt(scratch, python)
+        self.installed_python = {"version": python.managed, "origin": self.recipe.python_request.origin}
 
     def _make_venv(self, python: str, uv: str | None) -> None:
         argv = [uv, "venv", "--no-project", "--python", python] if uv else [python, "-m", "venv"]

@@ -83,11 +83,21 @@ def with_slot(log: list, slot: str) -> list:
     return [{**entry, "slot": slot} if is_live(entry) else entry for entry in log]
 
 
+def with_recorded(log: list, entry: dict) -> list:
+    """Return *log* with *entry* as the live one. If its pair is live in the log already, only the slot changes."""
+    if any(is_live(old) and pair_of(old) == pair_of(entry) and not old.get("withdrawn") for old in log):
+        return with_slot(log, entry["slot"])
+    return with_live(log, entry)
+
+
 def is_rolled_back(log: list, live: Pair | None, release: str | None, config: str | None = None) -> bool:
     """Return whether *live* is already the result of a rollback to *release*, or, if *release* is None, to the previous release."""
     if release is not None:
         return live is not None and live.release == release and config in (None, live.config)
-    return any(is_live(entry) and entry.get("rollback") and pair_of(entry) == live for entry in log)
+    # A rollback that was interrupted after the switch has withdrawn the previous entry, but not written its own.
+    return any(
+        entry.get("rollback") if pair_of(entry) == live else entry.get("withdrawn") for entry in filter(is_live, log)
+    )
 
 
 def withdrawn(log: list) -> list:

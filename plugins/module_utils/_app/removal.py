@@ -18,6 +18,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python impo
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     holder,
+    leftovers,
     locked,
     read_text,
     remove,
@@ -60,7 +61,7 @@ def unstage(paths: dict, data: bool, dry: bool = False) -> list[str]:
     files remains, accessible only to root. The owner of the files is recorded, so that a later installation can give them to its account.
     """
     keeps = not data and bool(_entries(paths["shared"]))
-    candidates = [paths[name] for name in ("releases", "staged", "cache", "build_cache")]
+    candidates = [paths[name] for name in ("releases", "staged", "cache", "build_cache")] + leftovers(paths["staged"])
     candidates += [] if keeps else [paths["shared"]]
     found = [path for path in candidates if os.path.lexists(path)]
     if os.path.isdir(paths["home"]) and not keeps and not _obstacles(paths):
@@ -120,6 +121,7 @@ def _obstacles(paths: dict) -> list[str]:
     """Return the paths that prevent the removal of the app's home: files of other programs, and mount points."""
     names = "home releases configs slots_directory shared cache staged current log damaged_log lock build_lock kept metrics_program".split()
     known = {paths[name] for name in names}
+    known |= {*leftovers(*known)}
     found = [paths["home"], *(os.path.join(paths["home"], name) for name in _entries(paths["home"]))]
     return [path for path in found if path not in known or os.path.ismount(path)]
 

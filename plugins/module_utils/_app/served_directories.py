@@ -87,11 +87,12 @@ class ServedDirectories:
     def _open(self, shared: int, name: str) -> None:
         """Let nginx enter the directories that lead to *name*, and read everything below."""
         opened, path = os.dup(shared), self.paths["shared"]
-        for part in name.split("/"):
+        *outer, last = name.split("/")
+        for part, permissions in (*((each, ENTER) for each in outer), (last, LIST)):
             with _closing(opened):
                 self._grant(opened, path, ENTER)
                 path = os.path.join(path, part)
-                opened = self._enter(opened, part, path)
+                opened = self._enter(opened, part, path, permissions)
             if opened is None:
                 return
         with _closing(opened):
@@ -101,8 +102,11 @@ class ServedDirectories:
                 if not self.dry:
                     self._open_tree(opened)
 
-    def _enter(self, directory: int, name: str, path: str) -> int | None:
-        """Open the directory *name*, and create it if necessary; None if it is missing in a dry run."""
+    def _enter(self, directory: int, name: str, path: str, permissions: int) -> int | None:
+        """Open the directory *name*, and create it if necessary; None if it is missing in a dry run.
+
+        Refuse a directory for which the app itself does not have these *permissions*.
+        """
         try:
             opened = os.open(name, DIRECTORY, dir_fd=directory)
         except FileNotFoundError:
@@ -120,10 +124,25 @@ class ServedDirectories:
             ) from exc
         found = os.fstat(opened)
         # Also true after a run that was interrupted here. The app can give root's directories another name, so they must be empty.
-        if not self.dry and (found.st_uid, stat.S_IMODE(found.st_mode)) == (0, NEW_MODE) and not os.listdir(opened):
-            os.fchmod(opened, MODE)
-            os.fchown(opened, self.app.pw_uid, self.app.pw_gid)
+        if (found.st_uid, stat.S_IMODE(found.st_mode)) == (0, NEW_MODE) and not os.listdir(opened):
+            if not self.dry:
+                os.fchmod(opened, MODE)
+                os.fchown(opened, self.app.pw_uid, self.app.pw_gid)
+        elif not self._is_accessible(opened, permissions):
+            os.close(opened)
+            raise Unservable(
+                f"{path} does not belong to {self.paths['user']}, which cannot read it, so nginx must not read it either; nothing has been "
+                f"published -> give it to the app (chown {self.paths['user']}: {path}), or serve another directory"
+            )
         return opened
+
+    def _is_accessible(self, directory: int, permissions: int) -> bool:
+        """Return whether the app has these *permissions* for the open *directory*, without its access to files of all accounts."""
+        found = os.fstat(directory)
+        groups = os.getgrouplist(self.paths["user"], self.app.pw_gid)
+        granted = found.st_mode & 7 | acl.permissions_of(acl.read(directory), self.app.pw_uid)
+        granted |= found.st_mode >> 3 & 7 if found.st_gid in groups else 0
+        return found.st_uid == self.app.pw_uid or granted & permissions == permissions
 
     def _open_tree(self, directory: int, depth: int = 0) -> None:
         """Let nginx read the app's files and directories below *directory*. Those of other accounts stay closed."""
@@ -160,12 +179,35 @@ class ServedDirectories:
         if not self.names:
             self._withdraw(shared, self.paths["shared"])
             return
-        wanted = {name.split("/")[0] for name in self.names}
-        with os.scandir(shared) as entries:
-            others = [each.name for each in entries if each.name not in wanted and each.is_dir(follow_symlinks=False)]
-        for name in others:
-            with contextlib.suppress(OSError), _closing(os.open(name, DIRECTORY, dir_fd=shared)) as opened:
-                self._withdraw(opened, self._path(name))
+        self._close_beside(shared, self.paths["shared"], [name.split("/") for name in self.names])
+
+    def _close_beside(self, directory: int, path: str, wanted: list[list[str]]) -> None:
+        """Withdraw nginx's access to whatever does not lead to one of the *wanted* directories, relative to the open *directory*."""
+        if [] in wanted:
+            return
+        # The directory was listed itself in an earlier run.
+        was_listed = acl.permissions_of(acl.read(directory), self.nginx) & acl.READ
+        with os.scandir(directory) as entries:
+            found = [
+                (each.name, DIRECTORY if each.is_dir(follow_symlinks=False) else FILE)
+                for each in entries
+                if each.is_dir(follow_symlinks=False) or (was_listed and each.is_file(follow_symlinks=False))
+            ]
+        for name, flags in found:
+            within = [rest for first, *rest in wanted if first == name]
+            below = os.path.join(path, name)
+            # The app may remove or replace the entry at any time.
+            with contextlib.suppress(OSError), _closing(os.open(name, flags, dir_fd=directory)) as opened:
+                if within and flags == DIRECTORY:
+                    self._close_beside(opened, below, within)
+                else:
+                    self._withdraw(opened, below)
+        if was_listed:
+            self.changed.append(path)
+            if not self.dry:
+                acl.grant(directory, self.nginx, 0, acl.DEFAULT)
+                # Last, so that the next run repeats an interrupted one.
+                acl.grant(directory, self.nginx, ENTER)
 
     def _grant(self, file: int, path: str, permissions: int) -> None:
         """Give nginx at least these *permissions* for the open *file*."""

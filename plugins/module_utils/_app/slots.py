@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -33,11 +32,10 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log impor
     is_live,
     needed_configs,
     now,
-    pair_of,
     rollback_target,
     with_bad,
     with_live,
-    with_slot,
+    with_recorded,
     withdrawn,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import (
@@ -48,12 +46,14 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults impo
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     is_ours,
+    leftovers,
     locked,
     read_link,
     read_text,
     refuse_full,
     refuse_obstacle,
     remove,
+    remove_at_once,
     replace_file,
     replace_link,
     write_text,
@@ -159,7 +159,7 @@ class App(InstalledApp):
             os.chmod(building, 0o750)
             os.replace(building, directory)
         except BaseException:
-            shutil.rmtree(building)
+            remove(building)
             raise
         return digest
 
@@ -181,19 +181,16 @@ class App(InstalledApp):
         connections; its workers finish their open requests.
         """
         self._refuse_blocked(state)
-        self._replace_damaged_log()
+        log = self._replace_damaged_log()
         self.clear_trial()
         same = state.live_pair == target
         if same and self.runs_unreachable(state):
-            self.changes.append(
-                f"replace slot {state.live}: nothing accepts connections on {self.paths['slots'][state.live]['socket']}"
-            )
+            socket = self.paths["slots"][state.live]["socket"]
+            self.changes.append(f"replace slot {state.live}: nothing accepts connections on {socket}")
             restart = True
         if same and not restart:
             self.settle(state.live, state, probe)
-            # A run that was interrupted after the switch has not written the entry.
-            if not self.dry and target not in map(pair_of, filter(is_live, self.log())):
-                self._write_log(with_live(self.log(), self._entry(target, state.live)))
+            self._complete(log, self._entry(target, state.live, rollback))
             return state.live
         slot = other(state.live)
         self.activates = True
@@ -203,7 +200,9 @@ class App(InstalledApp):
         # Check now, because these files are written only during and after the switch.
         for path in (self.paths["log"], self.paths["tmpfiles"]):
             refuse_full(os.path.dirname(path))
-        entry = self._entry(target, slot)
+        leaving = log
+        if rollback and not same:  # An interrupted run may not have recorded the release that is rolled back.
+            leaving = withdrawn(with_recorded(log, self._entry(state.live_pair, state.live)))
         began = time.time()
         try:
             if not self._has_booted(slot, target, state, probe):
@@ -211,6 +210,8 @@ class App(InstalledApp):
                 self.boot(slot, probe)
             if until == BOOTED:
                 return slot
+            if leaving != log:  # Write it before the switch: a repeated rollback recognises an interrupted one by it.
+                self._write_log(leaving)
             self._switch_to(slot, state)
             fault = verify()
             if fault:
@@ -218,27 +219,34 @@ class App(InstalledApp):
         except ActivationError as exc:
             self._stop_failed(slot, state.live)
             if not same:
-                self._write_log(with_bad(self.log(), entry, str(exc)))
+                self._write_log(with_bad(log, self._entry(target, slot), str(exc)))
             raise
-        log = withdrawn(self.log()) if rollback else self.log()
-        if same and target in map(pair_of, filter(is_live, log)):
-            self._write_log(with_slot(log, slot))
-        else:
-            self._write_log(with_live(log, {**entry, "rollback": True} if rollback else entry))
+        log = with_recorded(leaving, self._entry(target, slot, rollback))
+        self._write_log(log)
         self.settle(slot, self.state(), probe)
         self._discard_legacy_counters(other(slot))
-        self._prune_configs()
+        self._prune_configs(log)
         return slot
+
+    def _complete(self, log: list, entry: dict) -> None:
+        """Do what an interrupted run has not done after it switched the traffic: record the live *entry*, and remove old configurations."""
+        recorded = with_recorded(log, entry)
+        if recorded != log:
+            self._do(f"record release {entry['release']} in {self.paths['log']}", lambda: self._write_log(recorded))
+        self._prune_configs(recorded)
 
     def abandon(self, slot: str, reason: str, state: State) -> None:
         """Stop the release in *slot*, log it as bad, and make the previous release live if *slot* has the traffic."""
         pair = state.pairs[slot]
-        self._replace_damaged_log()
+        log = self._replace_damaged_log()
         if state.live == slot:
-            before = rollback_target(self.log(), pair, self.on_disk)
+            before = rollback_target(log, pair, self.on_disk)
             self.activate(before, state, self.probe_of(before), rollback=True)
         else:
             self._stop_failed(slot, state.live)
+            if state.live:
+                rolled_back = any(entry.get("withdrawn") for entry in filter(is_live, log))
+                self._complete(log, self._entry(state.live_pair, state.live, rolled_back))
         self._write_log(with_bad(self.log(), self._entry(pair, slot), reason))
 
     def remove(self) -> None:
@@ -255,10 +263,11 @@ class App(InstalledApp):
         if running:
             # Stop both units together; a connection in between would start the service again.
             self._do(f"drain and stop {' and '.join(running)}", lambda: self.systemd.stop(*running))
-        drop_ins = [slot["drop_in"] for slot in self.paths["slots"].values()]
         names = "service_template socket_template tmpfiles run current configs log damaged_log".split()
-        for path in filter(os.path.lexists, [*drop_ins, *(self.paths[name] for name in names)]):
-            self._do(f"remove {path}", lambda path=path: remove(path))
+        written = [slot["drop_in"] for slot in self.paths["slots"].values()] + [self.paths[name] for name in names]
+        for path in [*filter(os.path.lexists, written), *leftovers(*written)]:
+            take = remove_at_once if path == self.paths["configs"] else remove
+            self._do(f"remove {path}", lambda path=path, take=take: take(path))
         for slot in self.paths["slots"].values():
             # Keep a directory that contains drop-ins of the operator.
             with contextlib.suppress(OSError):
@@ -286,7 +295,7 @@ class App(InstalledApp):
         for config in os.listdir(self.paths["configs"]):
             directory = os.path.join(self.paths["configs"], config)
             if (read_text(os.path.join(directory, SERVICE_FILE)) or "").startswith(TRIAL_MARK):
-                remove(directory)
+                remove_at_once(directory)
         self._discard(self.paths["metrics_counters"], TRIAL)
         # last, so that the next run continues an interrupted removal
         remove(trial["directory"])
@@ -300,8 +309,9 @@ class App(InstalledApp):
         """Remove the counters of the stopped *slot* that earlier versions stored on the file system of /run, which the app could fill."""
         self._discard(os.path.join(self.paths["run"], "metrics"), slot)
 
-    def _entry(self, pair: Pair, slot: str) -> dict:
-        return {"release": pair.release, "config": pair.config, "slot": slot, "at": now(), "by": self.by}
+    def _entry(self, pair: Pair, slot: str, rollback: bool = False) -> dict:
+        entry = {"release": pair.release, "config": pair.config, "slot": slot, "at": now(), "by": self.by}
+        return {**entry, "rollback": True} if rollback else entry
 
     def _has_booted(self, slot: str, target: Pair, state: State, probe: Probe) -> bool:
         """Return whether *target* already runs in *slot* and is healthy: it may have booted there before a hook or in an interrupted run."""
@@ -318,8 +328,7 @@ class App(InstalledApp):
         else:
             self.systemd.disable(slot_paths["socket_unit"], slot_paths["service_unit"])
             for path in (self.paths["live_socket"], self.paths["tmpfiles"], self.paths["current"]):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
+                remove(path)
         self.systemd.stop(slot_paths["socket_unit"], slot_paths["service_unit"])
 
     def prepare(self, slot: str, target: Pair, state: State) -> None:
@@ -458,10 +467,10 @@ class App(InstalledApp):
             names = " ".join(masked)
             raise Blocked(f"systemd cannot start masked units ({names}) -> systemctl unmask {names}")
 
-    def _replace_damaged_log(self) -> None:
-        """Move a damaged log aside and start a new one with the live release, so that deploys remain possible."""
+    def _replace_damaged_log(self) -> list:
+        """Return the log. Move a damaged one aside and start a new one with the live release, so that deploys remain possible."""
         try:
-            self.log()
+            return self.log()
         except DamagedLog as exc:
             live = self._live_slot()
             pair = self._pair(live) if live else None
@@ -472,6 +481,7 @@ class App(InstalledApp):
                 f"{exc.__cause__}. It {becomes} {self.paths['damaged_log']}, and a new log starts with the live release; a "
                 "rollback does not find releases that were live before"
             )
+            return entries
 
     def _start_log(self, entries: list) -> None:
         remove(self.paths["damaged_log"])
@@ -481,13 +491,10 @@ class App(InstalledApp):
     def _write_log(self, log: list) -> None:
         write_text(self.paths["log"], json.dumps(log, indent=1) + "\n", mode=0o600)
 
-    def _prune_configs(self) -> None:
+    def _prune_configs(self, log: list) -> None:
         """Remove the configurations that no slot uses and no rollback can activate, because they contain secrets."""
         kept = {pair.config for pair in map(self._pair, self.paths["slots"]) if pair}
-        kept |= needed_configs(self.log(), self.live_pair(), self.on_disk)
-        for name in os.listdir(self.paths["configs"]):
-            if name not in kept:
-                # renamed first, so that no partly removed configuration counts as a complete one after a crash
-                leaving = os.path.join(self.paths["configs"], f".old-{name}")
-                os.replace(os.path.join(self.paths["configs"], name), leaving)
-                shutil.rmtree(leaving)
+        kept |= needed_configs(log, self.live_pair(), self.on_disk)
+        for name in sorted(set(os.listdir(self.paths["configs"])) - kept):
+            directory = os.path.join(self.paths["configs"], name)
+            self._do(f"remove {directory}", lambda directory=directory: remove_at_once(directory))

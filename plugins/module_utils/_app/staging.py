@@ -142,7 +142,10 @@ def _build(home: AppHome, recipe: Recipe) -> dict[str, Any]:
     except BaseException:
         home.remove(recipe.release)
         raise
-    return {"seconds": build.seconds, "overridden": build.overridden}
+    result: dict[str, Any] = {"seconds": build.seconds, "overridden": build.overridden}
+    if build.installed_python:
+        result["installed_python"] = build.installed_python
+    return result
 
 
 def _planned(recipe: Recipe) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import grp
 import os
 import pwd
@@ -118,8 +119,11 @@ def replace_link(path: str, target: str) -> bool:
     if read_link(path) == target:
         return False
     refuse_obstacle(path)
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    temporary = f"{path}.{os.getpid()}.new"
+    directory, name = os.path.split(path)
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    # A fixed name, so that a run replaces the link that an interrupted run has left behind.
+    temporary = os.path.join(directory, f".{name}.new")
+    remove(temporary)
     os.symlink(target, temporary)
     try:
         os.replace(temporary, path)
@@ -183,6 +187,15 @@ def replace_file(
         raise
 
 
+def leftovers(*paths: str) -> list[str]:
+    """Return what interrupted calls of replace_link(), replace_file() and remove_at_once() have left next to *paths*."""
+    found = []
+    for directory, name in map(os.path.split, paths):
+        for pattern in (f".{glob.escape(name)}.*", f".old-{glob.escape(name)}"):
+            found += glob.glob(os.path.join(glob.escape(directory), pattern))
+    return found
+
+
 def is_ours(path: str, mode: int) -> bool:
     """Return whether *path* is a regular file with *mode* that belongs to this process's user and group."""
     try:
@@ -235,6 +248,15 @@ def remove(path: str) -> bool:
     finally:
         os.close(opened)
     return True
+
+
+def remove_at_once(directory: str) -> None:
+    """Remove *directory* after renaming it, so that no partly removed directory counts as a complete one after a crash."""
+    parent, name = os.path.split(directory)
+    leaving = os.path.join(parent, f".old-{name}")
+    remove(leaving)
+    os.replace(directory, leaving)
+    remove(leaving)
 
 
 def _is_mount_point(directory: int) -> bool:

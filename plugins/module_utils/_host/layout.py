@@ -19,6 +19,8 @@ CACHE_DIRECTORY = "/var/cache/asgi"
 # CPythons that uv has installed, each in a directory that the apps of the host share
 PYTHONS = "/opt/asgi/python"
 UNITS = "/etc/systemd/system"
+# Debian's nginx.conf includes all files in this directory that end in .conf.
+NGINX_SITES = "/etc/nginx/conf.d"
 NGINX_LOGS = "/var/log/nginx"
 
 SLOTS = ("blue", "green")
@@ -117,6 +119,8 @@ def layout(name: str) -> dict[str, object]:
         "current": f"{home}/current",
         "log": f"{home}/releases.json",
         "damaged_log": f"{home}/releases.json.damaged",
+        # SYSLOG_IDENTIFIER of the deploy markers in the journal
+        "deploy_log": f"{name}-deploy",
         "lock": f"{home}/.lock",
         "build_lock": f"{home}/.build.lock",
         "kept": f"{home}/.kept",
@@ -151,7 +155,7 @@ def layout(name: str) -> dict[str, object]:
         },
         "htpasswd": f"{configuration}/htpasswd",
         "maintenance_page": f"{configuration}/maintenance.html",
-        "nginx_site": f"/etc/nginx/conf.d/asgi-{name}.conf",
+        "nginx_site": f"{NGINX_SITES}/asgi-{name}.conf",
         "access_log": f"{NGINX_LOGS}/{name}.access.log",
         "error_log": f"{NGINX_LOGS}/{name}.error.log",
         # HAProxy's names and files of the app on a balancer

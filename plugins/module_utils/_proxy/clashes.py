@@ -22,7 +22,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.metrics_endpoint 
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.daemon_files import disagreements, show_service
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import NGINX_SITES, layout
 from ansible_collections.asgi.deploy.plugins.module_utils._host.port_holders import port_faults
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.joined import Joined, path_faults
@@ -35,7 +35,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_config im
 
 NGINX = "/etc/nginx/nginx.conf"
 NGINX_UNIT = "nginx.service"
-SITES = Path("/etc/nginx/conf.d")
+SITES = Path(NGINX_SITES)
 # Server name of the status page, the only server on its port.
 NO_NAME = "_"
 # Prefix of the files in conf.d that all apps of this collection share.

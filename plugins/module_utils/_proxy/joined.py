@@ -18,6 +18,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.files import rea
 FILE = re.compile(r"asgi-(?P<app>[a-z][\w-]*)@(?P<name>[a-z0-9._-]+)\.inc")
 
 _JOINED = re.compile(r"^# Path: (/\S+) of (\S+), (removed from|kept in) requests$", re.MULTILINE)
+# The locations of an owner's site as match() in plugin_utils/_render/site_plan.py prints them, with their URL.
+_LOCATION = re.compile(r"^ *location (?:= |\^~ |~ \^)(/[^\s+(]*)(?:\(\?:/\|\$\))? \{", re.MULTILINE)
 _RESERVED = re.compile(r"\{ set \$asgi_vacant (/[^\s;]+); \}")
 
 
@@ -60,6 +62,23 @@ def path_faults(app: str, wanted: Joined, directory: Path) -> list[str]:
         f"{wanted.path} of {wanted.name} belongs to the app {other} already"
         for other, place in others(directory, app).items()
         if (place.path, place.name) == (wanted.path, wanted.name)
+    ]
+
+
+def is_below(url: str, path: str) -> bool:
+    """Return whether *url* is the *path* of an app, or below it."""
+    return url.rstrip("/") == path or url.startswith(f"{path}/")
+
+
+def overlaps(site: str, names: list[str], directory: Path) -> list[tuple[str, str, str]]:
+    """Return (URL, path, app) for each location in the text *site*, a site of *names*, that is below the path of another app."""
+    urls = [url.replace("\\", "") for url in _LOCATION.findall(site)]
+    return [
+        (url, place.path, app)
+        for app, place in others(directory).items()
+        if place.name in names
+        for url in dict.fromkeys(urls)
+        if is_below(url, place.path)
     ]
 
 

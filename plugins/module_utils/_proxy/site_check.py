@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import NGINX_SITES, layout
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.joined import Joined
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_config import Server, servers
 
@@ -193,6 +193,10 @@ def judge(seen: dict[str, Any]) -> Judgement:
         f"nginx answers 404 below {path}, because no app on this host has this asgi_proxy_path: deploy that app"
         for path in seen["site"].get("vacant", ())
     ]
+    notes += [
+        f"the site has a location for {url}, but {path} belongs to the app {app}: move the settings of {url} to the variables of {app}"
+        for url, path, app in seen["site"].get("overlaps", ())
+    ]
     return Judgement(FAILED if causes else OK, _merged(causes), list(dict.fromkeys(notes)))
 
 
@@ -369,7 +373,7 @@ def _not_ours(question: Question, answer: dict, seen: dict) -> Cause:
         return cause(
             "include",
             f"nginx does not read {path}",
-            "put `include /etc/nginx/conf.d/*.conf;` into the http block of /etc/nginx/nginx.conf, and reload nginx",
+            f"put `include {NGINX_SITES}/*.conf;` into the http block of /etc/nginx/nginx.conf, and reload nginx",
         )
     others = [
         server

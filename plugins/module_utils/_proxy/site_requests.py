@@ -25,6 +25,7 @@ from typing import Any, Callable
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import Probe, ask_over, exchange, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import children
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import entry_name, read_text
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import NGINX_SITES
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy import joined
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy import site_check as decide
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_config import (
@@ -38,7 +39,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._tls.site_certificate 
 
 NGINX = "/usr/sbin/nginx"
 UNIT = "nginx.service"
-SITES = Path("/etc/nginx/conf.d")
+SITES = Path(NGINX_SITES)
 TIMEOUT = 5
 PATIENCE = 5
 BODY = 300
@@ -255,7 +256,7 @@ class Site:
     def observe(self) -> dict[str, Any]:
         """Return the input of decide.judge()."""
         text = read_text(self.paths["nginx_site"], errors="replace")
-        place = joined.parse(text)
+        place, names = joined.parse(text), [name for each in servers(text or "") for name in each.names]
         seen: dict[str, Any] = {
             "app": self.paths["name"],
             "expect": self.expect,
@@ -269,9 +270,8 @@ class Site:
                 "there": text is not None,
                 "marked": bool(place) or decide.is_marked(text or ""),
                 "place": place._asdict() if place else None,
-                "vacant": joined.vacant(
-                    text or "", [name for each in servers(text or "") for name in each.names], SITES
-                ),
+                "vacant": joined.vacant(text or "", names, SITES),
+                "overlaps": joined.overlaps(text or "", names, SITES),
             },
             "nginx": {"running": False, "user": "?", "opens": {}},
             "responses": [],

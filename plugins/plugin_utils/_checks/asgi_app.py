@@ -32,7 +32,13 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environm
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import REMEDY, insecure_urls
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheelhouse import OLDEST_UV, resolve_wheels
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.servers import SERVERS
-from ansible_collections.asgi.deploy.plugins.plugin_utils._values.problems import AppDoubt, Context, Doubt, Problem
+from ansible_collections.asgi.deploy.plugins.plugin_utils._values.problems import (
+    AppDoubt,
+    Context,
+    Doubt,
+    Problem,
+    shown,
+)
 
 COMMAND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*|/[^\s\0]+")
 DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:=[A-Za-z0-9.+:~-]+)?")
@@ -57,6 +63,7 @@ def problems(context: Context) -> list[Problem]:
         *_origins(context),
         *_audit(options),
         *_rest(options),
+        *_migrate(options),
         *hook_problems(context, "asgi_app_hook_staged"),
     ]
     errors = [problem for problem in found if not isinstance(problem, Doubt)]
@@ -260,6 +267,12 @@ def _audit(options: dict) -> Iterator[Problem]:
     for identifier in options["asgi_app_audit_ignore"]:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]*", identifier):
             yield Problem("advisory-id-invalid", "asgi_app_audit_ignore", f"contains {identifier!r}")
+
+
+def _migrate(options: dict) -> Iterator[Problem]:
+    command = options["asgi_app_migrate"]
+    if command and not re.fullmatch(r"[^\s-]\S*", str(command[0])):
+        yield Problem("command-invalid", "asgi_app_migrate", f"starts with {shown(command[0])}")
 
 
 def _rest(options: dict) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.clashes import NO_NAME, spellings
+from ansible_collections.asgi.deploy.plugins.module_utils._proxy.joined import is_below
 from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.balancer import machine_of
 from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.vrrp import vrrp_clashes
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.numbers import whole
@@ -82,9 +83,22 @@ def _of_site(options: Mapping[str, Any]) -> dict[str, Any]:
             },
             **({http: agreed} if plain else {}),
         },
+        "urls": _urls(options),
         "http3": options["asgi_proxy_http3"],
         "change_port": options["asgi_proxy_change_port"],
     }
+
+
+def _urls(options: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the URLs that the variables of the site configure, each with its variable."""
+    found = [
+        (variable, entry["url"])
+        for variable in ("asgi_proxy_locations", "asgi_proxy_static")
+        for entry in options[variable]
+    ]
+    if options.get("asgi_proxy_health_url") is not None:
+        found.append(("asgi_proxy_health_url", options["asgi_proxy_health_url"]))
+    return [{"variable": variable, "url": url} for variable, url in found]
 
 
 def listeners(options: Mapping[str, Any]) -> list[Listener]:
@@ -151,6 +165,22 @@ def _place(claim: Mapping[str, Any]) -> tuple[str, str]:
     return claim["path"]["name"], claim["path"]["path"]
 
 
+def _urls_below(owner: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return a message for each URL in the variables of *owner* that is below the path of *other*."""
+    names = {name for served in owner.get("names", {}).values() for name in served}
+    if "path" not in other or other["path"]["name"] not in names:
+        return []
+    path = other["path"]["path"]
+    return [
+        line(
+            "machine-path-overlap",
+            f"{each['variable']} of {owner['app']} contains {each['url']!r}, but {path} belongs to {other['app']}",
+        )
+        for each in owner.get("urls", ())
+        if is_below(each["url"], path)
+    ]
+
+
 def _faults(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     if one["app"] == other["app"]:
         return [line("machine-app-duplicate", f"both have the app {one['app']}")]
@@ -167,6 +197,7 @@ def _faults(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
         found.append(
             line("machine-path-duplicate", f"both have the path {one['path']['path']} of {one['path']['name']}")
         )
+    found += [*_urls_below(one, other), *_urls_below(other, one)]
     listeners, other_listeners = ([Listener(**listener) for listener in each["listeners"]] for each in (one, other))
     found += [
         line("machine-port-duplicate", f"both use port {first.port} ({first.variable}, {second.variable})")

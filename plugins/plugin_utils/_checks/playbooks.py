@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils._checks import maintain, tune, values
@@ -17,11 +18,12 @@ ON_FAILURE = ("rollback", "stop")
 FORMATS = ("table", "json")
 
 BATCHES = ("asgi_deploy_batches", "asgi_deploy_max_failures")
+NOTIFY = ("asgi_deploy_notify_url", "asgi_deploy_notify_headers")
 HOOKS = ("asgi_deploy_hook_host_before", "asgi_deploy_hook_host_after")
 VARIABLES = {
-    "deploy": (*BATCHES, "asgi_deploy_on_failure", *HOOKS),
-    "reload": ("asgi_name", *BATCHES, *HOOKS, "asgi_reload_timeout"),
-    "rollback": ("asgi_name", *BATCHES, *HOOKS, "asgi_rollback_allow_bad", "asgi_rollback_release"),
+    "deploy": (*BATCHES, "asgi_deploy_on_failure", *HOOKS, *NOTIFY),
+    "reload": ("asgi_name", *BATCHES, *HOOKS, *NOTIFY, "asgi_reload_timeout"),
+    "rollback": ("asgi_name", *BATCHES, *HOOKS, *NOTIFY, "asgi_rollback_allow_bad", "asgi_rollback_release"),
     "rolling_maintenance": (*maintain.VARIABLES, *HOOKS),
     "status": (
         "asgi_status_format",
@@ -123,11 +125,30 @@ def _maintenance(name: str, value: Any) -> Iterator[Problem]:
         yield Problem("boolean-invalid", name, f"is {shown(value)}", MAINTENANCE)
 
 
+def _notify_url(name: str, value: Any) -> Iterator[Problem]:
+    # The messages about webhooks omit values, which contain secrets.
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^/\s]+\S*", value):
+        yield Problem("webhook-url-invalid", name, "is not the URL of a webhook")
+
+
+def _notify_headers(name: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, Mapping):
+        yield Problem("webhook-header-invalid", name, "is not a dictionary of headers")
+        return
+    for header, text in value.items():
+        if not isinstance(header, str) or not re.fullmatch(r"[A-Za-z0-9-]+", header):
+            yield Problem("webhook-header-invalid", name, "contains an invalid name")
+        elif not isinstance(text, str) or not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", text):
+            yield Problem("webhook-header-invalid", f"{name}.{header}", "is not a string of printable ASCII characters")
+
+
 CHECKS: dict[str, values.Check] = {
     **maintain.CHECKS,
     **tune.CHECKS,
     "asgi_deploy_batches": values.batches,
     "asgi_deploy_max_failures": values.number(0),
+    "asgi_deploy_notify_headers": _notify_headers,
+    "asgi_deploy_notify_url": _notify_url,
     "asgi_deploy_on_failure": values.one_of(*ON_FAILURE),
     "asgi_doctor_file": values.path,
     "asgi_doctor_format": values.one_of(*FORMATS),

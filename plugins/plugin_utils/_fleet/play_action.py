@@ -26,6 +26,17 @@ class PlayAction(ActionBase):
         _validation, options = self.validate_argument_spec(argument_spec=self.ARGUMENTS, required_if=self.REQUIRED_IF)
         return {**result, "changed": False, **self.compute(task_vars or {}, options)}
 
+    def of_hosts(self, task_vars: dict[str, Any], variable: str) -> dict[str, Any]:
+        """Return the value of *variable* for each host of the play, None if it is not set.
+
+        Play variables, such as ``vars`` of an import_playbook, override the inventory on all hosts and are missing from ``hostvars``.
+        """
+        hosts, hostvars = task_vars["ansible_play_hosts_all"], task_vars["hostvars"]
+        here = self._templar.template(task_vars[variable]) if variable in task_vars else None
+        if hostvars[task_vars["inventory_hostname"]].get(variable) != here:
+            return dict.fromkeys(hosts, here)
+        return {host: hostvars[host].get(variable) for host in hosts}
+
     def compute(self, task_vars: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         """Return the result of the action with *options*; ``task_vars["hostvars"]`` has the variables of all hosts."""
         raise NotImplementedError

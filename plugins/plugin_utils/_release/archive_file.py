@@ -38,6 +38,8 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
 # A link in a zip file is a file with the path of its target.
 LINK_BYTES = 4096
+# What macOS adds beside the files of an archive: the attributes of these files, and the settings of the Finder.
+OF_MACOS = re.compile(r"__MACOSX|\.DS_Store|\._.*")
 # Errors of the decompressors, some of which are not errors of tarfile or zipfile.
 UNREADABLE = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError)
 
@@ -202,10 +204,11 @@ def _with_parents(found: Iterable[Entry]) -> list[Entry]:
 
 def _without_top(entries: list[Entry]) -> list[Entry]:
     """Return *entries* without the directory that contains all of them, if there is one."""
-    tops = {entry.name.partition("/")[0] for entry in entries}
+    tops = {top for entry in entries if not OF_MACOS.fullmatch(top := entry.name.partition("/")[0])}
     if len(tops) != 1 or any(entry.name in tops and entry.kind != "directory" for entry in entries):
         return entries
-    return [entry._replace(name=entry.name.partition("/")[2]) for entry in entries if "/" in entry.name]
+    below = f"{tops.pop()}/"
+    return [entry._replace(name=entry.name.removeprefix(below)) for entry in entries if entry.name.startswith(below)]
 
 
 def _parents(name: str) -> Iterator[str]:

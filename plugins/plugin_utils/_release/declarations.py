@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import package_name
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import DEFAULT_FILE
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_freshness import uv_lock_fault
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.transports import insecure_urls, variables
 
 _FILES = frozenset(["-r", "--requirement", "-c", "--constraint"])
@@ -72,6 +73,8 @@ class Declared(NamedTuple):
     """Whether requirements files contain hashes, so that pip and uv require hashes for all requirements in one command."""
     hashes: Mapping[str, list[str]] = {}
     """The SHA-256 hashes in requirements, by the normalised name of the package."""
+    outdated: str = ""
+    """How a uv.lock differs from the pyproject.toml, empty if it does not."""
 
 
 def read_declarations(
@@ -95,12 +98,22 @@ def read_declarations(
         for line in dependencies.get("requirements", ()):
             # Requirements that were converted from other tables of pyproject.toml.
             reader.requirement(line, posixpath.join(subdirectory, "pyproject.toml"))
+        outdated = ""
         if declared_by == "lock":
-            reader.lock(posixpath.join(root, "uv.lock"), posixpath.relpath(subdirectory or ".", root or "."))
+            outdated = reader.lock(
+                posixpath.join(root, "uv.lock"),
+                posixpath.relpath(subdirectory or ".", root or "."),
+                reader.table(posixpath.join(subdirectory, "pyproject.toml")),
+                dependencies.get("groups", ()),
+            )
         elif declared_by == "pylock":
             reader.settings(posixpath.join(subdirectory, dependencies["file"]))
         return Declared(
-            list(dict.fromkeys(reader.insecure)), list(dict.fromkeys(reader.variables)), reader.hashed, reader.hashes
+            list(dict.fromkeys(reader.insecure)),
+            list(dict.fromkeys(reader.variables)),
+            reader.hashed,
+            reader.hashes,
+            outdated,
         )
 
 
@@ -283,7 +296,7 @@ class _Reader:
 
     def project(self, name: str, with_sources: bool) -> None:
         """Check a pyproject.toml. *with_sources* includes [tool.uv.sources], the sources of the project's dependencies for uv."""
-        project = self._toml(name)
+        project = self.table(name)
         metadata, tools = _table(project.get("project")), _table(project.get("tool"))
         for part in (
             metadata.get("dependencies"),
@@ -301,11 +314,18 @@ class _Reader:
 
     def settings(self, name: str) -> None:
         """Check a uv.toml."""
-        self._settings(self._toml(name), name)
+        self._settings(self.table(name), name)
 
-    def lock(self, name: str, project: str) -> None:
-        """Check the packages of a uv.lock that *project*, relative to the lock, needs; those of development groups may be outside the tree."""
-        self._settings(_needed(self._toml(name).get("package", []), project), name)
+    def lock(self, name: str, project: str, declared: Mapping[str, Any], groups: Iterable[str]) -> str:
+        """Check the packages of a uv.lock that *project*, relative to the lock, needs; those of development groups may be outside the tree.
+
+        Return how the lock differs from the *declared* dependencies in the pyproject.toml and from those of *groups*.
+        """
+        packages = self.table(name).get("package", [])
+        packages = [_table(package) for package in packages] if isinstance(packages, list) else []
+        roots = [package for package in packages if _table(package.get("source")) in _root_sources(project)]
+        self._settings(_needed(packages, roots), name)
+        return uv_lock_fault(declared, roots[0], groups) if roots else ""
 
     def _settings(self, table: Any, name: str) -> None:
         for key, text in _texts(table):
@@ -316,7 +336,7 @@ class _Reader:
         if _table(table).get("allow-insecure-host"):
             self.insecure.append(f"{name}: allow-insecure-host")
 
-    def _toml(self, name: str) -> dict[str, Any]:
+    def table(self, name: str) -> dict[str, Any]:
         content = self.tree.read(name)
         if content is None:
             return {}
@@ -326,14 +346,15 @@ class _Reader:
             raise Refused(f"contains a {name} that is not valid: {exc}", "correct that file") from exc
 
 
-def _needed(packages: Any, project: str) -> list[dict[str, Any]]:
-    """Return the *packages* of a lock that *project* depends on, including those of extras."""
-    packages = [_table(package) for package in packages] if isinstance(packages, list) else []
+def _root_sources(project: str) -> list[dict[str, str]]:
+    return [{kind: project} for kind in _ROOT_SOURCES]
+
+
+def _needed(packages: list[dict[str, Any]], roots: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the *packages* of a lock that the projects *roots* depend on, including those of extras."""
     by_name: dict[str, list[dict[str, Any]]] = {}
     for package in packages:
         by_name.setdefault(str(package.get("name")), []).append(package)
-    sources = [{kind: project} for kind in _ROOT_SOURCES]
-    roots = [package for package in packages if _table(package.get("source")) in sources]
     seen: set[int] = set()
     needed, todo = [], list(roots or packages)
     while todo:

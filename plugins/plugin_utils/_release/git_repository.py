@@ -100,11 +100,6 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _by_number(tag: str) -> list[int]:
-    """Return a key that sorts tags by the numbers in them."""
-    return [int(number) for number in re.findall(r"[0-9]+", tag)]
-
-
 def check_ref(ref: str) -> None:
     if not ref or BAD_REF.search(ref):
         raise SourceError(
@@ -198,10 +193,10 @@ class GitRepository:
         """Return the description of *commit* with the nearest tag that matches one of the patterns."""
         date = self._run("show", "--no-patch", "--format=%cI", commit).strip()
         tags = [tag for tag in self._tags_of(commit) if matching(tag, match)]
-        if tags:
-            # The requested tag, or the newest of the others.
-            name = self.ref.removeprefix("refs/tags/")
-            return Described(commit, date, name if name in tags else max(tags, key=_by_number), 0)
+        name = self.ref.removeprefix("refs/tags/")
+        if name in tags or len(tags) == 1:
+            return Described(commit, date, name if name in tags else tags[0], 0)
+        # With several tags too, so that git selects one of them as in a checkout: an annotated one, by the date of the tags.
         history = GitRepository(self.url, self.ref, self.clone.with_name(f"{self.clone.name}-history"), self.protocols)
         history.fetch_history()
         return history.nearest(commit, date, match)

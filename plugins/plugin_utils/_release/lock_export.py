@@ -27,6 +27,10 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_instal
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import mask_urls
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, check_requirement
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import EXTRAS, GROUPS, LOCKS
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_freshness import (
+    pdm_lock_matches,
+    pipfile_lock_matches,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source import Resolved
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
@@ -34,6 +38,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error 
     VARIABLE,
     VARIABLES,
     SourceError,
+    outdated_lock,
     shown_list,
 )
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.tool_environment import Settings
@@ -198,6 +203,7 @@ def _export(source: Resolved, settings: Settings, place: Path) -> list[str]:
     with tarfile.open(source.archive) as tar:
         files = {each: tar.extractfile(posixpath.join(source.subdirectory, each)).read() for each in (project, name)}
     _check_groups(name, files[name].decode(), source.dependencies)
+    _check_hash(name, VARIABLES[source.kind], files[project].decode(), files[name].decode())
     if exporter.project:
         files[project] = exporter.project(files[project].decode()).encode()
     argv = exporter.command(source.dependencies.get("groups", ()), source.dependencies.get("extras", ()))
@@ -283,6 +289,17 @@ def _check_groups(name: str, lock: str, dependencies: Mapping[str, Any]) -> None
                 fault = f"contains {each!r}, but the {name} of the source contains only {shown_list(known)}"
                 remedy = f"correct or remove it; or lock it with `{EXPORTERS[name].relock}`, and commit the {name}"
                 raise SourceError("selection-unknown", variable, fault, remedy)
+
+
+def _check_hash(name: str, variable: str, project: str, lock: str) -> None:
+    """Raise SourceError if the *lock* does not match the file *project*, because PDM and pipenv export it nevertheless."""
+    matches = {"pdm.lock": pdm_lock_matches, "Pipfile.lock": pipfile_lock_matches}.get(name)
+    try:
+        fresh = not matches or matches(project, lock)
+    except (ValueError, TypeError, AttributeError):
+        return  # the tool reports this
+    if not fresh:
+        raise outdated_lock(variable, name, f"the {LOCKS[name][1]}, which was changed later", EXPORTERS[name].relock)
 
 
 def with_hashes(lines: Sequence[str], lock: str) -> list[str]:

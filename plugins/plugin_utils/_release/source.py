@@ -55,6 +55,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error 
     VARIABLES,
     WHEEL,
     SourceError,
+    outdated_lock,
     shown,
     shown_list,
 )
@@ -342,6 +343,10 @@ def _from_tree(
         raise SourceError("source-declarations-refused", variable, exc.fault, exc.remedy) from exc
     if tree.subdirectory:
         details = {**details, "subdirectory": tree.subdirectory}
+    if declarations.outdated:
+        raise outdated_lock(
+            variable, "uv.lock", f"the dependencies in pyproject.toml: {declarations.outdated}", "uv lock"
+        )
     if declarations.hashed:
         dependencies["hashed"] = True
     return Resolved(

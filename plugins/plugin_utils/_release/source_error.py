@@ -33,6 +33,16 @@ class SourceError(Exception):
         self.remedy = remedy
 
 
+def outdated_lock(variable: str, lock: str, project: str, relock: str) -> SourceError:
+    """Return the error for a *lock* that does not match the file *project*."""
+    return SourceError(
+        "lock-outdated",
+        variable,
+        f"holds a {lock} that does not match {project}",
+        f"run `{relock}` and commit the {lock}",
+    )
+
+
 def shown(name: str) -> str:
     """Return the *name* of a file for a message, on one line."""
     return name if name.isprintable() else repr(name)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import matches
+from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import matches, without_wildcards
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.declarations import Refused, check_requirement
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import WHEEL, SourceError
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.wheels import describe_wheel
@@ -35,7 +35,7 @@ def read_wheel(path: str) -> Wheel:
     try:
         described = describe_wheel(file.name, "")
         metadata = _metadata(file)
-        requires_python = metadata.get("Requires-Python") or ""
+        requires_python = without_wildcards(metadata.get("Requires-Python") or "")
         matches(requires_python, "3.11")
     except (OSError, ValueError, zipfile.BadZipFile) as exc:
         raise _invalid(str(file), f"is not a valid wheel: {exc}") from exc

@@ -220,7 +220,10 @@ class _Wheelhouse:
         if source.kind == "package":
             lines.append(source.details["requirement"])
         elif dependencies["by"] == "requirements":
-            inputs += dependencies.get("files", [DEFAULT_FILE])
+            # uv would read a name such as "-dev.txt" as an option.
+            inputs += [
+                f"./{name}" if name.startswith("-") else name for name in dependencies.get("files", [DEFAULT_FILE])
+            ]
             lines += [str(tree / self.subdirectory)] if dependencies.get("install") else []
         elif dependencies["by"] == "project":
             extras = f"[{','.join(dependencies['extras'])}]" if "extras" in dependencies else ""

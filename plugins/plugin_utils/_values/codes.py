@@ -105,6 +105,8 @@ transport-insecure: The transport does not authenticate the server, so an on-pat
 audit-url-invalid: The value is not a URL. -> set the https:// URL of a database with the API of OSV
 advisory-id-invalid: The value is not the id of an advisory. -> list ids such as CVE-2014-1402
 package-name-invalid: The value is not the name of a Debian package. -> list names of packages, such as libpq5
+command-invalid: The list is not a program and its arguments. -> write the program and each argument as an element of the list, such as
+    [alembic, upgrade, head]
 
 # Source
 source-directory-missing: The source is not a directory on the controller. -> set the directory that contains the application
@@ -120,6 +122,7 @@ source-declarations-refused: A file that declares requirements is unsafe or inva
 symlink-outside-source: A symlink leads out of the source. -> make it a relative link within the tree
 lock-without-project: The source has a lock file, but no project file that belongs to it. -> add the project's pyproject.toml or Pipfile
 lock-not-used: The source has a lock file that would be ignored. -> select a lock with asgi_app_source.requirements, or exclude the others
+lock-outdated: The lock file does not match the declared dependencies. -> update the lock, and commit it
 lock-not-exported: The controller cannot export the lock file. -> update the lock, or check that the controller can reach the index
 requirements-file-missing: The source does not contain the file. -> set the path relative to the root of the app
 requirements-file-unsupported: The files cannot be installed together, or their format is not supported. -> set one lock file, or
@@ -340,6 +343,8 @@ router-id-duplicate: Balancers with different virtual addresses have the same ro
 # Several apps on one machine
 machine-app-duplicate: Two inventory names of one machine have the same app. -> remove one of them, or set another asgi_name for it
 machine-path-duplicate: Two apps of one machine have the same path under one server name. -> choose another asgi_proxy_path for one of them
+machine-path-overlap: The app that owns a server name configures a URL below the path of another app. -> configure the URL in the variables
+    of the other app
 machine-server-name-duplicate: Two apps of one machine have the same server name. -> set different server names for each app
 machine-port-duplicate: Two apps of one machine use the same port. -> set a different port for each
 machine-port-settings-differ: Two apps share a port, but not a setting of the port. -> set the same value for both, or use another port
@@ -349,6 +354,8 @@ play-variable-differs: The variable applies to a whole play, but its hosts have 
     play, or run one play for each app (-e asgi_hosts=<group>)
 file-shared-by-hosts: Several hosts would write the same file. -> put {{ inventory_hostname }} into the path, or tune one host (--limit)
 batches-invalid: The value is not a list of batch sizes. -> use sizes such as 1, '25%' or [1, '25%', '100%']
+webhook-url-invalid: The value is not the URL of a webhook. -> use a URL that starts with https://
+webhook-header-invalid: The value is not a dictionary of HTTP headers. -> use a dictionary such as {Authorization: Bearer ...}
 maintenance-without-work: The maintenance has nothing to do. -> set asgi_maintain_tasks to a task file that runs on each drained
     host; or set asgi_maintain_upgrade=true to upgrade packages, or asgi_maintain_reboot=true or =if-required
 tune-budget-too-small: The time budget does not suffice for one round. -> measure fewer candidates, or for fewer seconds, or raise the

@@ -17,11 +17,11 @@ def run_action(monkeypatch):
         hosts = list(hostvars)
         task_vars = {
             **(hostvars[hosts[0]] if hosts else {}),
-            **play_vars,
             "inventory_hostname": hosts[0] if hosts else None,
             "hostvars": hostvars,
             "ansible_play_hosts": hosts,
             "ansible_play_hosts_all": hosts,
+            **play_vars,
         }
         templar = Mock(template=lambda value: value)
         return plugin.ActionModule(task, Mock(), Mock(), Mock(), templar, None).run(task_vars=task_vars)

@@ -312,6 +312,17 @@ def test_an_ignored_vulnerability_does_not_fail_the_task(run, database):
     assert len(result["audit"]["findings"]) == 1
 
 
+@pytest.mark.parametrize(("python", "warns"), [("auto", True), ("3.12", False)])
+def test_a_python_that_the_user_has_not_asked_for_causes_a_warning(run, python, warns):
+    installed = {"version": "3.12.9", "origin": "3.12.4 in .python-version"}
+    result, _calls = run({"changed": True, "built": True, "installed_python": installed}, python=python)
+    expected = (
+        "hello: uv installed CPython 3.12.9 on this host, because the source declares 3.12.4 in .python-version, which python3 does not "
+        "match -> "
+    )
+    assert [each.startswith(expected) for each in result["warnings"]] == [True] * warns
+
+
 @pytest.mark.parametrize("wheelhouse", [False, True])
 def test_an_overridden_pin_causes_a_warning(run, monkeypatch, wheelhouse):
     overridden = [{"package": "uvicorn", "pinned": "0.25.0", "installed": "0.54.0"}]

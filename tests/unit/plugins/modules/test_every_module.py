@@ -18,7 +18,7 @@ from ansible_core import patch_module_args
 
 MODULES = Path(__file__).parents[4] / "plugins/modules"
 # modules that an action plugin implements on the controller
-DOCUMENTATION_ONLY = {"fleet_check.py", "fleet_plan.py", "fleet_report.py", "preflight.py"}
+DOCUMENTATION_ONLY = {"fleet_check.py", "fleet_notify.py", "fleet_plan.py", "fleet_report.py", "preflight.py"}
 NAMES = sorted(path.name for path in MODULES.glob("*.py") if path.name not in DOCUMENTATION_ONLY)
 
 

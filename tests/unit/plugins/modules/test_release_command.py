@@ -37,10 +37,10 @@ def command(tmp_path, monkeypatch, transient_units):
     def end(**result):
         raise Ended(result)
 
-    def run(*argv, environment=None, check_mode=False, timeout=60, **sandbox):
+    def run(*argv, environment=None, check_mode=False, timeout=60, release="src-0123456789", **sandbox):
         params = {
             "name": "shop",
-            "release": "src-0123456789",
+            "release": release,
             "argv": list(argv),
             "environment": environment and json.dumps(environment),
             "timeout": timeout,
@@ -175,3 +175,9 @@ def runs(pid):
 def test_check_mode_runs_nothing(command):
     assert command("touch", "there", check_mode=True)["skipped"]
     assert not (command.code / "there").exists()
+
+
+def test_a_missing_release_is_an_error(command):
+    found = command("true", release=None)
+
+    assert found == {"failed": True, "msg": "release is missing, and the task is not part of a hook -> set release"}

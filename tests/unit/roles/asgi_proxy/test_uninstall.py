@@ -23,3 +23,21 @@ def test_the_certificate_without_names_remains_while_a_default_server_uses_it(gi
     text = rendered("asgi_proxy", {**SITE, **given})["asgi-01-default-443.conf"]
     # The module compares the beginning of each line.
     assert any(re.match(contains, line) for line in text.splitlines()) is uses
+
+
+@pytest.mark.parametrize(
+    ("found", "removed"),
+    [
+        (["tls", "htpasswd", "maintenance.html"], ["htpasswd", "maintenance.html"]),
+        # an app that shared the name of another app's site
+        (["htpasswd"], ["", "htpasswd"]),
+        (["tls"], []),
+        ([], [""]),
+    ],
+)
+def test_the_directory_of_the_site_remains_only_with_a_certificate(found, removed):
+    environment = Environment("asgi_proxy")
+    files = [{"path": f"/etc/asgi/shop/{name}"} for name in found]
+    environment.use({**SITE, "__asgi_proxy_site_files": {"files": files}})
+    expected = [f"/etc/asgi/shop/{name}".rstrip("/") for name in removed]
+    assert environment.variables.get("__asgi_proxy_leftovers", None) == expected

@@ -113,29 +113,62 @@ def test_middleware_passes_messages_on_unchanged():
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-def test_the_app_gets_the_path_that_the_proxy_has_removed(kind):
-    scope = {
-        "type": kind,
-        "headers": [(b"host", b"x"), (b"x-asgi-root-path", b"/api")],
-        "path": "/a/b",
-        "raw_path": b"/a%2Fb",
-        "root_path": "",
-    }
+def test_the_app_gets_the_path_that_the_proxy_has_removed(kind, monkeypatch):
+    monkeypatch.setattr(around, "_root_path", None)
+    around.accept_root_path("/api")
+    scope = scope_with(b"/api", kind=kind)
+    found = scope_of_app(scope)
+    assert (found["root_path"], found["path"], found["raw_path"]) == ("/api", "/api/a/b", b"/api/a%2Fb")
+    # the server's own scope, which its log prints, is unchanged
+    assert (scope["root_path"], scope["path"]) == ("", "/a/b")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "headers"),
+    [
+        (None, [b"/api"]),
+        (None, [b"//evil.test"]),
+        (None, [b""]),
+        ("/api", [b"/admin"]),
+        ("/api", [b"/api", b"/api"]),
+        ("/api", []),
+    ],
+)
+def test_a_client_cannot_choose_the_path_that_the_app_sees(accepted, headers, monkeypatch):
+    """A site that an earlier version has written passes the header of the client on."""
+    monkeypatch.setattr(around, "_root_path", accepted)
+    scope = scope_with(*headers)
+    assert scope_of_app(scope) == scope
+
+    seen = []
+    for value in headers:
+        environ = {"SCRIPT_NAME": "", "HTTP_X_ASGI_ROOT_PATH": ",".join([value.decode()] * len(headers))}
+        around.with_script_name(lambda environ, _start: seen.append(environ["SCRIPT_NAME"]))(environ, None)
+    assert seen == [""] * len(headers)
+
+
+def scope_with(*root_paths, kind="http"):
+    headers = [(b"host", b"x"), *((b"x-asgi-root-path", value) for value in root_paths)]
+    return {"type": kind, "headers": headers, "path": "/a/b", "raw_path": b"/a%2Fb", "root_path": ""}
+
+
+def scope_of_app(scope):
+    """Return the scope that the app receives for *scope*."""
     seen = []
 
     async def app(scope, receive, send):
         seen.append(scope)
 
     asyncio.run(around.wrapped(app)(scope, None, None))
-    assert (seen[0]["root_path"], seen[0]["path"], seen[0]["raw_path"]) == ("/api", "/api/a/b", b"/api/a%2Fb")
-    # the server's own scope, which its log prints, is unchanged
-    assert (scope["root_path"], scope["path"]) == ("", "/a/b")
+    return seen[0]
 
 
-def test_a_wsgi_app_gets_the_path_that_the_proxy_has_removed():
+def test_a_wsgi_app_gets_the_path_that_the_proxy_has_removed(monkeypatch):
     def app(environ, start_response):
         return environ["SCRIPT_NAME"], environ["PATH_INFO"]
 
+    monkeypatch.setattr(around, "_root_path", None)
+    around.accept_root_path("/api")
     wrapped = around.with_script_name(app)
     assert wrapped({"SCRIPT_NAME": "", "PATH_INFO": "/a", "HTTP_X_ASGI_ROOT_PATH": "/api"}, None) == ("/api", "/a")
     assert wrapped({"SCRIPT_NAME": "", "PATH_INFO": "/a"}, None) == ("", "/a")

@@ -73,3 +73,12 @@ def test_hooks(server, requests):
     assert statements(text)[-1] == (
         f"globals().update(asgi_deploy_hooks.chained(globals(), 'deploy/hooks.py', calls_request_hooks={requests}))"
     )
+
+
+@pytest.mark.parametrize("server", ["uvicorn_worker", "gunicorn_asgi", "uvicorn", "gthread"])
+def test_root_path(server):
+    call = "asgi_deploy_request.accept_root_path('/api')"
+    path = {"asgi_proxy_path": "/api", "asgi_server_metrics": False}
+    assert call in statements(program(server, **path, asgi_proxy_strip_path=True))
+    assert "accept_root_path" not in program(server, **path, asgi_proxy_strip_path=False)
+    assert "accept_root_path" not in program(server, asgi_server_metrics=False)

@@ -9,6 +9,7 @@ import re
 import stat
 import subprocess
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -84,6 +85,43 @@ def test_the_working_directory_of_a_process_is_not_removed(home):
     add(home, OLD)
     use_in_process(home, OLD)
     assert home.prunable(NEW, keep=1) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cmdline", "{0}/.venv/bin/python\0-m\0worker\0"),
+        ("cmdline", "python\0{0}"),
+        ("environ", "LANG=C\0PYTHONPATH={0}/code:/srv/lib\0"),
+        ("environ", "PYTHONPATH={0}:/srv/lib\0"),
+        ("maps", "7f00-7f01 r-xp 00000000 08:01 42 {0}/.venv/lib/python3.11/site-packages/orjson/orjson.so\n"),
+    ],
+)
+def test_a_release_that_a_process_with_another_working_directory_uses_is_not_removed(home, name, text):
+    """The hooks of an app with asgi_server_working_directory, and the processes that they start."""
+    add(home, OLD)
+    process = app_home.PROCESSES / "4711"
+    process.mkdir(parents=True)
+    (process / "cwd").symlink_to(home.app["shared"])
+    assert home.prunable(NEW, keep=1) == [OLD]
+    (process / name).write_text(text.format(home.releases / OLD))
+    assert home.prunable(NEW, keep=1) == []
+
+
+def test_a_release_in_the_trial_slot_is_not_removed(home):
+    add(home, OLD)
+    link = Path(home.app["trial"]["release"])
+    link.parent.mkdir(parents=True)
+    link.symlink_to(f"../../releases/{OLD}")
+    assert home.prunable(NEW, keep=1) == []
+
+
+def test_only_whole_ids_in_the_data_of_a_process_count(home):
+    add(home, OLD)
+    process = app_home.PROCESSES / "4711"
+    process.mkdir(parents=True)
+    (process / "cmdline").write_text(f"tail\0{home.releases / OLD}9/log\0/elsewhere/releases/{OLD}/code\0")
+    assert home.prunable(NEW, keep=1) == [OLD]
 
 
 def test_a_release_that_is_not_built_yet_counts_as_kept(home):

@@ -65,3 +65,43 @@ def test_activation_error_is_reported_with_journal(capsys, monkeypatch, error, r
     assert "\n".join([result["msg"], *result.get("details", [])]) == expected
     assert result["release"] == "r1"
     assert result.get("serving") == ("r0 serves" if report_serving and isinstance(error, ActivationError) else None)
+
+
+@pytest.mark.parametrize(
+    ("made", "params", "expected"),
+    [(True, {}, True), (False, {}, False), (True, {"_ansible_check_mode": True}, False)],
+    ids=["changed", "unchanged", "check mode"],
+)
+def test_a_change_writes_a_marker(capsys, journald, made, params, expected):
+    with pytest.raises(SystemExit), app_module(by="anna", **params) as module:
+        module.begin("deploy").made = made
+        module.exit_json(changed=made)
+
+    result = json.loads(capsys.readouterr().out)
+    assert ("marker" in result) is expected
+    if expected:
+        assert result["marker"]["by"] == "anna"
+        assert json.dumps(result["marker"]).encode() in journald.recv(10_000)
+    journald.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        journald.recv(1)
+
+
+def test_a_failed_change_writes_a_marker_with_the_first_line_of_the_masked_message(capsys, journald):
+    with pytest.raises(SystemExit), app_module() as module:
+        module.no_log_values.add("s3cret")
+        module.begin("deploy").made = False
+        with module.reporting_activation("r1 was not activated"):
+            raise ActivationError("s3cret is wrong", "KeyError")
+
+    result = json.loads(capsys.readouterr().out)
+    assert result["marker"]["reason"] == "r1 was not activated: ******** is wrong"
+    assert result["marker"]["result"] == "failed"
+    assert b"s3cret" not in journald.recv(10_000)
+
+
+def test_a_failure_before_the_change_writes_no_marker(capsys, journald):
+    with pytest.raises(SystemExit), app_module() as module:
+        module.fail_json("the app is locked")
+
+    assert "marker" not in json.loads(capsys.readouterr().out)

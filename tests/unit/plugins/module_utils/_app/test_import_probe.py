@@ -45,6 +45,22 @@ def wsgi(environ, start_response): ...
 def asgi2(scope): ...
 def decorated(*args, **kwargs): ...
 
+async def asgi_with_defaults(scope=None, receive=None, send=None): ...
+async def asgi_with_other_names(s=None, r=None, t=None): ...
+def asgi_without_await(scope=None, receive=None, send=None): return asgi(scope, receive, send)
+def asgi2_with_default(scope=None): ...
+def wsgi_with_defaults(environ={}, start_response=None): ...
+
+class InstanceWithDefaults:
+    def __call__(self, s=None, r=None, t=None): ...
+
+with_defaults = InstanceWithDefaults()
+partial_asgi_with_defaults = functools.partial(asgi_with_other_names)
+
+@functools.lru_cache
+def create_cached_app(settings=None, debug=False, testing=False): ...
+async def create_app_with_settings_later(settings=None): ...
+
 def create_app(settings=None, debug=False):
     return (Instance(), settings, debug)[0]
 
@@ -74,11 +90,20 @@ APPLICATIONS = [
     "Configured('x').wrapped().app",
     "Configured('x')",
     "dict.get",  # written in C
+    "asgi_with_defaults",
+    "asgi_with_other_names",
+    "asgi_without_await",
+    "asgi2_with_default",
+    "wsgi_with_defaults",
+    "with_defaults",
+    "partial_asgi_with_defaults",
 ]
 FAULTS = {
-    "create_app": "takes no arguments, so it is not an application but returns one: set asgi_module to shop:create_app()",
+    "create_app": "needs no arguments, so it is not an application but returns one: set asgi_module to shop:create_app()",
     "partial": "set asgi_module to shop:partial()",
     "container.create": "set asgi_module to shop:container.create()",
+    "create_cached_app": "set asgi_module to shop:create_cached_app()",
+    "create_app_with_settings_later": "set asgi_module to shop:create_app_with_settings_later()",
     "Instance": "is a class, not an application: set asgi_module to an instance, such as shop:Instance()",
     "Configured": "is a class",
     "Flexible": "is a class",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions import (
     DISTRIBUTIONS,
@@ -10,6 +12,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.python_versions i
     key_of,
     managed_version,
     matches,
+    without_wildcards,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pythons import VERSIONS
 from packaging.specifiers import SpecifierSet
@@ -35,6 +38,24 @@ def test_specifiers_match_as_in_pep_440(specifier):
 def test_invalid_specifiers_are_rejected(specifier):
     with pytest.raises(ValueError, match="is not a version specifier"):
         matches(specifier, "3.11.2")
+
+
+@pytest.mark.parametrize(
+    ("specifier", "valid"),
+    [
+        (">=3.7.*", ">=3.7"),
+        ("<4.*", "<4"),
+        (">3.7.*", ">=3.8"),
+        ("<=3.12.*", "<3.13"),
+        ("~=3.12.*", "==3.12.*"),
+        (">= 3.7.*, !=3.9.*, <3.13.*", ">=3.7, !=3.9.*, <3.13"),
+    ],
+)
+def test_wildcards_with_other_operators_are_replaced_in_wheels_and_reported_elsewhere(specifier, valid):
+    with pytest.raises(ValueError, match=f"write '{re.escape(valid.split(',')[0])}'$"):
+        matches(specifier, "3.11.2")
+    assert without_wildcards(specifier) == valid
+    matches(valid, "3.11.2")
 
 
 def test_a_pre_release_counts_as_its_final_release():

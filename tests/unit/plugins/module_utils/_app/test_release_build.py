@@ -196,6 +196,7 @@ def test_locked_packages_are_installed_first(tmp_path, dependencies, calls):
         ({"by": "project", "extras": ["a", "b"], "requirements": ["jinja2"]}, [".[a,b]"], "tree"),
         ({"by": "project", "install": "editable", "extras": ["a"]}, ["--editable", ".[a]"], "code"),
         ({"by": "requirements", "install": True}, ["--requirement", "requirements.txt", "."], "tree"),
+        ({"by": "requirements", "files": ["-dev.txt"]}, ["--requirement", "./-dev.txt"], "code"),
     ],
 )
 def test_the_project_is_installed_with_its_extras(tmp_path, dependencies, options, directory):
@@ -376,6 +377,7 @@ def test_uv_installs_the_python_of_the_app(tmp_path, monkeypatch, mirror):
     assert given["mounts"] == [f"{build.work}/python:/opt/asgi/python"]
     assert (given["UV_PYTHON_DOWNLOADS"], given.get("UV_PYTHON_INSTALL_MIRROR")) == ("manual", mirror)
     assert adopted == [(build.work / "python", MANAGED)]
+    assert build.installed_python == {"version": "3.12.9", "origin": REQUEST.origin}
 
 
 def test_a_python_from_the_controller_is_verified(tmp_path, monkeypatch):

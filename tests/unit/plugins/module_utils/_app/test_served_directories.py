@@ -138,6 +138,44 @@ def test_a_directory_that_is_not_listed_any_more_is_closed(shared):
     assert access(shared / "media") == 0
 
 
+def test_access_to_a_wider_directory_ends_when_only_a_part_of_it_is_listed(shared):
+    public, inner, other = (put(shared / "files" / name) for name in ("public/a", "public/sub/b", "other/c"))
+    private = put(shared / "files/d")
+    apply(shared, "files")
+    assert [access(each) for each in (private, other.parent, inner)] == [acl.READ, LIST, acl.READ]
+    changes = {"files", "files/d", "files/other"}
+    assert set(apply(shared, "files/public", dry=True)) == changes
+
+    assert set(apply(shared, "files/public")) == changes
+
+    assert access(shared / "files") == ENTER
+    assert [access(each) for each in (private, other.parent)] == [0, 0]
+    assert [access(each) for each in (public.parent, public, inner.parent, inner)] == [LIST, acl.READ, LIST, acl.READ]
+    assert access(put(shared / "files/e")) == 0
+    assert apply(shared, "files/public") == []
+    # and wide again
+    apply(shared, "files")
+    assert [access(each) for each in (private, other.parent)] == [acl.READ, LIST]
+
+
+def test_a_directory_beside_a_listed_one_is_closed(shared):
+    put(shared / "files/other/a")
+    apply(shared, "files/public", "files/other")
+    assert apply(shared, "files/public") == ["files/other"]
+    assert access(shared / "files/other") == 0
+
+
+def test_an_interrupted_withdrawal_is_repeated(shared, monkeypatch):
+    private = put(shared / "files/d")
+    apply(shared, "files")
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(ServedDirectories, "_withdraw", lambda *_arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            apply(shared, "files/public")
+    apply(shared, "files/public")
+    assert access(private) == 0
+
+
 def test_symlinks_of_the_app_are_not_followed(shared, tmp_path):
     secret = put(tmp_path / "other/secret", 0o600)
     (shared / "media").mkdir()
@@ -179,17 +217,40 @@ def test_files_of_other_accounts_stay_closed(shared):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
-def test_only_an_empty_directory_of_root_is_given_to_the_app(shared, monkeypatch):
-    app = SimpleNamespace(pw_uid=4711, pw_gid=4711)
-    accounts = {"www-data": SimpleNamespace(pw_uid=NGINX), "shop": app}
-    monkeypatch.setattr(served_directories.pwd, "getpwnam", accounts.__getitem__)
-    os.chown(shared, app.pw_uid, app.pw_gid)
-    # A directory of root that the app has renamed, and one that an interrupted run has created.
-    (shared / "media").mkdir(mode=0o700)
-    (shared / "files").mkdir(mode=0o700)
-    put(shared / "media/dump")
-    apply(shared, "media", "files")
-    assert [(shared / name).stat().st_uid for name in ("media", "media/dump", "files")] == [0, 0, app.pw_uid]
+class TestDirectoriesOfRoot:
+    """The app can rename a directory of root below the shared directory, so that it has a listed name."""
+
+    @pytest.fixture(autouse=True)
+    def app(self, shared, monkeypatch):
+        app = SimpleNamespace(pw_uid=4711, pw_gid=4711)
+        accounts = {"www-data": SimpleNamespace(pw_uid=NGINX), "shop": app}
+        monkeypatch.setattr(served_directories.pwd, "getpwnam", accounts.__getitem__)
+        os.chown(shared, app.pw_uid, app.pw_gid)
+        return app
+
+    def test_an_empty_one_of_an_interrupted_run_is_given_to_the_app(self, shared, app):
+        (shared / "files").mkdir(mode=0o700)
+        assert "files" in apply(shared, "files", dry=True)
+        apply(shared, "files")
+        assert (shared / "files").stat().st_uid == app.pw_uid
+
+    @pytest.mark.parametrize("name", ["media", "media/public"])
+    @pytest.mark.parametrize("dry", [True, False])
+    def test_one_that_the_app_cannot_read_is_refused(self, shared, name, dry):
+        (shared / "media").mkdir(mode=0o700)
+        dump = put(shared / "media/dump", 0o644)
+        with pytest.raises(Unservable, match="media does not belong to shop, which cannot read it"):
+            apply(shared, name, dry=dry)
+        assert (access(shared / "media"), access(dump), dump.stat().st_uid) == (0, 0, 0)
+
+    @pytest.mark.parametrize(("mode", "group"), [(0o755, 0), (0o750, 4711)])
+    def test_one_that_the_app_can_read_is_served(self, shared, mode, group):
+        """A file system that root has mounted there."""
+        (shared / "media").mkdir()
+        os.chown(shared / "media", 0, group)
+        (shared / "media").chmod(mode)
+        apply(shared, "media")
+        assert access(shared / "media") == LIST
 
 
 def test_without_the_app_there_is_an_error_unless_the_run_is_dry(shared):

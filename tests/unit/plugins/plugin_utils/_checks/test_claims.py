@@ -26,6 +26,8 @@ OPTIONS = {
     "asgi_proxy_server_names": ["shop.test"],
     "asgi_proxy_redirect_names": ["www.shop.test"],
     "asgi_proxy_strip_path": True,
+    "asgi_proxy_locations": [],
+    "asgi_proxy_static": [],
     "asgi_proxy_acme_extra_names": ["extra.test"],
 }
 ROLES = ("asgi_app", "asgi_proxy", "asgi_server")
@@ -211,17 +213,39 @@ def test_an_app_with_a_path_claims_nothing_but_the_path():
     assert not [each for each in found["listeners"] if each["variable"].startswith("asgi_proxy_")]
 
 
-def test_several_apps_of_a_machine_share_a_name_if_their_paths_differ():
-    def clash(one, other):
-        plays = {"web1": {"asgi_name": "one", **one}, "web2": {"asgi_name": "two", **other}}
-        machine = {"ansible_host": "192.0.2.1"}
-        hostvars = {
-            host: {**machine, "found": {"claims": of(asgi_server_metrics=False, asgi_proxy_redirect_names=[], **play)}}
-            for host, play in plays.items()
-        }
-        return shared_claims(list(plays), hostvars, "found")
+def clash(one, other):
+    """Return the clashes between the claims of two apps on one machine."""
+    plays = {"web1": {"asgi_name": "one", **one}, "web2": {"asgi_name": "two", **other}}
+    machine = {"ansible_host": "192.0.2.1"}
+    hostvars = {
+        host: {**machine, "found": {"claims": of(asgi_server_metrics=False, asgi_proxy_redirect_names=[], **play)}}
+        for host, play in plays.items()
+    }
+    return shared_claims(list(plays), hostvars, "found")
 
+
+def test_several_apps_of_a_machine_share_a_name_if_their_paths_differ():
     assert clash({}, {"asgi_proxy_path": "/api"}) == []
     assert clash({"asgi_proxy_path": "/web"}, {"asgi_proxy_path": "/api"}) == []
     assert "path /api of shop.test" in clash({"asgi_proxy_path": "/api"}, {"asgi_proxy_path": "/api"})[0]
     assert "both serve shop.test" in clash({}, {})[0]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "url"),
+    [
+        ("asgi_proxy_locations", [{"url": "/"}, {"url": "/api"}, {"url": "/apis"}], "/api"),
+        ("asgi_proxy_locations", [{"url": "/api/admin", "basic_auth": "Staff"}], "/api/admin"),
+        ("asgi_proxy_static", [{"url": "/static/", "path": "a"}, {"url": "/api/static/", "path": "b"}], "/api/static/"),
+        ("asgi_proxy_health_url", "/api/health", "/api/health"),
+    ],
+)
+def test_the_owner_of_a_name_configures_no_url_of_another_app(variable, value, url):
+    owner, joined = {variable: value}, {"asgi_proxy_path": "/api"}
+    expected = f"{variable} of one contains {url!r}, but /api belongs to two"
+    assert [each for each in clash(owner, joined) if expected in each] == clash(owner, joined) != []
+    assert len(clash(joined, owner)) == 1
+    assert clash(owner, {"asgi_proxy_path": "/elsewhere"}) == []
+    assert clash(owner, {"asgi_proxy_path": "/api", "asgi_proxy_server_names": ["other.test"]}) == []
+    # the URLs of an app with a path are relative to the path
+    assert clash({**owner, "asgi_proxy_path": "/web"}, joined) == []

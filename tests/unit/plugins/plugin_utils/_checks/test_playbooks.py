@@ -21,6 +21,11 @@ def found(playbook, options, first=None):
         ("deploy", {}),
         ("deploy", {"asgi_deploy_batches": [1, "25%", "100%"], "asgi_deploy_max_failures": 2}),
         ("deploy", {"asgi_deploy_batches": "1,50%", "asgi_deploy_max_failures": "2", "asgi_deploy_on_failure": "stop"}),
+        (
+            "deploy",
+            {"asgi_deploy_notify_url": "https://chat.example/hooks/secret?x=1", "asgi_deploy_notify_headers": {}},
+        ),
+        ("rollback", {**NAME, "asgi_deploy_notify_headers": {"Authorization": "Bearer a b"}}),
         ("reload", {**NAME, "asgi_reload_timeout": "30"}),
         ("rollback", {**NAME, "asgi_rollback_allow_bad": "True"}),
         ("rolling_maintenance", {**NAME, "asgi_maintain_tasks": __file__, "asgi_maintain_batches": "25%"}),
@@ -46,6 +51,10 @@ def test_valid_values_are_accepted(playbook, options):
         ("deploy", "asgi_deploy_on_failure", "ignore", "choice-invalid"),
         ("deploy", "asgi_deploy_hook_host_before", "hooks/drain.yml", "hook-file-missing"),
         ("deploy", "asgi_deploy_hook_host_after", "/no/such/file.yml", "hook-file-missing"),
+        ("deploy", "asgi_deploy_notify_url", "chat.example/hooks", "webhook-url-invalid"),
+        ("deploy", "asgi_deploy_notify_url", "file:///etc/passwd", "webhook-url-invalid"),
+        ("deploy", "asgi_deploy_notify_headers", "Authorization: x", "webhook-header-invalid"),
+        ("reload", "asgi_deploy_notify_headers", {"A: b": "x"}, "webhook-header-invalid"),
         ("reload", "asgi_reload_timeout", "soon", "number-out-of-range"),
         ("rollback", "asgi_rollback_allow_bad", "maybe", "boolean-invalid"),
         ("rolling_maintenance", "asgi_maintain_tasks", "work.yml", "hook-file-missing"),
@@ -100,6 +109,13 @@ def test_values_of_any_type_are_problems_and_no_exceptions(playbook, name, value
 def test_long_values_are_shortened_in_messages(playbook, name, value, message):
     [problem] = found(playbook, {**NAME, name: value})
     assert str(problem).startswith(f"{name} {message}")
+
+
+@pytest.mark.parametrize("value", ["s3cret\r\nX-Evil: 1", "s3cret ", "s3cret\xe9", "", 5])
+def test_header_values_are_printable_and_not_quoted(value):
+    [problem] = found("deploy", {"asgi_deploy_notify_headers": {"X-Token": value}})
+    assert (problem.variable, problem.code) == ("asgi_deploy_notify_headers.X-Token", "webhook-header-invalid")
+    assert "s3cret" not in str(problem)
 
 
 def test_required_variables_must_be_set():

@@ -93,6 +93,30 @@ def test_zip_gives_the_same_tree_as_the_directory(tree, at, tmp_path, top):
     assert at(archive=str(tmp_path / "a.zip")).digest == at(path=str(tree)).digest
 
 
+@pytest.mark.parametrize(
+    "added",
+    [
+        ["__MACOSX/._shop-1.0", "__MACOSX/shop-1.0/._main.py"],
+        [".DS_Store"],
+        ["._shop-1.0"],
+        ["__MACOSX/a", ".DS_Store"],
+    ],
+)
+def test_files_that_macos_adds_are_no_second_top_directory(tree, at, tmp_path, added):
+    zip_tree(tree, tmp_path / "a.zip", "shop-1.0/")
+    with zipfile.ZipFile(tmp_path / "a.zip", "a") as archive:
+        for name in added:
+            archive.writestr(name, b"\0\5\x16\7")
+    assert at(archive=str(tmp_path / "a.zip")).digest == at(path=str(tree)).digest
+
+
+@pytest.mark.parametrize("names", [["__MACOSX/._a"], [".DS_Store", "._a"]])
+def test_an_archive_with_nothing_else_keeps_its_names(at, tmp_path, names):
+    archive = tar_of(tmp_path / "a.tar", dict.fromkeys(names, b""))
+    with tarfile.open(at(archive=archive).archive) as tar:
+        assert set(names) <= {member.name for member in tar.getmembers()}
+
+
 def test_patterns_and_subdirectory_start_below_the_top_directory(tree, at, tmp_path):
     with tarfile.open(tmp_path / "shop-v1.tar.gz", "w:gz") as tar:
         tar.add(tree, "shop-1.0")

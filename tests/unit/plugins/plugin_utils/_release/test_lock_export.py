@@ -90,6 +90,33 @@ def test_the_tool_that_owns_the_format_exports_a_lock(uv, source, tmp_path, lock
     assert blame.startswith(need)
 
 
+@pytest.mark.parametrize(
+    ("lock", "project", "text", "fault"),
+    [
+        (
+            "pdm.lock",
+            "[project]\n",
+            '[metadata]\nlock_version = "4.5.0"\ncontent_hash = "sha256:00"\n',
+            "a pdm.lock that does not match the pyproject.toml, which was changed later -> run `pdm lock` and commit",
+        ),
+        (
+            "Pipfile.lock",
+            "source = []\n",
+            '{"_meta": {"hash": {"sha256": "00"}}}',
+            "a Pipfile.lock that does not match the Pipfile, which was changed later -> run `pipenv lock` and commit",
+        ),
+    ],
+)
+def test_a_lock_that_is_older_than_the_project_is_not_exported(
+    uv, source, tmp_path, monkeypatch, lock, project, text, fault
+):
+    monkeypatch.setitem(FILES, lock, dict(zip(FILES[lock], (project, text), strict=True)))
+    with pytest.raises(SourceError, match=fault) as caught:
+        with_export(source(lock), lambda: SETTINGS, tmp_path / "run")
+    assert (caught.value.variable, caught.value.code) == ("asgi_app_source.path", "lock-outdated")
+    assert uv.calls == []
+
+
 def test_later_runs_and_other_sources_reuse_an_export(uv, source, tmp_path):
     for run in ("run1", "run2"):
         found = with_export(source("pdm.lock"), lambda: SETTINGS, tmp_path / run)

@@ -78,6 +78,7 @@ def test_an_invalid_pipfile_is_reported():
     ("project", "fault"),
     [
         ("[project]\nrequires-python = '3.12'", "requires-python = '3.12': '3.12' is not a version specifier"),
+        ("[project]\nrequires-python = '>=3.7.*'", "'>=3.7.*' is not a version specifier: write '>=3.7'"),
         (poetry("'three'"), "'three' is not a version constraint"),
     ],
 )

@@ -488,9 +488,12 @@ def test_all_hosts_of_a_run_get_the_same_error(tmp_path):
 # -- a repository ------------------------------------------------------------------------------------------------------
 
 
-def git(directory, *arguments):
+def git(directory, *arguments, **environment):
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *identity, *arguments], cwd=directory, check=True, capture_output=True, text=True)
+    environment = {**os.environ, **environment}
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=directory, env=environment, check=True, capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 
@@ -725,6 +728,23 @@ def test_workspace_member_uses_the_lock_at_the_root(monorepo, at):
     assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "project"}
 
 
+def test_lock_of_a_member_that_does_not_match_its_project(monorepo, at):
+    lock = monorepo / "uv.lock"
+    entry = 'source = { editable = "services/api" }\n'
+    fresh = lock.read_text().replace(entry, f'{entry}metadata = {{ requires-dist = [{{ name = "shared" }}] }}\n')
+    lock.write_text(fresh)
+    project = monorepo / "services/api/pyproject.toml"
+    project.write_text(project.read_text().replace("dependencies = []", 'dependencies = ["shared"]'))
+    assert at(path=str(monorepo), subdirectory="services/api").dependencies == {"by": "lock"}
+    project.write_text(project.read_text().replace('["shared"]', '["shared", "httpx"]'))
+    with pytest.raises(SourceError) as caught:
+        at(path=str(monorepo), subdirectory="services/api")
+    assert str(caught.value) == (
+        "asgi_app_source.path holds a uv.lock that does not match the dependencies in pyproject.toml: httpx is not locked -> "
+        "run `uv lock` and commit the uv.lock [lock-outdated]"
+    )
+
+
 def test_python_of_a_member_is_that_of_its_workspace(monorepo, at):
     lock = monorepo / "uv.lock"
     lock.write_text(f'version = 1\nrequires-python = ">=3.13"\n{lock.read_text()}')
@@ -833,7 +853,36 @@ def test_requested_tag_is_preferred_to_other_tags_of_the_commit(versioned, at):
     for tag in ("v1.10.0", "v1.9.0"):
         git(versioned, "tag", tag)
     assert version_in(at([".git"], git=str(versioned), ref="v1.9.0")) == "1.9.0"
-    assert version_in(at([".git"], git=str(versioned), ref="main")) == "1.10.0"
+    assert version_in(at([".git"], git=str(versioned), ref="refs/tags/v1.9.0")) == "1.9.0"
+
+
+def annotated(date):
+    return lambda root, tag: git(root, "tag", "--annotate", "--message=x", tag, GIT_COMMITTER_DATE=f"{date}T00:00:00Z")
+
+
+def lightweight(root, tag):
+    git(root, "tag", tag)
+
+
+@pytest.mark.parametrize(
+    ("tags", "version"),
+    [
+        # As in `git describe`: the first one by name, an annotated one, the newest annotated one.
+        ({"v1.10.0": lightweight, "v1.9.0": lightweight}, "1.10.0"),
+        ({"v2.0.0rc1": lightweight, "v2.0.0": lightweight}, "2.0.0"),
+        ({"v1.3.0": annotated("2026-01-01"), "v1.4.0": lightweight}, "1.3.0"),
+        ({"v1.10.0": annotated("2026-01-01"), "v1.9.1": annotated("2026-02-01")}, "1.9.1"),
+        ({"v1.9.1": annotated("2026-02-01"), "v1.10.0": annotated("2026-01-01")}, "1.9.1"),
+    ],
+)
+def test_one_of_several_tags_is_the_same_for_a_repository_and_its_checkout(versioned, at, tags, version):
+    for tag, create in tags.items():
+        create(versioned, tag)
+    found = [
+        version_in(at([".git"], **source))
+        for source in ({"git": str(versioned), "ref": "main"}, {"path": str(versioned)})
+    ]
+    assert found == [version, version]
 
 
 def test_version_of_a_directory_is_that_of_its_checkout(versioned, at):

@@ -47,6 +47,10 @@ def test_wheel_is_installed_by_a_requirements_file(wheel, at):
     assert found.pythons == [["Requires-Python: >=3.12", [">=3.12"]]]
 
 
+def test_wildcard_that_installers_accept_in_metadata(wheel, at):
+    assert at(wheel=wheel("Requires-Python: >=3.7.*, <4\n")).pythons == [["Requires-Python: >=3.7, <4", [">=3.7, <4"]]]
+
+
 def test_content_of_the_wheel_is_part_of_the_digest(wheel, at):
     before = at(wheel=wheel())
     assert at(wheel=wheel()).digest == before.digest

@@ -187,6 +187,13 @@ def test_all_requirements_are_resolved_together(tools, run, tree, by, more, read
     assert tools.read[-1] == read
 
 
+def test_the_name_of_a_requirements_file_is_no_option(tools, run, tree):
+    resolve_wheels(tree("requirements", files=["--index-url=x.txt"]), SETTINGS, run())
+    [argv] = [argv for argv in tools.calls if "compile" in argv]
+    assert "./--index-url=x.txt" in argv
+    assert "--index-url=x.txt" not in argv
+
+
 def test_a_project_is_resolved_with_its_dependencies(tools, run, tree):
     resolve_wheels(tree("project"), SETTINGS, run())
     *lines, project = tools.read[-1].splitlines()

@@ -35,6 +35,16 @@ on_reject = None
 RETRY_AFTER_SECONDS = 1
 
 _limit: tuple[int, str] | None = None
+_root_path: str | None = None
+
+
+def accept_root_path(path: str) -> None:
+    """Evaluate the header ROOT_PATH of requests if its value is *path* (asgi_proxy_path).
+
+    Otherwise, a client could choose the path that the app sees as soon as a site passes the header on, such as one of an earlier version.
+    """
+    global _root_path
+    _root_path = path
 
 
 def limit_concurrency(most: int, except_path: str) -> None:
@@ -69,15 +79,13 @@ def wrapped(app):
 def below_root_path(scope):
     """Return *scope* as the ASGI specification requires it if the proxy has removed a path from the request: with the path, and as root_path.
 
-    Only the proxy can set the header. Other requests, such as health checks of the slot, do not have it.
+    Requests that do not come from the proxy, such as health checks of the slot, do not have the header.
     """
-    removed = next((value for name, value in scope["headers"] if name == ROOT_PATH), b"")
-    if not removed:
+    if not _root_path or [value for name, value in scope["headers"] if name == ROOT_PATH] != [_root_path.encode()]:
         return scope
-    text = removed.decode("latin-1")
-    found = {**scope, "root_path": text + scope.get("root_path", ""), "path": text + scope["path"]}
+    found = {**scope, "root_path": _root_path + scope.get("root_path", ""), "path": _root_path + scope["path"]}
     if scope.get("raw_path") is not None:
-        found["raw_path"] = removed + scope["raw_path"]
+        found["raw_path"] = _root_path.encode() + scope["raw_path"]
     return found
 
 
@@ -85,9 +93,8 @@ def with_script_name(app):
     """Return the WSGI application *app*, with the path that the proxy has removed from the request as SCRIPT_NAME."""
 
     def asgi_deploy(environ, start_response):
-        removed = environ.get(SCRIPT_NAME)
-        if removed:
-            environ["SCRIPT_NAME"] = removed + environ.get("SCRIPT_NAME", "")
+        if _root_path and environ.get(SCRIPT_NAME) == _root_path:
+            environ["SCRIPT_NAME"] = _root_path + environ.get("SCRIPT_NAME", "")
         return app(environ, start_response)
 
     return asgi_deploy
