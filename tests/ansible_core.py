@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils import basic
+from ansible.module_utils.ansible_release import __version__
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.asgi.deploy.plugins.module_utils._host.ansible_core import MARKS_TEMPLATES
+
+VERSION = tuple(map(int, __version__.split(".")[:2]))
 
 if MARKS_TEMPLATES:
     from ansible.module_utils.testing import patch_module_args
@@ -37,4 +40,4 @@ def load_templates(path: Path) -> Any:
     return DataLoader().load_from_file(str(path), **({"trusted_as_template": True} if MARKS_TEMPLATES else {}))
 
 
-__all__ = ["load_templates", "patch_module_args", "trust_as_template"]
+__all__ = ["VERSION", "load_templates", "patch_module_args", "trust_as_template"]
