@@ -168,7 +168,7 @@ class Run:
         yield f"rollback {self.timed('playbooks/rollback.yml')}"
         if self.message() != first:
             raise Failed(f"the app does not serve the first release: {self.message()} instead of {first}")
-        # Doctor compares with the inventory, so it reports that the site serves an earlier release than the checkout.
+        # The doctor expects the live release to be that of the source.
         main.write_text(main.read_text().replace("from the next release", "from FastAPI"))
         yield f"doctor {self.timed('playbooks/doctor.yml')}"
         self.reject_bad_input()
