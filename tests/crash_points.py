@@ -7,6 +7,8 @@ exactly this state behind. One run therefore yields all states that a crash can 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
@@ -43,6 +45,10 @@ EVENTS = {
 }
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 PROBE = {"path": "/", "host": "x", "statuses": [200], "successes": 1, "timeout": 1, "deadline": 1}
+# A temporary file or directory, and the random part of its name.
+LEFTOVER = r"(/\.new-|/\.old-|/\.[^/]*\.(?:json|conf|service|socket|target|timer|env|py|unit)\.)[^/]*"
+# The end of each release id.
+DIGEST = "-0000000000"
 
 _listener: Callable[[str, tuple], None] | None = None
 
@@ -62,27 +68,21 @@ class Snapshot(NamedTuple):
     units: dict[str, State]
     outdated: bool
 
-    def key(self, without_leftovers: bool = True) -> frozenset:
+    def key(self) -> frozenset:
         """Return what distinguishes this state from others.
 
         The content of locks does not, and neither do the names, the content and the number of temporary files that a crash has left behind.
         """
-        files = set()
-        for path, (kind, content, mode) in self.files.items():
-            name = _without_random(path)
-            if name is None:
-                continue
-            leftover = name != path
-            files.add((name, kind, "" if leftover or name.endswith("lock") else content, 0 if leftover else mode))
-        return frozenset([*files, *self.units.items(), self.outdated])
+        return frozenset([*map(_distinct, self.files.items()), *self.units.items(), self.outdated])
 
 
 @cache
-def _without_random(path: str) -> str | None:
-    """Return *path* with a constant in place of the random part of a temporary file's name."""
-    return re.sub(
-        r"(/\.new-|/\.old-|/\.[^/]*\.(?:json|conf|service|socket|target|timer|env|py|unit)\.)[^/]*", r"\1*", path
-    )
+def _distinct(file: tuple[str, tuple[str, str, int]]) -> tuple:
+    path, (kind, content, mode) = file
+    name = re.sub(LEFTOVER, r"\1*", path)
+    if name != path:
+        return name, kind
+    return path, kind, "" if path.endswith("lock") else content, mode
 
 
 class Done(Exception):
@@ -115,6 +115,8 @@ class Machine:
         self.files: dict[str, tuple[str, str, int]] = {}
         self.touched: set[str] = set()
         self.effects = 0
+        # The number of the effect that fails, as on a full file system.
+        self.fails_at = 0
         self._patch(monkeypatch)
         for name in ("run", "etc/tmpfiles.d", "srv", "proc", "etc/systemd/system"):
             os.makedirs(os.path.join(self.root, name))
@@ -237,11 +239,12 @@ class Machine:
         global _listener
         self.check_mode = check_mode
         self.results = []
+        self.effects = 0
         self.sync()
         _listener = self._changes
         try:
             changed, error = operation(self), ""
-        except Failed as exc:
+        except (Failed, OSError) as exc:
             changed, error = True, str(exc)
         finally:
             _listener = None
@@ -255,7 +258,7 @@ class Machine:
         paths = [self._full(arguments[position], directory) for position in EVENTS[event]]
         if any(path.startswith(self.root) for path in paths):
             if not self.systemd.busy:
-                self._before_effect()
+                self._before_effect(may_fail=event not in ("os.remove", "os.rmdir"))
             self.touched.update(paths)
 
     def _full(self, path: Any, directory: int) -> str:
@@ -264,10 +267,14 @@ class Machine:
         path = os.fsdecode(path)
         return path if path.startswith("/") else f"{os.readlink(f'/proc/self/fd/{directory}')}/{path}"
 
-    def _before_effect(self) -> None:
+    def _before_effect(self, may_fail: bool = True) -> None:
         global _listener
+        if _listener is None:
+            return
         self.effects += 1
-        if self.visit and _listener:
+        if self.effects == self.fails_at and may_fail:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self.visit:
             listener, _listener = _listener, None
             self.sync()
             self.visit()
@@ -326,7 +333,8 @@ class Machine:
         different = {path for path, _entry in self.files.items() ^ state.files.items()}
         for path in sorted(different & self.files.keys(), reverse=True):
             kind = self.files[path][0]
-            if kind == "directory" and state.files.get(path, ("",))[0] == "directory":
+            # A file keeps its inode, because a module may hold a lock on it.
+            if kind != "link" and state.files.get(path, ("",))[0] == kind:
                 continue
             (os.rmdir if kind == "directory" else os.unlink)(self.root + path)
         for path in sorted(different & state.files.keys()):
@@ -366,6 +374,11 @@ class Machine:
     def served(self) -> tuple[str, ...]:
         """Return the release and the configuration that answer a connection to the live socket, () if none does."""
         return _names(self.systemd.serving(self.paths["live_socket"]))
+
+    @property
+    def release(self) -> str | None:
+        """Return the release that answers a connection to the live socket, without its digest."""
+        return "".join(self.served()[:1]).replace(DIGEST, "") or None
 
     def marked(self, fault: str, used: tuple[str, ...]) -> bool:
         """Return whether the release among the *used* files has the *fault*."""
@@ -418,10 +431,8 @@ class Stage(NamedTuple):
             for path in (machine.paths["home"], machine.paths["releases"]):
                 if not os.path.isdir(path):
                     os.mkdir(path)
-        try:
-            return staging.stage(home, Recipe(self.release), 1, change=not machine.check_mode)["changed"]
-        except OSError as exc:
-            raise Failed(str(exc)) from exc
+        with home.locked() if not machine.check_mode else contextlib.nullcontext():
+            return staging.stage(home, Recipe(self.release + DIGEST), 1, change=not machine.check_mode)["changed"]
 
 
 class Deploy(NamedTuple):
@@ -432,9 +443,10 @@ class Deploy(NamedTuple):
     unit: str = ""
     hook: str = ""
     reloads: bool = True
+    stages: bool = True
 
     def __call__(self, machine: Machine) -> bool:
-        changed = Stage(self.release)(machine)
+        changed = self.stages and Stage(self.release)(machine)
         options = self._options(machine)
         if self.hook:
             booted = machine.module(activate.main, **options, until="booted")
@@ -453,7 +465,7 @@ class Deploy(NamedTuple):
         )
         socket = f"[Socket]\nListenStream={run}/%i.sock\n[Install]\nWantedBy=sockets.target\n{self.unit}"
         files = {"gunicorn.conf.py": self.conf, "service.conf": "[Service]\n", "service.unit": service}
-        return {"files": files, "socket": socket, "environment": "{}", "probe": PROBE}
+        return {"release": self.release + DIGEST, "files": files, "socket": socket, "environment": "{}", "probe": PROBE}
 
 
 def roll_back(machine: Machine) -> bool:

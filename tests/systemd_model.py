@@ -96,7 +96,10 @@ class SystemdModel:
         verb, names = words[0].replace("-", "_"), words[1:]
         if "--value" in flags:
             return 0, "\n", ""
-        fault = getattr(self, f"_{verb}")(names, flags)
+        try:
+            fault = getattr(self, f"_{verb}")(names, flags)
+        except OSError as exc:  # from effect()
+            fault = str(exc)
         return (0, fault[1], "") if isinstance(fault, tuple) else (1 if fault else 0, "", fault or "")
 
     # ---- files

@@ -288,19 +288,31 @@ def locked(path: str, note: str, wait: float | None = 0, busy: str = "") -> Iter
     kernel releases the lock when this process ends, so a lock cannot become stale. Only root can open the file, so that no other account can
     hold the lock.
     """
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as file:
-        if wait is None:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        else:
-            _wait_for_lock(file, wait, busy)
-        with contextlib.suppress(OSError):  # on a full file system, the lock works without a note
-            file.truncate(0)
-            os.pwrite(file.fileno(), f"{note}, process {os.getpid()}\n".encode(), 0)
-        try:
-            yield
-        finally:
-            file.truncate(0)
+    while True:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as file:
+            if wait is None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            else:
+                _wait_for_lock(file, wait, busy)
+            if not _is_at(file, path):
+                continue  # The previous holder was an uninstallation, which has removed the file.
+            with contextlib.suppress(OSError):  # on a full file system, the lock works without a note
+                file.truncate(0)
+                os.pwrite(file.fileno(), f"{note}, process {os.getpid()}\n".encode(), 0)
+            try:
+                yield
+            finally:
+                file.truncate(0)
+            return
+
+
+def _is_at(file: TextIO, path: str) -> bool:
+    """Return whether the open *file* is still the one at *path*."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _wait_for_lock(file: TextIO, wait: float, busy: str) -> None:

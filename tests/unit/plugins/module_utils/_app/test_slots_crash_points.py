@@ -12,12 +12,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from ansible_collections.asgi.deploy.plugins.module_utils._app import app_home, slots
+from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App
+from ansible_collections.asgi.deploy.plugins.module_utils._host import files
+from ansible_collections.asgi.deploy.plugins.module_utils._host.files import holder, remove
+from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd
 from crash_points import Abandon, Deploy, Machine, Outcome, Snapshot, reload_workers, roll_back, uninstall
 
 Operation = Callable[[Machine], bool]
-R1, R2, R3 = Deploy("r1"), Deploy("r2"), Deploy("r3", conf="workers = 3")
+R1, R2, R3 = Deploy("r1", conf="workers = 1"), Deploy("r2"), Deploy("r3", conf="workers = 3")
 R2_AGAIN = R2._replace(conf="workers = 4")
 NEXT = Deploy("r9")
+# The result of a second controller whose error names the first one.
+BUSY = True
 
 
 def edited(name: str, text: str | None) -> Operation:
@@ -54,6 +61,7 @@ SCENARIOS = {
     "first release that fails": Scenario((), Deploy("r1-broken"), None, fails=True),
     "deploy": Scenario((R1, R2, R3), Deploy("r4", conf="workers = 4"), "r4"),
     "deploy of an earlier release": Scenario((R1, R2, R3), R2, "r2", back={"r3": "r2", "r2": "r3"}),
+    "deploy of the live release after a failed one": Scenario((R1, R2, Deploy("r3-broken")), R2, "r2"),
     "failed boot": Scenario((R1, R2), Deploy("r3-broken"), "r2", fails=True),
     "failed probe": Scenario((R1, R2), Deploy("r3-unhealthy"), "r2", fails=True),
     "failed site": Scenario(
@@ -73,6 +81,8 @@ SCENARIOS = {
     "missing links": Scenario((R1, edited("live_socket", None), edited("current", None)), R1, "r1"),
 }
 
+# The files that determine what serves after a reboot.
+BOOT = ("/etc", "/srv/hello/slots", "/srv/hello/releases/", "/srv/hello/configs")
 # Scenarios with few states after a second crash.
 QUICK = ("rollback", "failed hook after the switch", "missing socket", "missing links")
 
@@ -98,7 +108,7 @@ class Explorer:
         """Return the state after *operations* on an empty machine."""
         self.machine.restore(self.empty)
         for operation in operations:
-            assert not self.machine.run(operation).error
+            self.machine.run(operation)
         return self.machine.snapshot()
 
     def run(self, state: Snapshot, operation: Operation) -> tuple[Outcome, Snapshot, list[Snapshot]]:
@@ -134,7 +144,8 @@ class Explorer:
 
     def after_boot(self, state: Snapshot) -> tuple:
         """Return the live slot and what it serves after a reboot in *state*."""
-        key = (state.key(), "boot")
+        # The state of the units, the log and the files in /run make no difference.
+        key = ("boot", frozenset(item for item in state.files.items() if item[0].startswith(BOOT)))
         if key not in self.done:
             self.machine.restore(state)
             self.machine.boot()
@@ -209,7 +220,7 @@ class Explorer:
         on_the_way = []
         for state in self.later(crashed):
             self.machine.restore(state)
-            live = "".join(self.machine.served()[:1]) or None
+            live = self.machine.release
             expected = {
                 scenario.operation: live if live == scenario.unverified else scenario.live,
                 NEXT: "r9",
@@ -219,7 +230,7 @@ class Explorer:
                 outcome, after, seen = self.follow(state, operation)
                 on_the_way += seen if operation in (scenario.operation, roll_back) else []
                 self.machine.restore(after)
-                served = "".join(self.machine.served()[:1]) or None
+                served = self.machine.release
                 fails = scenario.fails and operation is scenario.operation and live != scenario.unverified
                 refused = operation is roll_back and served == live
                 if scenario.operation is uninstall and operation is roll_back:
@@ -236,7 +247,7 @@ class Explorer:
 
     def report(self) -> str:
         """Return the violations since the last report."""
-        lines = [f"{what} ({len(where)}), first: {where[0]}" for what, where in self.faults.items()]
+        lines = [f"{what} ({len(where)}), first: {str(where[0])[:500]}" for what, where in self.faults.items()]
         self.faults = {}
         return "\n".join(lines)
 
@@ -256,30 +267,186 @@ def crash_points(explorer: Explorer, scenario: Scenario) -> dict[frozenset, Snap
     outcome, after, crashed = explorer.run(explorer.prepare(scenario.before), scenario.operation)
     explorer.machine.restore(after)
     assert bool(outcome.error) == scenario.fails, outcome
-    assert ("".join(explorer.machine.served()[:1]) or None) == scenario.live
+    assert explorer.machine.release == scenario.live
     return {state.key(): state for state in crashed}
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_next_run_continues_after_a_crash(explorer, name):
-    scenario = SCENARIOS[name]
-    crashed = crash_points(explorer, scenario)
-    for state in crashed.values():
-        explorer.check(scenario, state)
-    print(f"{name}: {len(crashed)} crash points; {len(explorer.states)} states checked so far")
-    assert not explorer.report()
-
-
 @pytest.mark.parametrize(
-    "name",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in SCENARIOS if name != "reload"],
+    ("name", "crashes"),
+    [
+        *((name, 2 if name in QUICK else 1) for name in SCENARIOS),
+        *(pytest.param(name, 2, marks=pytest.mark.long) for name in SCENARIOS if name not in (*QUICK, "reload")),
+    ],
 )
-def test_next_run_continues_after_a_second_crash(explorer, name):
-    """The second crash interrupts the run that continues after the first one, or a rollback."""
+def test_next_run_continues_after_a_crash(explorer, name, crashes):
+    """A second crash interrupts the run that continues after the first one, or a rollback."""
     scenario = SCENARIOS[name]
-    crashed = crash_points(explorer, scenario)
-    second = {each.key(): each for state in crashed.values() for each in explorer.check(scenario, state)}
-    for key in second.keys() - crashed.keys():
+    points = crash_points(explorer, scenario)
+    second = {each.key(): each for state in points.values() for each in explorer.check(scenario, state)}
+    for key in second.keys() - points.keys() if crashes > 1 else ():
+        points[key] = second[key]
         explorer.check(scenario, second[key])
-    print(f"{name}: {len(second)} points of a second crash; {len(explorer.states)} states checked so far")
+    print(f"{name}: {len(points)} crash points; {len(explorer.states)} states checked so far")
     assert not explorer.report()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_next_run_continues_after_an_error(explorer, name):
+    """Each effect fails once: a write, as on a full file system, or a call of systemctl."""
+    scenario = SCENARIOS[name]
+    before = explorer.prepare(scenario.before)
+    crashed = crash_points(explorer, scenario)
+    effects = explorer.machine.effects
+    for number in range(1, effects + 1):
+        explorer.machine.fails_at = number
+        try:
+            outcome, after, _seen = explorer.run(before, scenario.operation)
+        finally:
+            explorer.machine.fails_at = 0
+        # A release that systemd does not start counts as a bad one.
+        if after.key() not in crashed and "did not start" not in outcome.error:
+            crashed[after.key()] = after
+            explorer.check(scenario, after)
+    print(f"{name}: {effects} errors; {len(explorer.states)} states checked so far")
+    assert not explorer.report()
+
+
+class Waiting(Exception):
+    """A module waits for a lock."""
+
+
+@pytest.mark.parametrize("first", [R3._replace(conf="workers = 6"), roll_back, uninstall])
+@pytest.mark.parametrize(
+    ("second", "error"),
+    [
+        (R2._replace(stages=False), BUSY),
+        (roll_back, BUSY),
+        (reload_workers, BUSY),
+        (uninstall, BUSY),
+        (Abandon("blue"), "waits"),
+    ],
+)
+def test_second_controller_reports_the_first_one_or_waits(explorer, monkeypatch, first, second, error):
+    """The second one starts at each step of the first one, and changes nothing while the first one holds the lock."""
+    machine, results, seen = explorer.machine, [], set()
+    machine.restore(explorer.prepare((R1, R2, R3)))
+
+    def sleep(_seconds):
+        raise Waiting
+
+    def start_second():
+        state = machine.snapshot()
+        held = holder(machine.paths["lock"])
+        if held is None and state.key() in seen:
+            return
+        seen.add(state.key())
+        machine.visit = None
+        try:
+            found = machine.run(second).error
+        except Waiting:
+            found = "waits"
+        if held:
+            results.append((held in found or found, difference(state, machine.snapshot())))
+        machine.restore(state)
+        machine.visit = start_second
+
+    monkeypatch.setattr(files.time, "sleep", sleep)
+    machine.visit = start_second
+    try:
+        assert not machine.run(first).error
+    finally:
+        machine.visit = None
+    assert len(results) > 10
+    assert all(result == (error, []) for result in results), results
+
+
+def next_boot_first(patch):
+    real = App._switch_to
+
+    def switch(app, slot, state):
+        slots.write_text(app.paths["tmpfiles"], slots.tmpfiles_text(app.paths, slot))
+        real(app, slot, state)
+
+    patch.setattr(App, "_switch_to", switch)
+
+
+def stop_first(patch):
+    real = App._switch_to
+
+    def switch(app, slot, state):
+        idle = app.paths["slots"][slots.other(slot)]
+        app.systemd.stop(idle["socket_unit"], idle["service_unit"])
+        real(app, slot, state)
+
+    patch.setattr(App, "_switch_to", switch)
+
+
+def no_tmpfiles(patch):
+    real = slots.write_text
+    patch.setattr(
+        slots, "write_text", lambda path, *text, **options: "tmpfiles.d" in path or real(path, *text, **options)
+    )
+
+
+def switch_in_two_steps(patch):
+    def replace(path, target):
+        slots.remove(path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.symlink(target, path)
+
+    patch.setattr(slots, "replace_link", replace)
+
+
+def nothing(*_arguments, **_options):
+    return ""
+
+
+def no_names(*_arguments):
+    return set()
+
+
+# Mutations of the code, with a scenario that must notice each of them.
+MUTATIONS = {
+    "configure the next boot before the new slot is enabled": (next_boot_first, "rollback"),
+    "stop the old slot before the switch": (stop_first, "rollback"),
+    "do not write the configuration for the next boot": (no_tmpfiles, "rollback"),
+    "remove the link before it is replaced": (switch_in_two_steps, "rollback"),
+    "leave the old slot enabled": (lambda patch: patch.setattr(Systemd, "disable", nothing), "rollback"),
+    "leave the old slot running": (lambda patch: patch.setattr(Systemd, "stop", nothing), "rollback"),
+    "do not reload unit files": (lambda patch: patch.setattr(Systemd, "daemon_reload", nothing), "unit change"),
+    "do not record what is rolled back": (lambda patch: patch.setattr(slots, "withdrawn", list), "rollback"),
+    "do not complete the log": (lambda patch: patch.setattr(App, "_complete", nothing), "first release"),
+    "do not take back a failed release": (lambda patch: patch.setattr(App, "_stop_failed", nothing), "failed site"),
+    "prune configurations of rollbacks": (
+        lambda patch: patch.setattr(slots, "needed_configs", no_names),
+        "deploy of the live release after a failed one",
+    ),
+    "prune releases of rollbacks": (
+        lambda patch: patch.setattr(app_home, "needed_by_log", no_names),
+        "deploy of the live release after a failed one",
+    ),
+    "prune releases in use": (lambda patch: patch.setattr(app_home.AppHome, "used", no_names), "hook"),
+    "remove configurations file by file": (
+        lambda patch: patch.setattr(slots, "remove_at_once", remove),
+        "uninstallation",
+    ),
+    "keep temporary files": (lambda patch: patch.setattr(slots, "leftovers", nothing), "unit change"),
+    "change something in check mode": (
+        lambda patch: patch.setattr(App, "_do", lambda _app, _what, do: do()),
+        "missing links",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_mutation_is_noticed(explorer, monkeypatch, name):
+    mutate, scenario = MUTATIONS[name]
+    mutated = Explorer(explorer.machine)
+    mutated.empty = explorer.empty
+    before = explorer.prepare(SCENARIOS[scenario].before)
+    mutate(monkeypatch)
+    crashed = mutated.run(before, SCENARIOS[scenario].operation)[2]
+    while crashed and not mutated.faults:
+        mutated.check(SCENARIOS[scenario], crashed.pop())
+    assert mutated.faults
+    print(f"{name}: {', '.join(mutated.faults)}")
