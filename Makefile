@@ -34,7 +34,7 @@ help: ## Show this
 	@echo 'make TARGET, where TARGET is one of:'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
-demo: venv ## Deploy the example app to a disposable machine on this computer (DEMO_HTTP_PORT, DEMO_HTTPS_PORT, DEMO_NAME, DEMO_IMAGE)
+demo: venv ## Deploy an example to a disposable machine on this computer (EXAMPLE=fullstack, DEMO_HTTP_PORT, DEMO_HTTPS_PORT, DEMO_NAME, DEMO_IMAGE)
 	@$(BIN)/python tools/demo.py up
 
 demo-down: venv ## Remove the machine of the demo

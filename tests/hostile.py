@@ -350,6 +350,10 @@ UNRENDERED = {
     "asgi_proxy_tls_key": "a path on the controller",
     "asgi_proxy_tls_certificate_content": "parsed as PEM",
     "asgi_proxy_tls_key_content": "parsed as PEM",
+    "asgi_server_processes{}": "a dictionary; test_processes.py of _checks and _server test its strings",
+    "asgi_server_processes{name}": "part of a unit's name; test_processes.py of _checks",
+    "asgi_server_timers{}": "a dictionary; test_processes.py of _checks and _server test its strings",
+    "asgi_server_timers{name}": "part of a unit's name; test_processes.py of _checks",
     "asgi_server_hook_before": "a path on the controller",
     "asgi_server_hook_after": "a path on the controller",
 }

@@ -10,6 +10,7 @@ import http.client
 import json
 import socket
 import ssl
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,6 +71,24 @@ def websocket_echo(name: str, port: int, path: str, text: str, *, ca: Path | Non
             return str(await peer.recv())
 
     return asyncio.run(echo())
+
+
+def process_upload(name: str, port: int, path: Path, *, ca: Path | None = None, timeout: float = 60) -> Any:
+    """Upload the picture *path* to the example fullstack, and return its description when a worker has processed it."""
+    boundary = "boundary-of-the-upload"
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{path.name}"\r\n\r\n'
+    body = head.encode() + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    answer = ask(name, port, "/api/pictures", method="POST", body=body, headers=headers, ca=ca)
+    deadline = time.monotonic() + timeout
+    while answer.status in (200, 202) and answer.json()["state"] == "queued":
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no worker has processed {path.name} within {timeout} s")
+        time.sleep(0.2)
+        answer = ask(name, port, f"/api/pictures/{answer.json()['id']}", ca=ca)
+    if answer.status != 200 or answer.json()["state"] != "ready":
+        raise ValueError(f"{path.name} was not processed: {answer.status} {answer.text}")
+    return answer.json()
 
 
 def open_socket(

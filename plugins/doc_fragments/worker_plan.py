@@ -64,6 +64,12 @@ options:
     description: Further settings of the unit. C(AllowedCPUs), C(CPUAffinity), C(CPUQuota), C(MemoryHigh) and C(MemoryMax)
       affect the plan, and take precedence over O(cpu_quota) and O(memory_max).
     type: dict
+  processes:
+    description:
+      - Background processes of the app, also those of other hosts, as in the variable C(asgi_server_processes) with the defaults of all options.
+      - Their memory is subtracted, C(memory_max) of each instance or 128 MiB without it; twice, because the old and the new ones run
+        at the same time during a deploy, except those that are exclusive.
+    type: dict
   app:
     description: Name of the app. It does not count as one of the other apps of the host.
     type: str

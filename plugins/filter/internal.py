@@ -15,6 +15,12 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._render.include_names 
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render.request_headers import header_patterns
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render.shared_address import keepalived_disagreements
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render.site_plan import site_plan
+from ansible_collections.asgi.deploy.plugins.plugin_utils._server.processes import (
+    process_environments,
+    process_files,
+    process_plan,
+    procfile_notes,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.sandbox import sandbox_settings
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.servers import hang_timeout_margin
 from ansible_collections.asgi.deploy.plugins.plugin_utils._tune.tuning import candidates
@@ -33,6 +39,10 @@ FILTERS = {
     "include_names": include_names,
     "interface_problems": interface_problems,
     "keepalived_disagreements": keepalived_disagreements,
+    "process_environments": process_environments,
+    "process_files": process_files,
+    "process_plan": process_plan,
+    "procfile_notes": procfile_notes,
     "sandbox_settings": sandbox_settings,
     "site_plan": site_plan,
     "tune_candidates": candidates,

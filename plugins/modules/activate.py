@@ -30,6 +30,8 @@ options:
       - Contents of the configuration files by name, including V(gunicorn.conf.py), V(service.conf) (the systemd settings of the
         slot) and V(service.unit).
       - V(service.unit) is also installed in C(/etc/systemd/system) as the service of both slots.
+      - V(processes.json) and C(process.NAME.service) describe the processes and timers of the app. They start after the switch; if one
+        does not become ready, the traffic is switched back.
     type: dict
     required: true
   socket:
@@ -39,6 +41,10 @@ options:
   environment:
     description: Environment variables of the app, as a dictionary. They are stored in a file that only root and the app
       can read, and never printed.
+    type: json
+  process_environments:
+    description: Environment variables of single processes and timers beyond O(environment), as a dictionary of dictionaries. They are
+      stored in the same way.
     type: json
   until:
     description:
@@ -154,7 +160,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.app_home import A
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
 from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE, PROBE_FILE, SERVICE_FILE
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import PROBE_OPTIONS, Probe
-from ansible_collections.asgi.deploy.plugins.module_utils._app.process_state import state_advice
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import file_of
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_state import new_advice
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import denied_name_servers, from_drop_in
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import BOOTED, LIVE, UNIT_FILE
@@ -164,6 +171,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.environment impo
     check_environment,
     render_environment,
     server_warnings,
+    without_withheld,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import SLOTS
@@ -181,6 +189,7 @@ def main():
             "socket": {"type": "str", "required": True},
             # no default, because Ansible would mask the default wherever it occurs in the output
             "environment": {"type": "json", "no_log": True},
+            "process_environments": {"type": "json", "no_log": True},
             "probe": {"type": "dict", "required": True, "options": PROBE_OPTIONS},
             "until": {"type": "str", "choices": [BOOTED, LIVE], "default": LIVE},
             "verify": {"type": "bool", "default": True},
@@ -192,6 +201,10 @@ def main():
     with module.reporting():
         given = check_environment(json.loads(module.params["environment"] or "{}"))
         environment = app_environment(paths, given)
+        environments = {
+            name: without_withheld(check_environment(variables))
+            for name, variables in json.loads(module.params["process_environments"] or "{}").items()
+        }
 
     units = {"service": module.params["files"].get(UNIT_FILE), "socket": module.params["socket"]}
     if units["service"] is None:
@@ -215,6 +228,7 @@ def main():
 
     files = dict(module.params["files"])
     files[ENV_FILE] = render_environment(environment)
+    files.update({file_of(name, kind="env"): render_environment(extra) for name, extra in environments.items()})
     files[PROBE_FILE] = json.dumps(module.params["probe"], sort_keys=True, indent=1) + "\n"
     probe = Probe.from_dict(module.params["probe"])
     with (
@@ -225,6 +239,7 @@ def main():
         marker.source, marker.target = app.live_pair(), Pair(release, "")
         diff = app.install_units(units)
         before = app.state()
+        served_before = (before.live_pair and before.live_pair.release, _workers(app.config_files(before.live_pair)))
         marker.target = target = Pair(release, app.store_config(files, gid=_gid(paths["group"], module)))
         diff.append(app.difference(before.live_pair, target, files, environment))
         site = Site(app, module.run_command, probe)
@@ -237,8 +252,8 @@ def main():
         marker.made = bool(app.changes) and module.params["until"] == LIVE
     for warning in app.warnings:
         module.warn(warning)
-    workers = json.loads(files.get(PLAN_FILE, "{}")).get("workers")
-    advice = state_advice(AppHome(paths["name"]).manifest(release).get("packages", ()), workers)
+    packages = AppHome(paths["name"]).manifest(release).get("packages", ())
+    advice = new_advice(packages, (target.release, _workers(files)), served_before)
     if advice and app.activates:
         module.warn(advice)
     module.exit_json(
@@ -253,6 +268,11 @@ def main():
         site=site.result(answers),
         diff=diff,
     )
+
+
+def _workers(files):
+    """Return the number of workers in the files of a configuration."""
+    return json.loads(files.get(PLAN_FILE) or "{}").get("workers")
 
 
 def _gid(group, module):

@@ -53,6 +53,9 @@ apps:
     config:
       description: Digest of the live configuration.
       type: str
+    common_config:
+      description: Digest of the live configuration without its processes and timers, which may differ between hosts.
+      type: str
     state:
       description: State of the live service in systemd, for instance V(active).
       type: str
@@ -82,6 +85,38 @@ apps:
     log_fault:
       description: The defect of the release log and the remedy; null if the log is readable.
       type: str
+    processes:
+      description: The instances of the processes and the timers of the live release; empty if there are none.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the process or timer.
+          type: str
+        kind:
+          description: V(process) or V(timer).
+          type: str
+        unit:
+          description: The systemd unit.
+          type: str
+        state:
+          description: State of the unit in systemd, for instance V(active).
+          type: str
+        since:
+          description: Time at which the unit became active.
+          type: str
+        restarts:
+          description: How often systemd has restarted a process by itself since its activation.
+          type: int
+        loops:
+          description: Whether a process restarts in a loop.
+          type: bool
+        result:
+          description: Result of the process or of the timer's last run, V(success) or the reason of the failure, for instance V(timeout).
+          type: str
+        last_success:
+          description: Time of a timer's last successful run, UTC; null if there is none.
+          type: str
     idle_state:
       description: State of the other slot's service in systemd.
       type: str
@@ -121,14 +156,17 @@ apps:
 import json
 import time
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import PROCESSES_FILE
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import (
     DamagedLog,
     NoSuchRelease,
     rollback_target,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App, other
+from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App, config_digest, other
 from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import serving
 from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import live_plan
+from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import render_environment
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout, names_with, release_paths
@@ -173,12 +211,14 @@ def _describe(module, paths):
         "slot": state.live,
         "release": pair.release if pair else None,
         "config": pair.config if pair else None,
+        "common_config": _common_config(app, pair) if pair else None,
         "state": service.active if service else "not deployed",
         "since": service.since if service else "",
         "workers": len(serving(service)) if service else 0,
         "connections": _connections(app.systemd),
         "plan": live_plan(paths["name"])["reason"],
         **_rollback(app, pair),
+        "processes": app.process_report(state.live),
         "idle_state": idle.active,
         "python": manifest.get("python"),
         "packages": manifest.get("packages", {}),
@@ -196,6 +236,21 @@ def _bill(module, name, release):
             "it; the next release will have one"
         )
     return {"sbom": text}
+
+
+def _common_config(app, pair):
+    """Return the digest of the configuration without the files of its processes, some of which run on the first host only."""
+    files = app.config_files(pair)
+    if PROCESSES_FILE not in files:
+        return pair.config
+    return config_digest(
+        {
+            **{
+                name: text for name, text in files.items() if name != PROCESSES_FILE and not name.startswith("process.")
+            },
+            ENV_FILE: render_environment(app.environment(pair)),
+        }
+    )
 
 
 def _connections(systemd):

@@ -93,6 +93,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app import observatio
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
 from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import RECOGNISED, denials
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import wait_healthy
+from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import other
 from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import serving
 from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import logged_write_faults, search_journal
 from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import capacity, live_plan, measured_memory
@@ -124,7 +125,7 @@ class Observer:
         self.module = module
         self.run = module.run_command
         self.paths, self.systemd, self.app = module.paths, module.systemd, module.app
-        state = self.app.state()
+        state = self.state = self.app.state()
         self.live, self.pairs = state.live, state.pairs
         self.slot = self.paths["slots"][self.live] if self.live else None
         self.service = state.units[self.slot["service_unit"]] if self.slot else None
@@ -155,6 +156,7 @@ class Observer:
                 "container": os.path.exists("/run/systemd/container"),
             },
             "capacity": capacity(self.paths["name"]),
+            "processes": self._processes(),
         }
         names = [slot[unit] for slot in self.paths["slots"].values() for unit in ("service_unit", "socket_unit")]
         timers = look.timers(self.paths["name"], renews=os.path.exists(self.paths["acme"]["renewal"]["hook"]))
@@ -168,6 +170,15 @@ class Observer:
         if self.pair:
             found["running"] = self._running(found["units"])
         return found
+
+    def _processes(self) -> dict:
+        """Return the processes and timers of the live slot, whether they start at boot, and those that run in the other slot."""
+        target = self.state.units.get(self.slot["target"]) if self.slot else None
+        return {
+            "live": self.app.process_report(self.live),
+            "enabled": bool(target and target.enabled),
+            "idle": self.app.stoppable(other(self.live), self.state.units) if self.live else [],
+        }
 
     def _running(self, units: dict) -> dict:
         """Return the observations of the live slot."""

@@ -53,5 +53,4 @@ EXAMPLES = r"""
   run_once: true
 """
 
-RETURN = r"""
-"""
+RETURN = r""" # """

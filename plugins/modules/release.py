@@ -87,11 +87,14 @@ options:
       submodules:
         description: Whether to fetch the submodules of O(source.git), recursively.
         type: bool
+      shared:
+        description: Paths in the code that the app writes to, such as V(media/) or V(db.sqlite3). They become symlinks.
+        type: list
+        elements: str
   exclude:
     description:
       - Names and patterns of files and directories to exclude from a directory or a repository.
-      - A pattern with a slash matches the path relative to the root of the source. Other patterns match the name of a file
-        or directory at any depth.
+      - A pattern with a slash matches the path relative to the root of the source. Other patterns match names at any depth.
     type: list
     elements: str
     default: []
@@ -118,8 +121,7 @@ options:
     type: str
     default: auto
   call_factory:
-    description: Whether the import check calls the factory in O(module). Otherwise, it only looks up the factory, which is called
-      when the slot boots.
+    description: Whether the import check calls the factory in O(module). Otherwise, the factory is only looked up.
     type: bool
     default: true
   python_mirror:
@@ -277,9 +279,8 @@ missing:
       description: Whether the controller must send the archive of the source.
       type: bool
     wheels:
-      description: The wheels that the controller must send; null if it needs none. C(target) is the Python of the release, which
-        determines the compatible wheels. C(stored) lists the SHA-256 digests of the wheels that the host already has. C(uv) is
-        true if the host needs uv as well.
+      description: The wheels that the controller must send; null if it needs none. C(target) is the Python of the release. C(stored)
+        lists the SHA-256 digests of the wheels that the host already has. C(uv) is true if the host needs uv as well.
       type: dict
     python:
       description: The version of the CPython that the controller must send, and the machine of the host; null if it needs none.
@@ -308,8 +309,7 @@ serving:
       description: Digest of the configuration.
       type: str
 host:
-  description:
-    - The result of M(asgi.deploy.host_info) for the host, so that a play need not run that module before it activates the release.
+  description: The result of M(asgi.deploy.host_info) for the host, so that a play need not run that module as well.
   returned: unless RV(missing) is returned
   type: dict
   contains:
@@ -402,6 +402,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App
 from ansible_collections.asgi.deploy.plugins.module_utils._app.staging import check, stage
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import check_environment, hide
+from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import failure
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd
@@ -426,9 +427,8 @@ def _refuse_clashes(module):
     found = clashes(module.params["name"], module.params["claims"], module.run_command)
     if found:
         lines = "".join(f"\n  {each}" for each in found)
-        module.fail_json(
-            msg=f"{len(found)} clash{'es' if len(found) > 1 else ''} on this host; nothing has been changed:{lines}"
-        )
+        what = f"{len(found)} clash{'es' if len(found) > 1 else ''} on this host"
+        module.fail_json(**failure(f"{what}; nothing has been changed:{lines}", "host-clash"))
 
 
 def _recipe(module):

@@ -85,6 +85,7 @@ import os
 import pwd
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import properties, transient, working_directory
+from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import write_advice
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import (
     check_environment,
     hide,
@@ -146,6 +147,8 @@ def main():
         output = condense((result["stderr"] or result["stdout"]).strip(), first=0, last=15).splitlines()
         # Start with the cause, which is the last line of a traceback; the traceback follows.
         cause = output[-1].strip() if output else "no output"
+        advice = write_advice(paths["name"], result["stderr"] + result["stdout"])
+        cause += f"; {advice}" if advice else ""
         module.fail_json(msg="\n".join([f"{argv[0]} {fault}: {cause}", *(output if len(output) > 1 else [])]), **result)
     module.exit_json(changed=True, **result)
 

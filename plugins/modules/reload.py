@@ -13,6 +13,8 @@ version_added: 1.0.0
 description:
   - Checks that the live release still boots, sends SIGHUP to the live slot's gunicorn through systemd, and waits until all old
     workers have exited, the same number of new workers runs, and the health check succeeds on the slot's own socket.
+  - Then restarts the background processes of the app one after the other, or sends SIGHUP to those with C(reload) V(signal), and waits
+    until each is ready. It waits for a process to finish its work for up to its C(stop_timeout).
   - Waits for a reload that is already running, for instance from C(systemctl reload). Reloads requested in the meantime are coalesced.
   - Fails before any change if the check fails, and fails if the workers were not replaced.
   - A server with a single process (C(asgi_server_type=uvicorn)) cannot be reloaded in place. The module then boots the same
@@ -72,6 +74,11 @@ replaced:
   type: list
   elements: int
   returned: success
+processes:
+  description: Units of the background processes that were restarted or got SIGHUP, one after the other.
+  type: list
+  elements: str
+  returned: if the workers were replaced in place
 marker:
   description: The deploy marker, in the format of M(asgi.deploy.activate).
   type: dict
@@ -158,7 +165,13 @@ def _reload(module, app, systemd, paths):
     if fault:
         details = app.hide(f"{fault}\n{systemd.journal(live['service_unit'], began)}", state.live_pair)
         module.fail_json(msg=f"{live['service_unit']} was not reloaded: {details}".rstrip())
-    return {**result, "workers": sorted(serving(service)), "site": site.result(site.wait(PATIENCE))}
+    processes = app.reload_processes(state.live)
+    return {
+        **result,
+        "workers": sorted(serving(service)),
+        "processes": processes,
+        "site": site.result(site.wait(PATIENCE)),
+    }
 
 
 def _check(module, app, paths, live, pair):

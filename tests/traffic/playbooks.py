@@ -37,12 +37,13 @@ LOW_PRIORITY = ["sh", "-c", '{ echo 19 >/proc/self/autogroup; } 2>/dev/null; exe
 
 
 class Operator:
-    """Runs playbooks with the current variables of the inventory."""
+    """Runs playbooks with the current variables of the inventory. The releases differ in the file variant.json of *app*."""
 
-    def __init__(self, site: OurSite, inventory: Path, work: Path) -> None:
+    def __init__(self, site: OurSite, inventory: Path, work: Path, app: Path = APP) -> None:
         self.site = site
         self.inventory = inventory
         self.work = work
+        self.app = app
         self.variables: dict[str, Any] = {}
         self._earlier: dict[str, Any] = {}
         self._count = 0
@@ -68,10 +69,20 @@ class Operator:
 
     def start(self, playbook: str, variables: dict[str, Any]) -> Callable[[], tuple[int, str]]:
         """Start a playbook, and return a function that waits for it and returns its status and its output."""
+        process = self.popen(playbook, variables)
+
+        def wait() -> tuple[int, str]:
+            output, _none = process.communicate()
+            return process.returncode, output
+
+        return wait
+
+    def popen(self, playbook: str, variables: dict[str, Any]) -> subprocess.Popen[str]:
+        """Start a playbook in a process group of its own."""
         self._count += 1
         settings = self.work / f"variables-{self._count}.json"
         settings.write_text(json.dumps(variables))
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [
                 *(*LOW_PRIORITY, "ansible-playbook", "-i", self.inventory, "--limit", self.site.host or "all"),
                 *(f"asgi.deploy.{playbook}", "-e", f"@{settings}"),
@@ -82,12 +93,6 @@ class Operator:
             text=True,
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
         )
-
-        def wait() -> tuple[int, str]:
-            output, _none = process.communicate()
-            return process.returncode, output
-
-        return wait
 
     def start_over(self) -> None:
         """Reset the site to the variables of the inventory."""
@@ -100,7 +105,7 @@ class Operator:
         """Return the source of a new release with this *variant* and, optionally, *requirements*."""
         self._count += 1
         directory = self.work / f"source-{self._count}"
-        shutil.copytree(APP, directory, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(self.app, directory, ignore=shutil.ignore_patterns("__pycache__"))
         (directory / "variant.json").write_text(json.dumps({"label": str(self._count), **variant}))
         if requirements:
             (directory / "requirements.txt").write_text(f"{requirements}\n")

@@ -85,7 +85,8 @@ def test_allowed_file_needs_its_exception(file):
 
 def test_exporter_uses_the_paths_of_the_layout():
     paths = layout("shop")
-    known = {paths["current"], *(slot[link] for slot in paths["slots"].values() for link in ("release", "config"))}
+    known = {paths["current"], paths["slots_directory"], paths["timer_successes"]}
+    known |= {*(slot[link] for slot in paths["slots"].values() for link in ("release", "config"))}
     found = {
         path.replace("{}", "shop", 1).replace("{}", slot, 1).replace("{}", link, 1)
         for path in paths_in(EXPORTER)

@@ -118,7 +118,10 @@ def _accepts(found, count: int) -> bool:
 
 def main() -> None:
     directory, target, whole = sys.argv.pop(), sys.argv.pop(), sys.argv.pop()
+    shared, sys.argv[1:] = sys.argv[1:], []
     try:
+        for each in shared:
+            os.makedirs(each, exist_ok=True)
         enter(directory)
         found = load(target)
         fault = fault_of(target, found) if target == whole or not callable(found) else ""

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
 from typing import Callable, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import Probe
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import is_secret
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import DamagedLog, Pair, read_log
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import (
     app_environment,
@@ -19,7 +21,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.environment impo
     parse_environment,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_link, read_text
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import SLOTS
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import SLOTS, process_unit_pattern
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd, Unit
 
 # Names of the files in a configuration.
@@ -29,7 +31,7 @@ PROBE_FILE = "probe.json"
 
 
 class State(NamedTuple):
-    """The live slot, the release and configuration in each slot, and the slots' units."""
+    """The live slot, the release and configuration in each slot, and the slots' units, including those of processes and timers."""
 
     live: str | None
     pairs: dict[str, Pair | None]
@@ -58,11 +60,20 @@ class InstalledApp:
 
     def state(self) -> State:
         names = [slot[unit] for slot in self.paths["slots"].values() for unit in ("service_unit", "socket_unit")]
+        names += [unit for slot in self.paths["slots"] for unit in self.installed_process_units(slot)]
         return State(
             live=self._live_slot(),
             pairs={slot: self._pair(slot) for slot in self.paths["slots"]},
             units=self.systemd.show(*names),
         )
+
+    def installed_process_units(self, slot: str) -> list[str]:
+        """Return the units of the processes and timers whose unit files are installed for *slot*, and the target that starts them."""
+        units = glob.escape(self.paths["units"])
+        target = self.paths["slots"][slot]["target"]
+        found = glob.glob(os.path.join(units, process_unit_pattern(self.paths["name"], slot)))
+        found += glob.glob(os.path.join(units, glob.escape(target)))
+        return sorted(map(os.path.basename, found))
 
     def _live_slot(self) -> str | None:
         target = read_link(self.paths["live_socket"])
@@ -93,23 +104,32 @@ class InstalledApp:
         )
 
     def config_files(self, pair: Pair | None) -> dict:
-        """Return the files of a configuration by name, without the environment."""
+        """Return the files of a configuration by name, without the environments."""
         if pair is None:
             return {}
         directory = os.path.join(self.paths["configs"], pair.config)
         names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
-        return {name: read_text(os.path.join(directory, name)) for name in names if name != ENV_FILE}
+        return {
+            name: read_text(os.path.join(directory, name)) for name in names if name != ENV_FILE and not is_secret(name)
+        }
 
     def environment(self, pair: Pair | None) -> dict[str, str]:
         """Return the environment of a configuration."""
         text = read_text(os.path.join(self.paths["configs"], pair.config, ENV_FILE)) if pair else ""
         return parse_environment(text or "")
 
+    def process_secrets(self, pair: Pair | None) -> list[str]:
+        """Return the values in the environments of the processes of a configuration."""
+        directory = os.path.join(self.paths["configs"], pair.config) if pair else ""
+        files = [name for name in (os.listdir(directory) if os.path.isdir(directory) else ()) if is_secret(name)]
+        texts = [read_text(os.path.join(directory, name)) for name in files]
+        return [value for text in texts for value in parse_environment(text or "").values()]
+
     def hide(self, text: str, pair: Pair | None) -> str:
         """Return *text* without the values that the user set in the environment of *pair*."""
         defaults = app_environment(self.paths, {})
         secrets = {name: value for name, value in self.environment(pair).items() if value != defaults.get(name)}
-        return hide(text, secrets)
+        return hide(hide(text, secrets), dict(enumerate(self.process_secrets(pair))))
 
     def serving(self) -> str:
         """Return a sentence about the live release for a message."""
@@ -137,7 +157,7 @@ class InstalledApp:
         if live == target:
             return {"before": "", "after": ""}
         before = self.environment(live)
-        shown = {name: text for name, text in files.items() if name != ENV_FILE}
+        shown = {name: text for name, text in files.items() if name != ENV_FILE and not is_secret(name)}
         return {
             "before_header": "live",
             "after_header": "to be live",

@@ -167,7 +167,7 @@ _CAUSES = (
     ),
     (
         r"\bgcc\b|\bcc\b.*failed|\bPython\.h\b|\brustc\b|\bcargo\b|pkg-config|pg_config",
-        "a package is compiled on the host; add the Debian packages that it needs to asgi_app_packages",
+        "a package is compiled on the host; add its libraries to asgi_app_packages, or set asgi_app_python if it does not support this Python",
     ),
 )
 

@@ -29,6 +29,7 @@ ARGUMENTS = {
             "requirements": {"type": "list", "elements": "str"},
             "subdirectory": {"type": "str"},
             "submodules": {"type": "bool"},
+            "shared": {"type": "list", "elements": "str"},
         },
         "mutually_exclusive": [["path", "git", "archive", "wheel", "package"]],
         "required_one_of": [["path", "git", "archive", "wheel", "package"]],

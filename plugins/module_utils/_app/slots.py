@@ -18,32 +18,24 @@ import time
 from collections.abc import Iterator
 from typing import Callable
 
-from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import REMEDY, denials, describe_denial
-from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import (
-    ENV_FILE,
-    SERVICE_FILE,
-    InstalledApp,
-    State,
-)
+from ansible_collections.asgi.deploy.plugins.module_utils._app.activation_error import ActivationError, Blocked
+from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE, SERVICE_FILE, State
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import Probe, accepts, wait_healthy
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import is_secret
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_slots import ProcessSlots
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import (
     DamagedLog,
     Pair,
     is_live,
     needed_configs,
     now,
+    pair_of,
     rollback_target,
     with_bad,
     with_live,
     with_recorded,
     withdrawn,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import (
-    describe_write_fault,
-    write_faults,
-    write_remedy,
-)
-from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     is_ours,
     leftovers,
@@ -59,7 +51,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     write_text,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import RUN_MODE, SLOTS, TRIAL
-from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd, SystemdError
+from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import SystemdError
 
 # Name of the unit file in a configuration. A changed unit file changes the digest of the configuration.
 UNIT_FILE = "service.unit"
@@ -69,18 +61,6 @@ UNIT_MODE = 0o644
 TRIAL_MARK = "# of a trial\n"
 
 BOOTED, LIVE = "booted", "live"
-
-
-class ActivationError(Exception):
-    """The release did not start or did not become healthy; ``journal`` holds the journal of the slot."""
-
-    def __init__(self, reason: str, journal: str = "") -> None:
-        super().__init__(reason)
-        self.journal = journal
-
-
-class Blocked(Reported):
-    """The state of the host prevents the activation of any release."""
 
 
 def other(slot: str | None) -> str:
@@ -105,16 +85,10 @@ def tmpfiles_text(paths: dict, slot: str) -> str:
     )
 
 
-class App(InstalledApp):
-    """An app whose slots can be changed. *by* is the user in the release log; a *dry* app only records the changes."""
+class App(ProcessSlots):
+    """An app whose slots can be changed."""
 
-    def __init__(self, paths: dict, systemd: Systemd, dry: bool = False, by: str = "") -> None:
-        super().__init__(paths, systemd)
-        self.dry = dry
-        self.by = by
-        self.changes: list[str] = []
-        self.warnings: list[str] = []
-        self.activates = False
+    activates = False
 
     @contextlib.contextmanager
     def lock(self, wait: float = 0, why: str = "") -> Iterator[None]:
@@ -154,7 +128,8 @@ class App(InstalledApp):
         building = tempfile.mkdtemp(dir=self.paths["configs"], prefix=".new-")
         try:
             for name, text in files.items():
-                write_text(os.path.join(building, name), text, mode=0o640 if name == ENV_FILE else 0o644, gid=gid)
+                mode = 0o640 if name == ENV_FILE or is_secret(name) else 0o644
+                write_text(os.path.join(building, name), text, mode=mode, gid=gid)
             os.chown(building, -1, gid)
             os.chmod(building, 0o750)
             os.replace(building, directory)
@@ -189,8 +164,13 @@ class App(InstalledApp):
             self.changes.append(f"replace slot {state.live}: nothing accepts connections on {socket}")
             restart = True
         if same and not restart:
-            self.settle(state.live, state, probe)
-            self._complete(log, self._entry(target, state.live, rollback))
+            entry = self._entry(target, state.live, rollback)
+            try:
+                self.settle(state.live, state, probe)
+            except ActivationError as exc:
+                self._take_back(log, entry, state, str(exc))
+                raise
+            self._complete(log, entry)
             return state.live
         slot = other(state.live)
         self.activates = True
@@ -215,7 +195,8 @@ class App(InstalledApp):
             self._switch_to(slot, state)
             fault = verify()
             if fault:
-                raise self.failure(slot, fault, began)
+                raise self.failure(slot, fault, began, code="site-not-answering")
+            self.start_processes(slot)
         except ActivationError as exc:
             self._stop_failed(slot, state.live)
             if not same:
@@ -227,6 +208,13 @@ class App(InstalledApp):
         self._discard_legacy_counters(other(slot))
         self._prune_configs(log)
         return slot
+
+    def _take_back(self, log: list, entry: dict, state: State, reason: str) -> None:
+        """Give the traffic back to the recorded release in the other slot if the failed live one was activated by an interrupted run."""
+        recorded = list(map(pair_of, filter(is_live, log)))
+        if not self.dry and pair_of(entry) not in recorded and state.pairs[other(state.live)] in recorded:
+            self._stop_failed(state.live, other(state.live))
+            self._write_log(with_bad(log, entry, reason))
 
     def _complete(self, log: list, entry: dict) -> None:
         """Do what an interrupted run has not done after it switched the traffic: record the live *entry*, and remove old configurations."""
@@ -263,6 +251,7 @@ class App(InstalledApp):
         if running:
             # Stop both units together; a connection in between would start the service again.
             self._do(f"drain and stop {' and '.join(running)}", lambda: self.systemd.stop(*running))
+        self.remove_processes()
         names = "service_template socket_template tmpfiles run current configs log damaged_log".split()
         written = [slot["drop_in"] for slot in self.paths["slots"].values()] + [self.paths[name] for name in names]
         for path in [*filter(os.path.lexists, written), *leftovers(*written)]:
@@ -321,12 +310,12 @@ class App(InstalledApp):
 
     def _stop_failed(self, slot: str, live: str | None) -> None:
         """Stop *slot*, whose release failed; the *live* slot, if any, gets the traffic."""
-        slot_paths = self.paths["slots"][slot]
+        slot_paths, state = self.paths["slots"][slot], self.state()
         if live:
-            state = self.state()
-            self.settle(live, state, self.probe_of(state.pairs[live]))
+            self.settle(live, state, self.probe_of(state.pairs[live]), strict=False)
         else:
-            self.systemd.disable(slot_paths["socket_unit"], slot_paths["service_unit"])
+            self.systemd.disable(*self.units_at_boot(slot))
+            self.stop_processes(slot, state)
             for path in (self.paths["live_socket"], self.paths["tmpfiles"], self.paths["current"]):
                 remove(path)
         self.systemd.stop(slot_paths["socket_unit"], slot_paths["service_unit"])
@@ -336,6 +325,8 @@ class App(InstalledApp):
         slot_paths = self.paths["slots"][slot]
         if not state.all_units(slot_paths, lambda unit: unit.stopped):
             self.systemd.stop(slot_paths["socket_unit"], slot_paths["service_unit"])
+        if slot in self.paths["slots"]:
+            self.begin_stop_processes(slot, state)
         self._discard_legacy_counters(slot)
         replace_link(slot_paths["release"], f"../../releases/{target.release}")
         replace_link(slot_paths["config"], f"../../configs/{target.config}")
@@ -343,13 +334,18 @@ class App(InstalledApp):
         stale = state.any_unit(slot_paths, lambda unit: unit.needs_daemon_reload)
         if write_text(slot_paths["drop_in"], settings) or stale:
             self.systemd.daemon_reload()
+        # A trial has no processes.
+        if slot in self.paths["slots"]:
+            self.prepare_processes(slot, state.live)
         # For a trial, there is no live slot to compare with.
         live = self.paths["slots"].get(state.live)
         if live and settings == read_text(live["drop_in"]):
             return  # systemd has already accepted these settings for the live slot
         misread = self.systemd.misread(slot_paths["service_unit"], slot_paths["drop_in"])
         if misread:
-            raise ActivationError(f"systemd cannot parse {slot_paths['drop_in']}: {misread}")
+            raise ActivationError(
+                f"systemd cannot parse {slot_paths['drop_in']}: {misread}", code="unit-settings-invalid"
+            )
 
     def boot(self, slot: str, probe: Probe) -> None:
         """Start *slot* and wait until it is healthy; raise ActivationError with its journal if it does not become healthy."""
@@ -357,22 +353,13 @@ class App(InstalledApp):
         began = time.time()
         try:
             self.systemd.start(slot_paths["socket_unit"], slot_paths["service_unit"])
-            reason = wait_healthy(slot_paths["socket"], probe)
+            reason, code = wait_healthy(slot_paths["socket"], probe), "app-not-healthy"
         except SystemdError as exc:
             limit = " within asgi_server_boot_timeout" if "timeout was exceeded" in str(exc) else ""
             reason = f"{slot_paths['service_unit']} did not start{limit}: {exc}".splitlines()[0]
+            code = "app-not-started"
         if reason:
-            raise self.failure(slot, reason, began)
-
-    def failure(self, slot: str, reason: str, began: float) -> ActivationError:
-        """Return the error for *slot* with its journal since *began*, without secrets."""
-        journal = self.systemd.journal(self.paths["slots"][slot]["service_unit"], began)
-        pair = self._pair(slot)
-        for fault in list(write_faults(journal))[:1]:
-            reason += f"; {describe_write_fault(fault)}: {write_remedy(self.paths['name'], fault)}"
-        for error in denials(journal, read_text(self.paths["slots"][slot]["drop_in"]) or "")[:1]:
-            reason += f"; {describe_denial(error)}: {REMEDY}"
-        return ActivationError(self.hide(reason, pair), self.hide(journal, pair))
+            raise self.failure(slot, reason, began, code=code)
 
     def runs_unreachable(self, state: State) -> bool:
         """Return whether the units of the live slot are active but its socket accepts no connections."""
@@ -387,8 +374,11 @@ class App(InstalledApp):
         # A connection would start a stopped service, even in check mode.
         return accepts(socket) if state.units[slot_paths["service_unit"]].running else os.path.exists(socket)
 
-    def settle(self, slot: str, state: State, probe: Probe) -> None:
-        """Repair *slot*, give it the traffic, now and after a reboot, and stop the other slot."""
+    def settle(self, slot: str, state: State, probe: Probe, strict: bool = True) -> None:
+        """Repair *slot*, give it the traffic, now and after a reboot, and stop the other slot.
+
+        Unless *strict*, a process that does not become ready is only reported, because the app is being repaired after another failure.
+        """
         live, idle = self.paths["slots"][slot], self.paths["slots"][other(slot)]
         self._settle_unit_files(live, state)
         if not self._open_socket(live, state):
@@ -400,16 +390,27 @@ class App(InstalledApp):
         elif not state.all_units(live, lambda unit: unit.running):
             self._do(f"start {live['service_unit']}", lambda: self.boot(slot, probe))
         self._switch_to(slot, state)
+        try:
+            self.start_processes(slot)
+        except ActivationError as exc:
+            if strict:
+                raise
+            self.warnings.append(str(exc))
         idle_units = (idle["socket_unit"], idle["service_unit"])
         runs = not state.all_units(idle, lambda unit: unit.stopped)
-        if runs and not self.dry:
+        told = self.stoppable(other(slot), state.units)
+        if (runs or told) and not self.dry:
             # Stop both units together; a connection in between would start the service again. The slot drains while systemd reads the unit
             # files below.
-            self.systemd.begin_stop(*idle_units)
-        if state.any_unit(idle, lambda unit: unit.enabled):
-            self._do(f"disable {other(slot)} at boot", lambda: self.systemd.disable(*idle_units))
+            self.systemd.begin_stop(*(idle_units if runs else ()), *told)
+        at_boot = self.units_at_boot(other(slot))
+        if any(state.units[unit].enabled for unit in at_boot if unit in state.units):
+            self._do(f"disable {other(slot)} at boot", lambda: self.systemd.disable(*at_boot))
         if runs:
             self._do(f"drain and stop {other(slot)}", lambda: self.systemd.stop(*idle_units))
+        if told:
+            self.changes.append(f"stop {' and '.join(told)}")
+        self.finish_processes(other(slot), told)
 
     def _switch_to(self, slot: str, state: State) -> None:
         """Give *slot* the traffic, now and after a reboot; the other slot keeps running.
@@ -418,12 +419,14 @@ class App(InstalledApp):
         """
         slot_paths = self.paths["slots"][slot]
         release = os.path.basename(read_link(slot_paths["release"]) or "")
-        if not state.all_units(slot_paths, lambda unit: unit.enabled):
+        at_boot = self.units_at_boot(slot)
+        # The target of a slot that has just been prepared is not in *state*.
+        if not all(unit in state.units and state.units[unit].enabled for unit in at_boot):
             # Skip the daemon-reload if the other slot must be disabled, because disabling it reloads the unit files as well.
             read = not state.any_unit(self.paths["slots"][other(slot)], lambda unit: unit.enabled)
             self._do(
                 f"enable {slot} at boot",
-                lambda: self.systemd.enable(slot_paths["socket_unit"], slot_paths["service_unit"], read=read),
+                lambda: self.systemd.enable(*at_boot, read=read),
             )
         if os.path.isdir(self.paths["run"]) and os.stat(self.paths["run"]).st_mode & 0o777 != RUN_MODE:
             self._do(f"close {self.paths['run']} to other accounts", lambda: os.chmod(self.paths["run"], RUN_MODE))
@@ -447,11 +450,7 @@ class App(InstalledApp):
             self._do(f"restore {slot_paths['drop_in']}", lambda: write_text(slot_paths["drop_in"], settings))
         if edited or state.any_unit(slot_paths, lambda unit: unit.needs_daemon_reload):
             self._do("reload systemd's unit files", self.systemd.daemon_reload)
-
-    def _do(self, change: str, action: Callable[[], object]) -> None:
-        self.changes.append(change)
-        if not self.dry:
-            action()
+        self.settle_process_files(slot_paths["name"], state.units)
 
     def _refuse_blocked(self, state: State) -> None:
         """Raise an error before any change if a masked unit, or a file in place of a symlink, would make the activation fail."""

@@ -61,8 +61,26 @@ def describe_write_fault(fault: str) -> str:
 def write_remedy(app: str, fault: str) -> str:
     """Return how to solve the error *fault* of *app*."""
     shared = layout(app)["shared"]
+    if "/.venv/" in fault:
+        return (
+            "set asgi_app_install_project to editable, so that the app is imported from its source, and list the path in the source in "
+            "asgi_app_source.shared"
+        )
+    in_code = re.match(rf"{APPS}/{app}/(?:releases/[^/]+|slots/[^/]+/release)/code/(.+)", fault)
+    if in_code:
+        path = in_code[1].rstrip("/")
+        return f"list it in asgi_app_source.shared, as {path} if it is a file or {path}/ if it is a directory, or write to {shared}"
     if fault in MESSAGES or fault.startswith(f"{APPS}/{app}/"):
-        return f"use an absolute path below {shared}, or set asgi_server_working_directory to shared if the path is relative"
+        return (
+            f"use an absolute path below {shared}, set asgi_server_working_directory to shared if the path is relative, or list it in "
+            "asgi_app_source.shared if the app computes it from the place of its code"
+        )
     if fault.startswith("/"):
         return f"use a path below {shared}, or add the directory to asgi_server_write_paths"
     return "set asgi_server_working_directory to shared, because the path is relative"
+
+
+def write_advice(app: str, output: str) -> str:
+    """Return the first error in *output* with its remedy, an empty string if there is none."""
+    fault = next(iter(write_faults(output)), None)
+    return f"{describe_write_fault(fault)}: {write_remedy(app, fault)}" if fault else ""

@@ -19,6 +19,10 @@ CACHE_DIRECTORY = "/var/cache/asgi"
 # CPythons that uv has installed, each in a directory that the apps of the host share
 PYTHONS = "/opt/asgi/python"
 UNITS = "/etc/systemd/system"
+# systemd's files with the time when a persistent timer last elapsed
+TIMER_STAMPS = "/var/lib/systemd/timers"
+# the last successes of timers, see timer_successes
+TIMER_SUCCESSES = "/var/lib/asgi-timers"
 # Debian's nginx.conf includes all files in this directory that end in .conf.
 NGINX_SITES = "/etc/nginx/conf.d"
 NGINX_LOGS = "/var/log/nginx"
@@ -26,6 +30,8 @@ NGINX_LOGS = "/var/log/nginx"
 SLOTS = ("blue", "green")
 # A third slot, which exists only during a measurement and never gets traffic.
 TRIAL = "trial"
+# The part of a unit's name for the command that a timer runs after a failure.
+FAILED = "failed"
 # Mode of the app's directory below /run: all accounts can access files by name, but only root can list them.
 RUN_MODE = 0o711
 
@@ -127,8 +133,13 @@ def layout(name: str) -> dict[str, object]:
         "run": run,
         "live_socket": f"{run}/live.sock",
         "tmpfiles": f"/etc/tmpfiles.d/asgi-{name}.conf",
+        "units": UNITS,
         "service_template": f"{UNITS}/{name}@.service",
         "socket_template": f"{UNITS}/{name}@.socket",
+        "timer_stamps": TIMER_STAMPS,
+        # An empty file for each timer, whose modification time is that of its last success, in either slot and before reboots.
+        # Not below home, which is read-only for all commands of a sandboxed unit, even those with full privileges.
+        "timer_successes": f"{TIMER_SUCCESSES}/{name}",
         "metrics_service": f"{UNITS}/{name}-metrics.service",
         "metrics_socket": f"{UNITS}/{name}-metrics.socket",
         "metrics_program": f"{home}/metrics_exporter.py",
@@ -186,7 +197,27 @@ def _slot(name: str, slot: str, home: str, run: str, units: str) -> dict[str, st
         "service_unit": f"{name}@{slot}.service",
         "socket_unit": f"{name}@{slot}.socket",
         "drop_in": f"{units}/{name}@{slot}.service.d/slot.conf",
+        # starts the slot's processes and timers
+        "target": f"{name}@{slot}.target",
     }
+
+
+def process_unit(app: str, slot: str, process: str, part: object = None, kind: str = "service") -> str:
+    """Return the unit of *process* of *app* in *slot*; *part* is the number of the instance, or FAILED for the command after a failure.
+
+    The dot keeps it apart from the units of other apps, whose names contain none.
+    """
+    return f"{app}.{process}{'' if part is None else f'.{part}'}@{slot}.{kind}"
+
+
+def process_unit_pattern(app: str, slot: str) -> str:
+    """Return a glob pattern for the units of the processes of *app* in *slot*."""
+    return f"{app}.*@{slot}.*"
+
+
+def starts_file(paths: dict, unit: str) -> str:
+    """Return the file whose size is the number of starts of the process *unit* since its slot was activated, or since boot."""
+    return f"{paths['run']}/{unit.rpartition('.')[0]}.starts"
 
 
 def release_paths(name: str, release: str) -> dict[str, str]:

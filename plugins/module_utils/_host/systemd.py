@@ -21,9 +21,12 @@ PROPERTIES = (
     "NeedDaemonReload",
     "MainPID",
     "ActiveEnterTimestamp",
+    "ActiveEnterTimestampMonotonic",
     "CanReload",
     "LoadState",
     "StatusText",
+    "NRestarts",
+    "Result",
 )
 
 # Symlinks of enabled units. They are read from the disk, because systemd reports the state at the time when it last read its unit files.
@@ -67,6 +70,12 @@ class Unit(NamedTuple):
     can_reload: bool = True
     masked: bool = False
     status: str = ""
+    restarts: int = 0
+    """How often systemd has restarted the service by itself since it was last started."""
+    entered: float = 0
+    """When it became active, in seconds of CLOCK_MONOTONIC; 0 if it never did."""
+    result: str = ""
+    """Why the service failed, for instance ``timeout`` if it was killed."""
 
     @property
     def running(self) -> bool:
@@ -75,6 +84,10 @@ class Unit(NamedTuple):
     @property
     def stopped(self) -> bool:
         return self.active in ("inactive", "failed")
+
+    @property
+    def stopping(self) -> bool:
+        return self.active == "deactivating"
 
 
 class SystemdError(Exception):
@@ -107,6 +120,9 @@ def parse_show(text: str) -> dict[str, Unit]:
             can_reload=unit.get("CanReload") != "no",
             masked=unit.get("LoadState") == "masked",
             status=unit.get("StatusText", ""),
+            restarts=int(unit.get("NRestarts") or 0),
+            entered=int(unit.get("ActiveEnterTimestampMonotonic") or 0) / 1e6,
+            result=unit.get("Result", ""),
         )
         for unit in parse_properties(text)
         if unit.get("Id")
@@ -185,8 +201,22 @@ class Systemd:
         _starting, stopping = self._limits(*units)
         if not self._within(stopping and stopping + MARGIN_SECONDS, "stop", *units):
             self._kill(*units)
-        # Ignore the exit status: reset-failed fails for units that have not failed.
+        self.reset_failed(*units)
+
+    def stop_within(self, seconds: float, *units: str) -> bool:
+        """Stop *units* together; return whether they have stopped within *seconds*. If not, they go on stopping within their own timeouts."""
+        return self._within(seconds, "stop", *units)
+
+    def reset_failed(self, *units: str) -> None:
+        """Reset the failed state of *units*; ignore units that have not failed."""
         self._run_command(["systemctl", "reset-failed", *units])
+
+    def restart(self, unit: str) -> None:
+        """Restart *unit*; raise SystemdError if it exceeds its own timeouts."""
+        starting, stopping = self._limits(unit)
+        seconds = starting and starting + stopping + MARGIN_SECONDS
+        if not self._within(seconds, "restart", unit):
+            raise SystemdError(f"{unit} did not restart within {seconds:.0f} s")
 
     def _kill(self, *units: str) -> None:
         """Kill all processes of *units*, which have a pending stop job, until they have stopped."""
@@ -219,8 +249,13 @@ class Systemd:
 
         At run time, systemd only logs a warning about lines with errors, and ignores them.
         """
-        _status, out, err = self._run_command(["systemd-analyze", "--man=no", "verify", unit])
-        return misread_lines(out + err, path)
+        return self.misread_files({path: unit}).get(path, "")
+
+    def misread_files(self, units: dict[str, str]) -> dict[str, str]:
+        """Like misread(), for several files; *units* maps their paths to units. Return the errors of each file that has some."""
+        _status, out, err = self._run_command(["systemd-analyze", "--man=no", "verify", *sorted(set(units.values()))])
+        found = {path: misread_lines(out + err, path) for path in units}
+        return {path: errors for path, errors in found.items() if errors}
 
     def journal(self, unit: str, since: float) -> str:
         """Return the journal of *unit* since *since* (seconds since the epoch), shortened but with the causes."""

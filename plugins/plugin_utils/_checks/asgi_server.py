@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from ansible_collections.asgi.deploy.plugins.plugin_utils._checks import processes
 from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.claims import distinct_ports
 from ansible_collections.asgi.deploy.plugins.plugin_utils._checks.frontend import (
     address_problems,
@@ -92,6 +93,7 @@ def problems(context: Context) -> list[Problem]:
         *_root_path(options),
         *_probe(options),
         *_unit(options),
+        *processes.problems(options),
         *_log(options),
         *_metrics(options),
         *keepalive_order(options),

@@ -30,12 +30,12 @@ def nearest(name: str, known: Collection[str]) -> str | None:
     """Return the *known* name with the same words after its prefix as *name*, or with a similar spelling; None if no name matches."""
     rest = PREFIX.sub("", name.lower(), count=1)
     # Prefer asgi_proxy to asgi_balancer, which repeats many of its names: fewer inventories have a balancer.
-    same_words = sorted(
-        (each for each in known if PREFIX.sub("", each, count=1) == rest),
-        key=lambda each: (each.startswith("asgi_balancer_"), each),
-    )
-    if same_words:
-        return same_words[0]
+    matches = {each for each in known if PREFIX.sub("", each, count=1) == rest}
+    # asgi_server_names may lack the name of its role
+    longer = name.lower().removeprefix(NAMESPACE)
+    matches = matches or {each for each in known if longer != rest and each.endswith(f"_{longer}")}
+    if matches:
+        return min(matches, key=lambda each: (each.startswith("asgi_balancer_"), each))
     found = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=LIKENESS)
     return found[0] if found else None
 

@@ -80,8 +80,8 @@ permissions-wrong: A path of the app has other permissions. -> restore its owner
 log-world-readable: Every account can read the requests of clients in a log. -> run site.yml
 
 # writes
-app-write-failed: The app tried to write to a path that is read-only for it. -> write to $ASGI_SHARED, or set asgi_server_working_directory
-    to shared if the path is relative
+app-write-failed: The app tried to write to a path that is read-only for it. -> write to $ASGI_SHARED, set asgi_server_working_directory to
+    shared if the path is relative, or list the path in asgi_app_source.shared if it is in the code
 
 # sandbox
 executable-memory-denied: A package needs executable memory, which the sandbox denies. -> add MemoryDenyWriteExecute: false to
@@ -144,6 +144,13 @@ clock-not-synchronised: The clock of the host is not synchronised. -> install sy
 logrotate-missing: logrotate is not installed, so nginx's logs fill the disk. -> run site.yml
 timer-inactive: A timer is not running. -> run systemctl enable --now TIMER
 timer-not-enabled: A timer does not start at boot. -> run systemctl enable TIMER
+
+# processes
+process-down: A process or a timer of the live slot is not running. -> read its journal; site.yml starts it
+process-restarting: A process restarts in a loop. -> read its journal
+process-not-enabled: The processes of the live slot do not start at boot. -> run site.yml
+process-idle-slot: A process of the slot without traffic runs, and nobody has told it to stop. -> run site.yml, which stops it
+timer-failed: The last run of a timer failed. -> read its journal
 
 # metrics
 metrics-socket-inactive: The socket of the metrics is inactive or disabled. -> run systemctl enable --now SOCKET

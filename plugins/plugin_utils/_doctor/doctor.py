@@ -40,6 +40,7 @@ CHECKS: dict[str, Check] = {
     "disk": releases.disk,
     "clock": host.clock,
     "timers": units.timers,
+    "processes": units.processes,
     "metrics": units.metrics,
 }
 

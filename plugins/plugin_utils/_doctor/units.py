@@ -107,6 +107,30 @@ def timers(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:
             yield warn("timer-not-enabled", f"{name} does not start at boot", f"systemctl enable {name}")
 
 
+def processes(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:
+    """Yield the problems of the app's processes and timers."""
+    found = seen["processes"]
+    for each in found["live"]:
+        name = each["unit"]
+        journal = f"see journalctl --unit={name}"
+        if each["loops"]:
+            times = f"systemd has restarted {name} {each['restarts']} times, and it does not stay up"
+            yield fail("process-restarting", times, journal)
+        elif each["state"] != "active":
+            yield fail("process-down", f"{name} is {each['state']}", f"{journal}; site.yml starts it")
+        elif each["kind"] == "timer" and each["result"] not in ("success", ""):
+            since = f"; it last succeeded at {each['last_success']}" if each.get("last_success") else ""
+            fault = f"the last run of the timer {each['name']} failed ({each['result']}){since}"
+            yield warn("timer-failed", fault, f"see journalctl --unit={name.replace('.timer', '.service')}")
+    if found["live"] and not found["enabled"]:
+        target = live_slot(seen)["target"]
+        yield fail("process-not-enabled", f"{target} does not start at boot", f"systemctl enable {target}")
+    for name in found["idle"]:
+        yield warn(
+            "process-idle-slot", f"{name}, whose slot has no traffic, is running", f"run site.yml, or stop {name}"
+        )
+
+
 def metrics(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:
     for name in seen["metrics"]:
         state = unit(seen, name)

@@ -35,7 +35,8 @@ def _fingerprint(row: Row) -> Any:
 ASPECTS: dict[str, Callable[[Row], Any]] = {
     "release": lambda row: row.get("release"),
     "state": lambda row: row.get("state"),
-    "config": lambda row: row.get("config"),
+    # processes and timers may run on the first host only
+    "config": lambda row: row.get("common_config", row.get("config")),
     "workers": lambda row: row.get("workers"),
     "certificate": _fingerprint,
     "python": lambda row: row.get("python"),
@@ -108,10 +109,24 @@ def troubles(rows: Sequence[Row]) -> list[dict[str, str]]:
             fault = f"is {row['state']}"
         elif days is not None and days < RENEWAL_DAYS:
             fault = f"has a certificate that {'has expired' if days < 0 else f'expires in {_days(days)}'}"
+        fault = "; ".join(filter(None, (fault, *process_faults(row))))
         if row.get("log_fault"):
             fault = "; ".join(filter(None, (fault, f"cannot be rolled back: {row['log_fault']}")))
         if fault:
             found.append({"host": row["host"], "app": row["name"] or "", "fault": fault})
+    return found
+
+
+def process_faults(row: Row) -> list[str]:
+    """Return the problems of the processes and timers in *row*."""
+    found = []
+    for each in row.get("processes") or []:
+        if each["loops"]:
+            found.append(f"restarts {each['unit']} in a loop")
+        elif each["state"] != "active":
+            found.append(f"has {each['unit']} {each['state']}")
+        elif each["kind"] == "timer" and each["result"] not in ("success", ""):
+            found.append(f"has a failed run of the timer {each['name']} ({each['result']})")
     return found
 
 
@@ -159,6 +174,12 @@ def connections_text(row: Row) -> str:
     return f"{found['used']} of {found['limit']}" if found else "-"
 
 
+def processes_text(row: Row) -> str:
+    """Return how many of the processes and timers run."""
+    found = row.get("processes")
+    return f"{sum(each['state'] == 'active' for each in found)} of {len(found)}" if found else "-"
+
+
 def holders(hosts: Sequence[str], most: int = 4) -> str:
     """Return the names of *hosts*, or their number if they are many."""
     return ", ".join(hosts) if len(hosts) <= most else f"{len(hosts)} hosts"
@@ -172,6 +193,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Row], str]]] = {
     "release": ("release", lambda row: row.get("release") or "-"),
     "state": ("state", lambda row: row.get("state") or "-"),
     "workers": ("workers", lambda row: str(row.get("workers", "-"))),
+    "processes": ("", processes_text),
     "connections": ("", connections_text),
     "rollback to": ("", lambda row: row.get("previous") or "-"),
     "certificate": ("certificate", certificate_text),
@@ -183,16 +205,23 @@ COLUMNS: dict[str, tuple[str, Callable[[Row], str]]] = {
 }
 
 
+def columns(rows: Iterable[Row]) -> dict[str, tuple[str, Callable[[Row], str]]]:
+    """Return the columns for *rows*, without that of the processes if no app has any."""
+    hidden = set() if any(row.get("processes") for row in rows) else {"processes"}
+    return {name: column for name, column in COLUMNS.items() if name not in hidden}
+
+
 def as_table(report: dict[str, Any]) -> str:
     """Return a text table that marks differences, followed by the hosts with each value."""
     listed = report["apps"]
     if not listed:
         return "no app is deployed on these hosts"
     odd = marks(report)
-    lines = [tuple(COLUMNS)]
+    shown = columns(listed)
+    lines = [tuple(shown)]
     for row in listed:
         cells = [
-            text(row) + (MARK if (row["name"], row["host"], aspect) in odd else "") for aspect, text in COLUMNS.values()
+            text(row) + (MARK if (row["name"], row["host"], aspect) in odd else "") for aspect, text in shown.values()
         ]
         lines.append(tuple(cells))
     output = aligned(lines)

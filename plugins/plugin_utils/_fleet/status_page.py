@@ -12,12 +12,12 @@ from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.status import (
     ASPECTS,
-    COLUMNS,
     MARK,
     NO_ANSWER,
     PACKAGES,
     Row,
     certificate_text,
+    columns,
     holders,
     machine_count,
     marks,
@@ -217,9 +217,10 @@ def _table(rows: list[Row], odd: set[tuple[str, str, str]]) -> str:
         marked = (row["name"], row["host"], aspect) in odd
         return f'<td><span class="differs">{escape(text)}{MARK}</span></td>' if marked else f"<td>{escape(text)}</td>"
 
-    head = "".join(f"<th>{escape(name)}</th>" for name in COLUMNS)
+    shown = columns(rows)
+    head = "".join(f"<th>{escape(name)}</th>" for name in shown)
     lines = "\n".join(
-        f"<tr>{''.join(cell(row, aspect, text(row)) for aspect, text in COLUMNS.values())}</tr>" for row in rows
+        f"<tr>{''.join(cell(row, aspect, text(row)) for aspect, text in shown.values())}</tr>" for row in rows
     )
     return (
         f'<details><summary>All values as a table</summary><div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n'

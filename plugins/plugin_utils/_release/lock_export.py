@@ -261,7 +261,9 @@ def _run(source: Resolved, settings: Settings, cache: WheelCache, argv: Sequence
                 raise
             return tools.uv([*tool, *argv], directory, blame, **environment)
     except WheelError as exc:
-        remedy = f"run `{exporter.relock}` and commit the {name}"
+        # PDM before 2.11 wrote locks without markers, and `pdm lock` alone does not add them.
+        options = " --strategy inherit_metadata" if "inherit_metadata" in exc.fault else ""
+        remedy = f"run `{exporter.relock}{options}` and commit the {name}; or list {name} in asgi_app_exclude_extra to deploy without it"
         if _FETCH_ERRORS.search(exc.fault):
             remedy = (
                 f"check that the controller can reach the index to download {' and '.join(exporter.packages)} once "

@@ -30,6 +30,8 @@ PLUGINS = frozenset(
 PDM_VARIABLE = "PDM_BUILD_SCM_VERSION"
 POETRY_VARIABLE = "POETRY_DYNAMIC_VERSIONING_BYPASS"
 POETRY_PLUGIN = "poetry-dynamic-versioning"
+# Hatchling reads PKG-INFO, but not this plugin's hook for dependencies that contain the version.
+UV_PLUGIN, UV_VARIABLE = "uv-dynamic-versioning", "UV_DYNAMIC_VERSIONING_BYPASS"
 
 INFO, ARCHIVAL = "PKG-INFO", ".git_archival.txt"
 PROJECT_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
@@ -169,7 +171,8 @@ def project_of(files: Mapping[str, bytes]) -> Project | None:
             **({"tag_regex": hatch["tag-pattern"]} if "tag-pattern" in hatch else {}),
             **_table(hatch, "raw-options"),
         }
-        return Project(str(name), _matches(settings) or ANY_TAG, _compiled(settings.get("tag_regex")))
+        variable = UV_VARIABLE if UV_PLUGIN in _table(tool, "hatch", "metadata", "hooks") else ""
+        return Project(str(name), _matches(settings) or ANY_TAG, _compiled(settings.get("tag_regex")), variable)
     return None
 
 

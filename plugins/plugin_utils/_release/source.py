@@ -45,6 +45,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_repositor
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.git_tree import GitTree
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.run_cache import once
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.scm_version import add_versions
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.shared_paths import shared_paths
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
     ARCHIVE,
     GIT,
@@ -89,6 +90,7 @@ KINDS_OF_KEY = {
     "checksum": ("archive",),
     "subdirectory": ("path", "git", "archive"),
     "requirements": ("path", "git", "archive"),
+    "shared": ("path", "git", "archive"),
 }
 
 
@@ -122,7 +124,7 @@ class Resolved:
     digest: str
     archive: str | None = None
     dependencies: dict[str, Any] = field(default_factory=lambda: {"by": "nothing"})
-    details: dict[str, str] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
     undeclared: Sequence[str] = ()
     insecure: list[str] = field(default_factory=list)
     expanded: list[str] = field(default_factory=list)
@@ -146,6 +148,8 @@ def normalise(source: dict[str, Any], find: Callable[[str], Path]) -> dict[str, 
         given["git"] = str(find(given["git"]))
     if "subdirectory" in given:
         given["subdirectory"] = _subdirectory(given["subdirectory"])
+    if "shared" in given:
+        given["shared"] = shared_paths(given["shared"])
     return given
 
 
@@ -211,7 +215,7 @@ def _resolve(source: dict[str, Any], exclude: Sequence[str], place: Path, insecu
         refuse_choice(choice)
         return _from_package(source["package"])
     if "path" in source:
-        return _from_path(source["path"], source.get("subdirectory", ""), exclude, place, choice)
+        return _from_path(source, exclude, place, choice)
     if "git" in source:
         return _from_git(source, exclude, place, insecure, choice)
     if "archive" in source:
@@ -234,7 +238,8 @@ def _from_package(requirement: str) -> Resolved:
     return Resolved("package", safe_label(match["version"]), digest, details={"requirement": requirement})
 
 
-def _from_path(path: str, subdirectory: str, exclude: Sequence[str], place: Path, choice: Choice) -> Resolved:
+def _from_path(source: dict[str, Any], exclude: Sequence[str], place: Path, choice: Choice) -> Resolved:
+    path, subdirectory = source["path"], source.get("subdirectory", "")
     root = Path(path)
     if not root.is_dir():
         fault = "is not a directory" if root.exists() else "does not exist on the controller"
@@ -247,7 +252,7 @@ def _from_path(path: str, subdirectory: str, exclude: Sequence[str], place: Path
         versioned = add_versions(
             directory_entries(root.resolve(), exclude), lambda directory: Checkout(root.resolve() / directory).describe
         )
-        tree = pack(versioned.entries, archive, PATH, subdirectory)
+        tree = pack(versioned.entries, archive, PATH, subdirectory, source.get("shared", ()))
         named = [*tree.submodules, *_enclosing_submodules(root.resolve())]
         submodules = [path for path in dict.fromkeys(named) if path in tree.directories and _is_empty(root / path)]
     except (OSError, RuntimeError) as exc:  # RuntimeError: a loop of symlinks
@@ -284,7 +289,7 @@ def _from_git(source: dict[str, Any], exclude: Sequence[str], place: Path, insec
         repository = reader.open(url, ref)
         commit = repository.fetch()
         versioned = reader.read(repository, commit)
-        tree = pack(versioned.entries, archive, GIT, source.get("subdirectory", ""))
+        tree = pack(versioned.entries, archive, GIT, source.get("subdirectory", ""), source.get("shared", ()))
     refuse_incomplete(GIT, "", tree.pointers, reader.empty)
     details = {"url": without_credentials(url), "ref": ref, "commit": commit}
     return _from_tree("git", commit[:10], tree, archive, details, GIT, versioned.variables, choice)
@@ -298,7 +303,7 @@ def _from_archive(
     with ExitStack() as stack:
         entries = archive_tree(file, exclude, stack)
         try:
-            tree = pack(entries, archive, ARCHIVE, source.get("subdirectory", ""))
+            tree = pack(entries, archive, ARCHIVE, source.get("subdirectory", ""), source.get("shared", ()))
         except UNREADABLE as exc:
             raise unreadable(exc) from exc
     empty = [path for path in tree.submodules if path in tree.directories and tree.is_empty(path)]
@@ -331,7 +336,7 @@ def _from_tree(
     label: str,
     tree: Tree,
     archive: Path,
-    details: dict[str, str],
+    details: dict[str, Any],
     variable: str,
     variables: dict[str, str],
     choice: Choice,
@@ -343,6 +348,8 @@ def _from_tree(
         raise SourceError("source-declarations-refused", variable, exc.fault, exc.remedy) from exc
     if tree.subdirectory:
         details = {**details, "subdirectory": tree.subdirectory}
+    if tree.shared:
+        details = {**details, "shared": list(tree.shared)}
     if declarations.outdated:
         raise outdated_lock(
             variable, "uv.lock", f"the dependencies in pyproject.toml: {declarations.outdated}", "uv lock"

@@ -10,8 +10,8 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import
 
 VARIABLE = "asgi_app_source"
 PATH, GIT, ARCHIVE, WHEEL, PACKAGE = (f"{VARIABLE}.{key}" for key in ("path", "git", "archive", "wheel", "package"))
-REF, SUBDIRECTORY, CHECKSUM, REQUIREMENTS = (
-    f"{VARIABLE}.{key}" for key in ("ref", "subdirectory", "checksum", "requirements")
+REF, SUBDIRECTORY, CHECKSUM, REQUIREMENTS, SHARED = (
+    f"{VARIABLE}.{key}" for key in ("ref", "subdirectory", "checksum", "requirements", "shared")
 )
 # The variable that contains a source, by its kind.
 VARIABLES = {"path": PATH, "git": GIT, "archive": ARCHIVE, "wheel": WHEEL, "package": PACKAGE}

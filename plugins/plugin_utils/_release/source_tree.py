@@ -33,6 +33,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.python_reques
     declared_pythons,
     locked_pythons,
 )
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.shared_paths import unshared
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.source_error import (
     PATH,
     SUBDIRECTORY,
@@ -72,7 +73,7 @@ class Tree(NamedTuple):
     ``project`` is the content of the pyproject.toml in ``subdirectory``. ``workspace`` is the root of the uv workspace that contains the
     project, None if there is none.
     ``pointers`` are its Git LFS pointers, ``submodules`` the paths in its .gitmodules files, ``pythons`` the versions that
-    it declares.
+    it declares. ``shared`` are paths of the app that become symlinks to the shared directory.
     """
 
     digest: str
@@ -84,6 +85,7 @@ class Tree(NamedTuple):
     pythons: list[Declared]
     subdirectory: str = ""
     workspace: str | None = None
+    shared: Sequence[str] = ()
 
     def is_empty(self, directory: str) -> bool:
         return not any(name.startswith(f"{directory}/") for name in self.files)
@@ -166,10 +168,13 @@ def archive_entries(tar: tarfile.TarFile, exclude: Sequence[str], prefix: str = 
             yield Entry(name, "file", executable, open=partial(tar.extractfile, member))
 
 
-def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: str = "") -> Tree:
+def pack(
+    entries: Iterable[Entry], archive: Path, variable: str, subdirectory: str = "", shared: Sequence[str] = ()
+) -> Tree:
     """Write *entries* to *archive*; raise a SourceError about *variable* if they are not a valid source tree.
 
-    The project is in *subdirectory*. The other directories are packed too, because the project may need them.
+    The project is in *subdirectory*. The other directories are packed too, because the project may need them. The paths *shared* are not
+    packed.
     """
     digest = hashlib.sha256()
     projects: dict[str, bytes] = {}
@@ -187,7 +192,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
         gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
-        for entry in entries:
+        for entry in unshared(entries, shared, subdirectory):
             member = tarfile.TarInfo(entry.name)
             member.mode = 0o755 if entry.executable or entry.kind == "directory" else 0o644
             member.mtime = FIRST_MTIME
@@ -249,6 +254,8 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
     workspace = workspace_root(subdirectory, parsed)
     if subdirectory:
         digest.update(f"subdirectory\0{subdirectory}\n".encode("utf-8", "surrogateescape"))
+    for path in shared:
+        digest.update(f"shared\0{path}\n".encode())
     return Tree(
         digest=digest.hexdigest(),
         project=project,
@@ -265,6 +272,7 @@ def pack(entries: Iterable[Entry], archive: Path, variable: str, subdirectory: s
         ],
         subdirectory=subdirectory,
         workspace=workspace,
+        shared=shared,
     )
 
 

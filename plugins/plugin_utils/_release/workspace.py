@@ -32,6 +32,9 @@ def workspace_root(directory: str, projects: Mapping[str, Mapping[str, Any]]) ->
             name = posixpath.relpath(directory, above or ".")
             member = _matches(name, workspace.get("members")) and not _matches(name, workspace.get("exclude"))
             return above if member else None
+        if "project" in projects.get(above, {}):
+            # uv searches no further, even if the project is itself a member of a workspace.
+            return None
     return None
 
 

@@ -20,10 +20,11 @@ def sandbox_of(templar, task_vars: Mapping[str, Any]) -> dict[str, Any]:
 
 def sandbox_settings(name: str, settings: Mapping[str, Any]) -> list[str]:
     """Return the lines of a unit file for the sandbox of the app *name*; *settings* are the variables without their prefix."""
-    return [f"{setting}={_rendered(setting, value)}" for setting, value in properties(name, settings)]
+    return [f"{setting}={rendered(setting, value)}" for setting, value in properties(name, settings)]
 
 
-def _rendered(setting: str, value: Any) -> str:
+def rendered(setting: str, value: Any) -> str:
+    """Return *value* in the format of *setting*."""
     text = systemd_value(value)
     # systemd does not expand specifiers in mount options, so undo the doubling of "%".
     return text.replace("%%", "%") if setting == "TemporaryFileSystem" else text

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 UVICORN = "uvicorn>=0.34,<0.55"
-UVICORN_EXTRAS = ("uvloop", "httptools", "websockets")
+# Supported versions of uvicorn do not start with older versions of websockets, which the source may pin.
+UVICORN_EXTRAS = ("uvloop", "httptools", "websockets>=11")
 
 
 class Server(NamedTuple):

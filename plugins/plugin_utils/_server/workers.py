@@ -22,11 +22,12 @@ apps. The measured memory of a worker is stored in the live configuration (plan.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import cpu_list
+from ansible_collections.asgi.deploy.plugins.plugin_utils._server.processes import process_memory
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.numbers import whole
 
 # CPUs + 1 keeps every CPU busy while a worker waits or is being replaced. An asynchronous worker handles many requests at once, so
@@ -109,13 +110,14 @@ def worker_plan(
     memory_max: str | None = None,
     unit_settings: dict[str, Any] | None = None,
     app: str | None = None,
+    processes: Mapping[str, Mapping] | None = None,
 ) -> WorkerPlan:
     """Return the plan for the host with these *facts*.
 
     The kind ``single`` always has 1 worker. Otherwise, an explicit number of *workers* takes precedence. ``auto`` applies the formula of the
     *kind*, and limits the result by memory, by *maximum* and finally by *minimum*. Each worker needs *worker_memory* MiB in both slots;
-    *reserved_memory* MiB are for the system, and the apps of the host share the rest. The other parameters are limits of the unit. Raises
-    ValueError for invalid values.
+    *reserved_memory* MiB are for the system, and the apps of the host share the rest, which also contains the app's background *processes*. The
+    other parameters are limits of the unit. Raises ValueError for invalid values.
     """
     _check(workers, kind, minimum, maximum, worker_memory, memory_share)
     counted = _worker_memory(facts, worker_memory, app)
@@ -133,7 +135,9 @@ def worker_plan(
     room = None
     if counted is not None:
         limits = [settings.get("MemoryMax", memory_max), settings.get("MemoryHigh")]
-        room = min(_rooms(facts, counted, reserved_memory, memory_share, limits, app), key=lambda room: room.workers)
+        beside = process_memory(processes or {}, lambda limit: size(limit, facts.get("memtotal_mb") or 0))
+        rooms = _rooms(facts, counted, reserved_memory, memory_share, limits, app, beside)
+        room = min(rooms, key=lambda room: room.workers)
     number, reason = _decide(by_cpu, cpu_text, room, minimum, maximum)
     return WorkerPlan(number, f"{number} = {reason}", kind, cpus.count, by_cpu, room.workers if room else None, counted)
 
@@ -215,6 +219,7 @@ def _rooms(
     share: int | None,
     limits: list[str | None],
     app: str | None,
+    beside: int,
 ) -> Iterator[Room]:
     """Yield the number of workers for each memory limit."""
     total = facts.get("memtotal_mb")
@@ -230,15 +235,17 @@ def _rooms(
         left, text = left * share // 100, f"{share} % of {text}"
     elif apps > 1:
         left, text = left // apps, f"{text}, shared by {apps} apps"
+    if beside:
+        left, text = max(left - beside, 0), f"{text}, less {beside} for processes"
     yield _room(left, counted, SLOTS_DURING_A_DEPLOY, text)
 
     if facts.get("cgroup_app_memory_mb"):
         limit = facts["cgroup_app_memory_mb"]
         yield _room(limit, counted, SLOTS_DURING_A_DEPLOY, f"{limit} MiB in the app's control group")
     for limit in limits:
-        size = _size(limit, facts["memtotal_mb"])
-        if size is not None:
-            yield _room(size, counted, 1, f"{size} MiB of the unit's own limit")
+        own = size(limit, facts["memtotal_mb"])
+        if own is not None:
+            yield _room(own, counted, 1, f"{own} MiB of the unit's own limit")
 
 
 def _room(available: int, counted: int, slots: int, text: str) -> Room:
@@ -253,7 +260,7 @@ def rounded(mebibytes: int) -> int:
     return mebibytes // step * step
 
 
-def _size(value: Any, total: int) -> int | None:
+def size(value: Any, total: int) -> int | None:
     """Parse a size in the format of systemd into MiB; None for no limit."""
     text = str(value or "").strip()
     if text.endswith("%") and whole(text[:-1]) is not None:

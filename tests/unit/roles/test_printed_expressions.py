@@ -246,6 +246,7 @@ def contents(tasks):
 CONTENTS = {
     "{{ __asgi_balancer_keepalived_conf ~ __asgi_balancer_not_loaded }}": "a template and a constant",
     "{{ __asgi_balancer_keepalived_conf }}": "a template",
+    "{{ lookup('ansible.builtin.template', 'etc/asgi/app/maintenance.html.j2') if asgi_maintenance | bool else omit }}": "a template",
     "{{ __asgi_common_chain | trim }}\n{{ __asgi_common_key | trim }}\n": "parsed as PEM on the controller",
 }
 

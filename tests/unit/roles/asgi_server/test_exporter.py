@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import os
 import socket
 import struct
@@ -369,3 +370,32 @@ def test_a_rendering_error_closes_one_connection_only():
     first, second = serving(scenario)
     assert first == b""
     assert second.startswith(b"HTTP/1.1 200")
+
+
+def test_processes(tmp_path):
+    run, slots, successes, units = (tmp_path / name for name in ("run", "slots", "successes", "units"))
+    config = slots / "blue/config"
+    for directory in (run, config, successes, units):
+        directory.mkdir(parents=True)
+    (run / "live.sock").symlink_to("blue.sock")
+    assert exporter.process_metrics("shop", run, slots, successes, units) == ""
+
+    config.joinpath("processes.json").write_text(
+        json.dumps(
+            {"worker": {"kind": "process", "instances": 2}, "cleanup": {"kind": "timer"}, "new": {"kind": "timer"}}
+        )
+    )
+    (units / "invocation:shop.worker.1@blue.service").symlink_to("0123")
+    for instance, starts in ((1, 1), (2, 4)):
+        (run / f"shop.worker.{instance}@blue.starts").write_bytes(bytes(starts))
+    (successes / "cleanup").touch()
+    os.utime(successes / "cleanup", (1000, 1000))
+    text = exporter.process_metrics("shop", run, slots, successes, units)
+    samples = [line for line in text.splitlines() if not line.startswith("#")]
+    assert samples == [
+        'asgi_process_up{process="worker",number="1",slot="blue"} 1',
+        'asgi_process_up{process="worker",number="2",slot="blue"} 0',
+        'asgi_process_restarts_total{process="worker",number="1",slot="blue"} 0',
+        'asgi_process_restarts_total{process="worker",number="2",slot="blue"} 3',
+        'asgi_timer_last_success_timestamp_seconds{timer="cleanup"} 1000',
+    ]

@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 import importlib
 import ipaddress
+import json
 import os
 import re
 import socket
@@ -31,6 +32,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SLOTS = ("blue", "green")
+
+UNITS = Path("/run/systemd/units")
+"""systemd's directory with a link for each active unit."""
 
 FIRST_DESCRIPTOR = 3
 """The file descriptor of the socket that systemd passes."""
@@ -281,6 +285,47 @@ def slot_metrics(name: str, run: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def process_metrics(
+    name: str, run: Path, slots: Path | None = None, successes: Path | None = None, units: Path = UNITS
+) -> str:
+    """Return the state of the background processes and timers of the live slot as text; nothing if there are none."""
+    live = live_slot(run)
+    slots = slots or Path(f"/srv/{name}/slots")
+    successes = successes or Path(f"/var/lib/asgi-timers/{name}")
+    try:
+        plan = json.loads((slots / str(live) / "config/processes.json").read_text())
+    except (OSError, ValueError):
+        return ""
+    up, restarts, times = [], [], []
+    for process, entry in sorted(plan.items()):
+        if entry["kind"] == "timer":
+            with contextlib.suppress(OSError):
+                times.append((f'timer="{process}"', int((successes / process).stat().st_mtime)))
+            continue
+        for instance in range(1, entry["instances"] + 1):
+            unit = f"{name}.{process}.{instance}@{live}"
+            labels = f'process="{process}",number="{instance}",slot="{live}"'
+            # systemd keeps a link while the unit is active, and appends a byte to the file at each start
+            up.append((labels, int(os.path.lexists(units / f"invocation:{unit}.service"))))
+            with contextlib.suppress(OSError):
+                restarts.append((labels, max((run / f"{unit}.starts").stat().st_size - 1, 0)))
+    return "".join(
+        f"# HELP {metric} {text}\n# TYPE {metric} {kind}\n"
+        + "".join(f"{metric}{{{labels}}} {value}\n" for labels, value in samples)
+        for metric, kind, text, samples in (
+            ("asgi_process_up", "gauge", "Whether the process runs.", up),
+            ("asgi_process_restarts_total", "counter", "Starts of the process after the first.", restarts),
+            (
+                "asgi_timer_last_success_timestamp_seconds",
+                "gauge",
+                "Time of the last success; 0 if there is none.",
+                times,
+            ),
+        )
+        if samples
+    )
+
+
 def live_slot(run: Path) -> str | None:
     try:
         return os.readlink(run / "live.sock").rpartition(".")[0]
@@ -324,7 +369,7 @@ def netlink_attributes(data: bytes):
 
 def exposition(name: str, run: Path) -> str:
     """Return all metrics as text."""
-    text = slot_metrics(name, run)
+    text = slot_metrics(name, run) + process_metrics(name, run)
     with contextlib.suppress(ImportError):  # the live release was built without metrics
         text += worker_metrics(run / "counters")
     return text

@@ -65,6 +65,43 @@ def test_the_factory_is_called_unless_a_hook_runs_first(unit, call_factory, targ
     assert made.arguments[0][-3:] == ["main:create()", target, ""]
 
 
+def test_the_app_creates_the_directories_of_its_shared_paths(unit):
+    source = {"kind": "path", "shared": ["db.sqlite3", "media/", "var/lib/db"]}
+    check_import(RECIPE._replace(source=source), VENV, CODE)
+
+    [made] = unit.made
+    assert made.arguments[0][3:5] == ["/srv/hello/shared/media", "/srv/hello/shared/var/lib"]
+
+
+def test_a_write_to_the_code_is_reported_with_the_remedy(unit, monkeypatch):
+    error = "OSError: [Errno 30] Read-only file system: '/srv/hello/releases/a/code/instance'"
+    monkeypatch.setattr(unit, "result", Finished(1, "", error))
+    with pytest.raises(
+        BuildError, match=r"cannot write to '/srv/hello/releases/a/code/instance': .*asgi_app_source\.shared"
+    ):
+        check_import(RECIPE, VENV, CODE)
+
+
+@pytest.mark.parametrize(
+    ("missing", "hint"),
+    [
+        ("shop", "the directory src of the code contains shop: set PYTHONPATH to src in asgi_env"),
+        ("tool", "the directory lib of the code contains tool: set PYTHONPATH to lib in asgi_env"),
+        ("pkg_resources", "add setuptools<81 to asgi_app_requirements"),
+        ("shop.models", ""),
+        ("django", ""),
+    ],
+)
+def test_a_missing_module_is_reported_with_the_remedy(unit, monkeypatch, tmp_path, missing, hint):
+    (tmp_path / "src/shop").mkdir(parents=True)
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/tool.py").touch()
+    monkeypatch.setattr(unit, "result", Finished(1, "", f"ModuleNotFoundError: No module named {missing!r}"))
+    with pytest.raises(BuildError) as caught:
+        check_import(RECIPE, VENV, tmp_path)
+    assert str(caught.value).endswith(hint or f"{missing!r}")
+
+
 def test_a_missing_sandbox_path_is_reported(unit):
     with pytest.raises(BuildError, match="asgi_server_read_paths contains '/no-such/path'"):
         check_import(RECIPE._replace(sandbox={"read_paths": ["/usr", "/no-such/path"]}), VENV, CODE)

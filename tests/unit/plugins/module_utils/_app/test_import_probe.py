@@ -121,8 +121,8 @@ def probe(tmp_path):
         SHOP + "\ndict = __builtins__['dict'] if type(__builtins__) is dict else dict\n"
     )
 
-    def run(target, directory="", module=None, **environment):
-        argv = [sys.executable, "-c", PROBE, f"shop:{module or target}", f"shop:{target}", str(directory)]
+    def run(target, directory="", module=None, shared=(), **environment):
+        argv = [sys.executable, "-c", PROBE, *shared, f"shop:{module or target}", f"shop:{target}", str(directory)]
         return subprocess.run(
             argv, cwd=tmp_path / "code", env={**os.environ, **environment}, capture_output=True, text=True, check=False
         )
@@ -193,3 +193,12 @@ def test_the_server_loads_the_same_object(tmp_path, monkeypatch, target):
     assert os.environ["PYTHONPATH"] == f"{tmp_path}:/first"
     loader.configure(path)
     assert functools.reduce(lambda _none, _call: loader.load(), range(2)) is not None
+
+
+def test_the_directories_of_shared_paths_exist_at_the_import(probe, tmp_path):
+    shared = [str(tmp_path / "shared/media"), str(tmp_path / "shared/var/cache")]
+    (tmp_path / "code/shop.py").write_text(
+        f"import os, sys\nassert os.listdir({shared[0]!r}) == []\nassert len(sys.argv) == 1\ndef app(a, b): ...\n"
+    )
+    assert probe("app", shared=shared).returncode == 0
+    assert Path(shared[1]).is_dir()

@@ -425,6 +425,35 @@ def test_a_hanging_tool_is_killed(tmp_path, transient_units, monkeypatch):
         Build(RECIPE, tmp_path)._run(["/bin/sh", "-c", "echo waiting; sleep 60"], "asgi_app_x cannot")
 
 
+def sharing(directory, *names):
+    build = Recorded(directory, source={"kind": "path", "shared": list(names)})
+    build.make_source()
+    return build
+
+
+def test_shared_paths_are_links_to_the_shared_directory(tmp_path, monkeypatch):
+    build = sharing(tmp_path, "db.sqlite3", "media/", "var/cache/pages/")
+    previous = os.umask(0o077)
+    try:
+        build._link_shared()
+    finally:
+        os.umask(previous)
+    assert (build.code / "media").readlink() == Path("/srv/hello/shared/media")
+    assert (build.code / "db.sqlite3").readlink() == Path("/srv/hello/shared/db.sqlite3")
+    assert (build.code / "var/cache/pages").readlink() == Path("/srv/hello/shared/var/cache/pages")
+    # the app must be able to enter them
+    assert {(build.code / name).stat().st_mode & 0o777 for name in ("var", "var/cache")} == {0o755}
+
+
+def test_shared_paths_never_lead_through_files_of_the_build(tmp_path):
+    build = sharing(tmp_path, "media/", "uploads/photos/")
+    # A hostile package could let root write in a directory of the app.
+    (build.code / "uploads").symlink_to("media")
+    with pytest.raises(BuildError, match=r"asgi_app_source\.shared cannot be linked"):
+        build._link_shared()
+    assert not (build.code / "media").is_symlink()
+
+
 @pytest.mark.parametrize("wheelhouse", [False, True])
 def test_a_tool_runs_in_the_sandbox_of_the_build_account(tmp_path, transient_units, wheelhouse):
     build = Build(RECIPE._replace(index_url="https://user:secret@index.example", wheelhouse=wheelhouse), tmp_path)
@@ -467,7 +496,7 @@ def test_a_release_is_recorded_only_if_it_imports(tmp_path, monkeypatch):
     monkeypatch.setattr(Build, "_run", run)
 
     def build(name):
-        made = Build(RECIPE, tmp_path / name)
+        made = Build(RECIPE._replace(source={**RECIPE.source, "shared": ["media/"]}), tmp_path / name)
         made.cache = tmp_path / "cache/apps/hello"
         made.make()
 
@@ -479,6 +508,7 @@ def test_a_release_is_recorded_only_if_it_imports(tmp_path, monkeypatch):
     assert (tmp_path / "good").stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "good/code/main.py").stat().st_mode & 0o777 == 0o644
     assert not (tmp_path / "good/.build").exists()
+    assert (tmp_path / "good/code/media").is_symlink()
     assert (tmp_path / "cache/apps/hello").stat().st_mode & 0o777 == 0o700
     assert "managed_python" not in manifest
     document = json.loads((tmp_path / "good/sbom.cdx.json").read_text())

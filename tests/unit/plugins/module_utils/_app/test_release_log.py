@@ -130,3 +130,8 @@ def test_a_repeated_rollback_is_detected(live, release, done):
     log = with_live(withdrawn(log_of("r0/c1", "r1/c1", "r2/c1")), {"release": "r1", "config": "c1", "rollback": True})
 
     assert is_rolled_back(log, live, release) is done
+
+
+@pytest.mark.parametrize(("live", "done"), [("r1", False), ("r0", True)])
+def test_a_rollback_that_was_interrupted_before_or_after_the_switch_is_detected(live, done):
+    assert is_rolled_back(withdrawn(log_of("r0/c1", "r1/c1")), Pair(live, "c1"), None) is done

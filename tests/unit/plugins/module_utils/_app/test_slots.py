@@ -1,4 +1,7 @@
-"""Activation, repair and removal of the slots, in a temporary directory with a fake systemd."""
+"""Activation, repair and removal of the slots, in a temporary directory with a fake systemd.
+
+test_slots_crash_points.py tests the order of the steps, interruptions, check mode, second runs and concurrent runs.
+"""
 
 from __future__ import annotations
 
@@ -168,14 +171,6 @@ def test_first_activation(host):
     assert host.results == [("r1", "live")]
 
 
-def test_second_deploy_changes_nothing(host):
-    host.deploy("r1")
-    calls = list(host.systemd.calls)
-
-    assert host.deploy("r1") == []
-    assert host.systemd.calls == calls
-
-
 def test_restart_uses_the_other_slot(host):
     """A server with a single process is reloaded by a restart in the other slot, which must not change the rollback target."""
     host.deploy("r1")
@@ -216,15 +211,6 @@ def test_release_with_a_failed_restart_is_a_rollback_target(host):
 
     app = host.app()
     assert rollback_target(app.log(), app.state().live_pair, app.on_disk).release == "r1"
-
-
-def test_restart_writes_the_missing_log_entry_of_an_interrupted_run(host):
-    host.deploy("r1")
-    Path(host.paths["log"]).write_text("[]")
-
-    host.deploy("r1", restart=True)
-
-    assert host.results == [("r1", "live")]
 
 
 def test_new_release_uses_the_idle_slot_and_stops_the_old_one_last(host):
@@ -294,16 +280,6 @@ def test_denied_executable_memory_is_explained(host, monkeypatch):
         host.deploy("r1", service="[Service]\nMemoryDenyWriteExecute=yes\n")
 
 
-def test_failed_first_release_leaves_nothing_running(host):
-    host.systemd.broken.add("r1")
-
-    with pytest.raises(ActivationError):
-        host.deploy("r1")
-
-    assert host.systemd.active == set()
-    assert not os.path.lexists(host.paths["live_socket"])
-
-
 def test_failed_release_can_be_activated_again(host):
     host.deploy("r1")
     host.unhealthy.add("r2")
@@ -314,18 +290,6 @@ def test_failed_release_can_be_activated_again(host):
     host.deploy("r2")
 
     assert host.results[-1] == ("r2", "live")
-
-
-def test_check_mode_reports_the_activation_without_changes(host):
-    host.deploy("r1")
-    host.release("r2")
-    before, calls = host.everything(), list(host.systemd.calls)
-
-    changes = host.deploy("r2", dry=True)
-
-    assert "activate release r2" in changes[0]
-    assert host.everything() == before
-    assert host.systemd.calls == calls
 
 
 @pytest.mark.parametrize(
@@ -410,41 +374,6 @@ def test_failed_activation_repairs_the_socket_of_the_live_slot(host):
     assert host.live == "blue.sock"
 
 
-class Interrupted(BaseException):
-    """An interruption, such as Ctrl-C or a lost connection."""
-
-
-@pytest.mark.parametrize("step", ["start", "enable", "link", "begin_stop", "disable", "stop"])
-def test_next_run_completes_an_interrupted_activation(host, monkeypatch, step):
-    host.deploy("r1")
-
-    def interrupt(*_arguments, **_options):
-        raise Interrupted
-
-    with monkeypatch.context() as patch:
-        if step == "link":
-            real = slots.replace_link
-            patch.setattr(
-                slots,
-                "replace_link",
-                lambda path, target: interrupt() if path == host.paths["live_socket"] else real(path, target),
-            )
-        else:
-            patch.setattr(host.systemd, step, interrupt)
-        with pytest.raises(Interrupted):
-            host.deploy("r2")
-    bootable = {f"{slot}.sock" for slot in ("blue", "green") if host.units(slot) <= host.systemd.enabled}
-    assert host.live in bootable, "after a reboot, the live slot would not start"
-
-    host.deploy("r2")
-
-    assert host.live == "green.sock"
-    assert host.systemd.active == host.systemd.enabled == host.units("green")
-    assert not host.systemd.unread
-    assert host.results[-1] == ("r2", "live")
-    assert host.deploy("r2") == []
-
-
 def test_failed_verification_switches_the_traffic_back(host):
     host.deploy("r1")
     seen = []
@@ -465,14 +394,6 @@ def test_failed_verification_switches_the_traffic_back(host):
     assert host.results[-1] == ("r2", "bad")
 
 
-def test_first_release_that_fails_verification_is_not_live(host):
-    with pytest.raises(ActivationError):
-        host.deploy("r1", verify=lambda: "nginx answered 502")
-
-    assert host.app().state().live is None
-    assert host.systemd.active == host.systemd.enabled == set()
-
-
 def test_booted_release_becomes_live_later(host):
     host.deploy("r1")
 
@@ -486,16 +407,6 @@ def test_booted_release_becomes_live_later(host):
 
     assert host.live == "green.sock"
     assert [call[0] for call in host.systemd.calls[calls:]] == ["begin to stop", "stop"], "not booted again"
-
-
-def test_other_release_replaces_a_booted_one(host):
-    host.deploy("r1")
-    host.deploy("r2", until=slots.BOOTED)
-
-    host.deploy("r3")
-
-    assert host.live == "green.sock"
-    assert host.results[-1] == ("r3", "live")
 
 
 @pytest.mark.parametrize("until", [slots.BOOTED, slots.LIVE])
@@ -528,11 +439,6 @@ def test_concurrent_deploy_waits_for_the_lock_timeout(host):
         with pytest.raises(Locked), host.app().lock(wait=0.5):
             pass
         assert time.monotonic() - began >= 0.5
-
-
-def test_concurrent_deploy_fails_with_the_name_of_the_first(host):
-    with host.app().lock(), pytest.raises(Locked, match="by tester since .*, process"):
-        host.deploy("r1")
 
 
 def test_unneeded_configurations_are_removed(host):

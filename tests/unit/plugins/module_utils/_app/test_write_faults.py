@@ -45,10 +45,17 @@ def test_errors_are_counted_by_path_or_message():
         (
             "unable to open database file",
             "reports 'unable",
-            "below /srv/shop/shared, or set asgi_server_working_directory",
+            "below /srv/shop/shared, set asgi_server_working_directory",
         ),
-        ("Read-only file system", "reports 'Read-only", "below /srv/shop/shared, or set asgi_server_working_directory"),
-        ("/srv/shop/releases/a/code/app.db", "cannot write to '/srv", "or set asgi_server_working_directory"),
+        ("Read-only file system", "reports 'Read-only", "below /srv/shop/shared, set asgi_server_working_directory"),
+        (
+            "/srv/shop/releases/a/code/app.db",
+            "cannot write to '/srv",
+            "asgi_app_source.shared, as app.db if it is a file",
+        ),
+        ("/srv/shop/slots/blue/release/code/a/b/", "cannot write to '/srv", "or a/b/ if it is a directory"),
+        ("/srv/shop/releases/a/source/x/app.db", "cannot write to '/srv", "or list it in asgi_app_source.shared"),
+        ("/srv/shop/slots/blue/release/.venv/lib/python3.13/app.db", "cannot write to", "to editable, so that the app"),
         ("/etc/x", "cannot write to '/etc/x'", "or add the directory to asgi_server_write_paths"),
     ],
 )

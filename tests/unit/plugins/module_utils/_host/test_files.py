@@ -15,7 +15,10 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host import files
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     Obstacle,
     free_space,
+    holder,
     is_full,
+    leftovers,
+    locked,
     reason_of,
     refuse_full,
     replace_file,
@@ -117,6 +120,29 @@ def test_only_a_link_is_replaced_by_a_link(tmp_path, kind):
 
     path.rename(tmp_path / "current.old")
     assert replace_link(str(path), "releases/r1")
+
+
+def test_link_of_an_interrupted_run_is_replaced(tmp_path):
+    path = tmp_path / "current"
+    (tmp_path / ".current.new").symlink_to("releases/r1")
+    assert leftovers(str(path)) == [str(tmp_path / ".current.new")]
+    assert replace_link(str(path), "releases/r2")
+    assert (os.listdir(tmp_path), os.readlink(path)) == (["current"], "releases/r2")
+
+
+def test_lock_is_taken_again_if_the_previous_holder_has_removed_the_file(tmp_path, monkeypatch):
+    """A lock on a removed file would exclude nobody."""
+    path = tmp_path / "lock"
+    holder_of_removed_file = locked(str(path), "by an uninstallation")
+    holder_of_removed_file.__enter__()
+
+    def removed_while_waiting(_seconds):
+        path.unlink()
+        holder_of_removed_file.__exit__(None, None, None)
+
+    monkeypatch.setattr(files.time, "sleep", removed_while_waiting)
+    with locked(str(path), "by a deploy", wait=60):
+        assert holder(str(path)).startswith("by a deploy")
 
 
 def test_removal_does_not_follow_a_link_that_replaces_a_directory(tmp_path, monkeypatch):

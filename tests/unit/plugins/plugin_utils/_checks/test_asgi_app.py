@@ -190,6 +190,16 @@ def test_doubt_hides_no_problem_of_the_wheelhouse(problems, tmp_path):
             "asgi_app_source.subdirectory",
             "source-subdirectory-missing",
         ),
+        (
+            {"asgi_app_source": {"path": "app", "shared": ["media/", "../media/"]}},
+            "asgi_app_source.shared",
+            "source-shared-invalid",
+        ),
+        (
+            {"asgi_app_source": {"path": "app", "shared": ["main.py"]}},
+            "asgi_app_source.shared",
+            "source-shared-occupied",
+        ),
         ({"asgi_app_index_url": "ftp://index.example"}, "asgi_app_index_url", "index-url-invalid"),
         ({"asgi_app_index_url": "index.example/simple"}, "asgi_app_index_url", "index-url-invalid"),
         ({"asgi_app_build_env": {"HTTPS-PROXY": "x"}}, "asgi_app_build_env", "environment-invalid"),

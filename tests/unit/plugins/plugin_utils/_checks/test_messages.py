@@ -138,6 +138,13 @@ def of_server(directory):
     for change in changes:
         options = {**module.GOOD, "asgi_name": "hello", **change}
         yield module.problems(Context(options=options, find=Path))
+    module = load("test_processes")
+    for options, *_expected in rows(module.test_invalid_processes):
+        yield module.found({"worker": {**module.GOOD, **options}})
+    for schedule, _code in rows(module.test_invalid_schedules):
+        yield module.found(timers={"cleanup": {**module.TIMER, "schedule": schedule}})
+    yield module.found({"Worker": module.GOOD})
+    yield module.found({"cleanup": module.GOOD}, {"cleanup": module.TIMER})
 
 
 SOURCES = {

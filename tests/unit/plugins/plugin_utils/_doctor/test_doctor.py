@@ -27,6 +27,7 @@ IDLE = {**UNIT, "active": "inactive", "enabled": False, "main_pid": 0}
 PEM = "/etc/asgi/hello/tls/live.pem"
 CONFIG = "/srv/hello/configs/c2"
 
+PROCESS = {"state": "active", "restarts": 0, "loops": False, "result": "success"}
 HEALTHY = {
     "name": "hello",
     "user": "hello",
@@ -58,6 +59,20 @@ HEALTHY = {
         "memtotal_mb": 2048,
         "cgroup_memory_mb": None,
         "apps": [{"name": "hello", "workers": 3, "worker_memory": 128, "reason": "3 = 2 CPUs + 1"}],
+    },
+    "processes": {
+        "live": [
+            {**PROCESS, "name": "worker", "kind": "process", "unit": "hello.worker.1@green.service"},
+            {
+                **PROCESS,
+                "name": "cleanup",
+                "kind": "timer",
+                "unit": "hello.cleanup@green.timer",
+                "last_success": "2026-01-01",
+            },
+        ],
+        "enabled": True,
+        "idle": [],
     },
     "timers": ["asgi-renew.timer", "logrotate.timer"],
     "metrics": ["hello-metrics.socket"],
@@ -223,6 +238,12 @@ FAULTS = [
     ("clock", "clock.synchronised", False, WARN, "clock-not-synchronised"),
     ("metrics", "units.hello-metrics#socket.active", "failed", WARN, "metrics-socket-inactive"),
     ("metrics", "units.hello-metrics#socket.enabled", False, WARN, "metrics-socket-inactive"),
+    ("processes", "processes.live.0.state", "activating", FAIL, "process-down"),
+    ("processes", "processes.live.0.loops", True, FAIL, "process-restarting"),
+    ("processes", "processes.live.1.state", "inactive", FAIL, "process-down"),
+    ("processes", "processes.live.1.result", "timeout", WARN, "timer-failed"),
+    ("processes", "processes.enabled", False, FAIL, "process-not-enabled"),
+    ("processes", "processes.idle", ["hello.worker.1@blue.service"], WARN, "process-idle-slot"),
     ("timers", "units.logrotate#timer.there", False, WARN, "logrotate-missing"),
     ("timers", "units.logrotate#timer.active", "inactive", FAIL, "timer-inactive"),
     ("timers", "units.asgi-renew#timer.active", "inactive", FAIL, "timer-inactive"),

@@ -10,6 +10,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._release.scm_version i
     ANY_TAG,
     PDM_VARIABLE,
     POETRY_VARIABLE,
+    UV_VARIABLE,
     Described,
     Project,
     add_versions,
@@ -80,6 +81,13 @@ def test_description_is_written_as_git_archive_substitutes_it():
         ({"pyproject.toml": requires("setuptools", "setuptools_scm")}, Project("shop")),
         ({"pyproject.toml": requires("hatchling", "hatch-vcs")}, Project("shop")),
         ({"pyproject.toml": requires("hatchling", "uv-dynamic-versioning>=0.8")}, Project("shop")),
+        (
+            {
+                "pyproject.toml": requires("hatchling", "uv-dynamic-versioning>=0.8")
+                + "[tool.hatch.metadata.hooks.uv-dynamic-versioning]\ndependencies = ['shop-types=={{ version }}']\n"
+            },
+            Project("shop", variable=UV_VARIABLE),
+        ),
         ({"pyproject.toml": requires("setuptools", "versioningit")}, Project("shop")),
         (
             {"pyproject.toml": requires("pdm-backend") + '[tool.pdm.version]\nsource = "scm"\ntag_filter = "shop-*"\n'},

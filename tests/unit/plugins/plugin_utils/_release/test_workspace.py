@@ -26,6 +26,9 @@ def workspace(*members, exclude=()):
         ("services/api", {"": {"project": {"name": "root"}}}, None),
         ("services/api", {}, None),
         ("services/api", {"services": workspace("x"), "": workspace("services/*")}, None),
+        # Inside another project, which is a member.
+        ("docs/site", {"docs": {"project": {"name": "docs"}}, "": workspace("docs", "docs/site")}, None),
+        ("docs/site", {"docs": {"tool": {"ruff": {}}}, "": workspace("docs", "docs/site")}, ""),
         # The project is the root.
         ("python", {"python": workspace("api"), "": workspace("python")}, None),
         ("", {"": workspace("api")}, None),

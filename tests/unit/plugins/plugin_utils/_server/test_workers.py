@@ -41,6 +41,12 @@ def plan_of(cpus=4, memory=8192, others=None, **options):
         ),
         (
             8,
+            1024,
+            {"worker_memory": 128, "processes": {"worker": {"instances": 2, "exclusive": False, "memory_max": "100M"}}},
+            "2 = what memory allows (1024 MiB, less 400 for processes, 128 MiB a worker in two slots); 8 CPUs + 1 would be 9",
+        ),
+        (
+            8,
             512,
             {"worker_memory": 512, "minimum": 2},
             "2 = the minimum; 8 CPUs + 1 would be 9; memory would allow 0",

@@ -1,0 +1,14 @@
+"""A Celery worker with a name of its own, so that a ping reaches the worker of this slot, not that of the other one."""
+
+import socket
+
+from ledger import SLOT
+from queues import app
+from variant import FAULT
+
+NAME = f"late-{SLOT}@{socket.gethostname()}"
+
+if __name__ == "__main__":
+    if FAULT == "worker does not start":
+        raise SystemExit("this release has no settings for its worker")
+    app.worker_main(["worker", "--hostname", NAME, "--queues", "late", "--concurrency", "2", "--loglevel", "WARNING"])

@@ -1,0 +1,11 @@
+"""The job of a timer."""
+
+import time
+
+from ledger import record
+from variant import FAULT
+
+record("begin", "sweep")
+if FAULT == "timer hangs":
+    time.sleep(3600)
+record("end", "sweep")
