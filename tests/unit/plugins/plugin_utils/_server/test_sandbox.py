@@ -30,7 +30,9 @@ def test_a_unit_file_and_a_transient_unit_have_the_same_settings():
 
 
 def test_the_variables_have_the_defaults_of_the_role():
-    passed = environment("asgi_server").templated("{{ __asgi_server_sandbox }}")
+    place = environment("asgi_server")
+    place.use({})
+    passed = place.templated("{{ __asgi_server_sandbox }}")
 
     assert {name: defaults("asgi_server").get(f"asgi_server_{name}") for name in VARIABLES} == VARIABLES
     assert passed == VARIABLES
