@@ -12,7 +12,8 @@ import pytest
 from ansible.module_utils import basic
 from ansible_collections.asgi.deploy.plugins.module_utils._host import host_module
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
-from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import UMASK, HostModule
+from ansible_collections.asgi.deploy.plugins.module_utils._host.files import UMASK
+from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import SystemdError
 from ansible_core import patch_module_args
 
