@@ -11,10 +11,12 @@ sys.path.insert(0, str(ROOT / ".collections"))
 
 from ansible_collections.asgi.deploy.plugins.plugin_utils._doctor import codes as doctor
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values import codes as values
+from ansible_collections.asgi.deploy.plugins.plugin_utils._values import host_codes as hosts
 
 PAGE = ROOT / "docs/reference/errors.md"
 INTRODUCTION = """\
-<!-- Generated from plugin_utils/_values/codes.py and plugin_utils/_doctor/codes.py by tools/error_codes.py: edit those instead. -->
+<!-- Generated from plugin_utils/_values/codes.py, host_codes.py there, and plugin_utils/_doctor/codes.py by tools/error_codes.py: edit
+those instead. -->
 # Error codes
 
 Each message of a problem ends with its code in brackets. A code keeps its meaning; the words of the message may change. The remedy of
@@ -25,7 +27,8 @@ a message is often more specific than the one below, because it contains your va
   asgi_proxy_http_port is 443, like asgi_proxy_https_port -> use a different port for each [port-duplicate]
 ```
 
-All playbooks check the variables on the controller before they change a host. The codes of doctor.yml are in the last section.
+All playbooks check the variables on the controller before they change a host. The last sections list the codes of errors on hosts, which
+a failed task also returns as `code`, and those of doctor.yml.
 """
 
 
@@ -40,7 +43,8 @@ def cells(code: str, entry: values.Code) -> tuple[str, str, str]:
 def page() -> str:
     """Return the content of the page."""
     lines = [INTRODUCTION.rstrip()]
-    for title, codes in values.SECTIONS.items():
+    on_hosts = {f"On a host: {title[0].lower()}{title[1:]}": codes for title, codes in hosts.SECTIONS.items()}
+    for title, codes in {**values.SECTIONS, **on_hosts}.items():
         lines += ["", f"## {title}", "", row("Code", "Meaning", "Remedy"), "|---|---|---|"]
         lines += [row(*cells(code, entry)) for code, entry in codes.items()]
     lines += ["", "## doctor.yml", "", row("Check", "Code", "Meaning", "Remedy"), "|---|---|---|---|"]

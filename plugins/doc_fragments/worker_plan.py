@@ -66,7 +66,7 @@ options:
     type: dict
   processes:
     description:
-      - Background processes of the app on this host, as in the variable C(asgi_server_processes) with the defaults of all options.
+      - Background processes of the app, also those of other hosts, as in the variable C(asgi_server_processes) with the defaults of all options.
       - Their memory is subtracted, C(memory_max) of each instance or 128 MiB without it; twice, because the old and the new ones run
         at the same time during a deploy, except those that are exclusive.
     type: dict

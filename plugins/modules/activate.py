@@ -161,7 +161,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import
 from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE, PROBE_FILE, SERVICE_FILE
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import PROBE_OPTIONS, Probe
 from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import file_of
-from ansible_collections.asgi.deploy.plugins.module_utils._app.process_state import state_advice
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_state import new_advice
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import Pair
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import denied_name_servers, from_drop_in
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import BOOTED, LIVE, UNIT_FILE
@@ -239,6 +239,7 @@ def main():
         marker.source, marker.target = app.live_pair(), Pair(release, "")
         diff = app.install_units(units)
         before = app.state()
+        served_before = (before.live_pair and before.live_pair.release, _workers(app.config_files(before.live_pair)))
         marker.target = target = Pair(release, app.store_config(files, gid=_gid(paths["group"], module)))
         diff.append(app.difference(before.live_pair, target, files, environment))
         site = Site(app, module.run_command, probe)
@@ -251,8 +252,8 @@ def main():
         marker.made = bool(app.changes) and module.params["until"] == LIVE
     for warning in app.warnings:
         module.warn(warning)
-    workers = json.loads(files.get(PLAN_FILE, "{}")).get("workers")
-    advice = state_advice(AppHome(paths["name"]).manifest(release).get("packages", ()), workers)
+    packages = AppHome(paths["name"]).manifest(release).get("packages", ())
+    advice = new_advice(packages, (target.release, _workers(files)), served_before)
     if advice and app.activates:
         module.warn(advice)
     module.exit_json(
@@ -267,6 +268,11 @@ def main():
         site=site.result(answers),
         diff=diff,
     )
+
+
+def _workers(files):
+    """Return the number of workers in the files of a configuration."""
+    return json.loads(files.get(PLAN_FILE) or "{}").get("workers")
 
 
 def _gid(group, module):

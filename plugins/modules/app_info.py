@@ -53,6 +53,9 @@ apps:
     config:
       description: Digest of the live configuration.
       type: str
+    common_config:
+      description: Digest of the live configuration without its processes and timers, which may differ between hosts.
+      type: str
     state:
       description: State of the live service in systemd, for instance V(active).
       type: str
@@ -153,14 +156,17 @@ apps:
 import json
 import time
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import PROCESSES_FILE
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import (
     DamagedLog,
     NoSuchRelease,
     rollback_target,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App, other
+from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App, config_digest, other
 from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import serving
 from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import live_plan
+from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import render_environment
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout, names_with, release_paths
@@ -205,6 +211,7 @@ def _describe(module, paths):
         "slot": state.live,
         "release": pair.release if pair else None,
         "config": pair.config if pair else None,
+        "common_config": _common_config(app, pair) if pair else None,
         "state": service.active if service else "not deployed",
         "since": service.since if service else "",
         "workers": len(serving(service)) if service else 0,
@@ -229,6 +236,21 @@ def _bill(module, name, release):
             "it; the next release will have one"
         )
     return {"sbom": text}
+
+
+def _common_config(app, pair):
+    """Return the digest of the configuration without the files of its processes, some of which run on the first host only."""
+    files = app.config_files(pair)
+    if PROCESSES_FILE not in files:
+        return pair.config
+    return config_digest(
+        {
+            **{
+                name: text for name, text in files.items() if name != PROCESSES_FILE and not name.startswith("process.")
+            },
+            ENV_FILE: render_environment(app.environment(pair)),
+        }
+    )
 
 
 def _connections(systemd):

@@ -199,7 +199,8 @@ class Site(CheckedFiles):
             status, out, err = self.module.run_command([self.haproxy, "-c", "-f", str(copy)])
         if status:
             raise Refused(
-                f"HAProxy rejects the configuration, and nothing was changed: {decide.error_lines(err or out, moves)}"
+                f"HAProxy rejects the configuration, and nothing was changed: {decide.error_lines(err or out, moves)}",
+                "haproxy-config-rejected",
             )
         for warning in decide.warnings(err, moves):
             self.module.warn(f"HAProxy: {warning}")
@@ -228,7 +229,8 @@ class Site(CheckedFiles):
             self.restore()
             self._systemctl("restart" if verb == "restart" else "reload")
             raise Refused(
-                f"HAProxy did not load the files, and the previous files were restored: {(err or out).strip()}"
+                f"HAProxy did not load the files, and the previous files were restored: {(err or out).strip()}",
+                "haproxy-not-reloaded",
             )
         self.note_loaded(load_time)
 

@@ -271,7 +271,9 @@ class Site(CheckedFiles):
         faults = clashes.name_faults(clashes.names_by_port(servers), others)
         if faults:
             text = "; ".join(fault for _name, fault in faults)
-            raise Refused(f"{text}; nothing was changed -> choose another name, or remove that site")
+            raise Refused(
+                f"{text}; nothing was changed -> choose another name, or remove that site", "server-name-taken"
+            )
 
     def refuse_invalid_configuration(self) -> None:
         """Refuse the changes if nginx rejects a copy of its configuration with these changes."""
@@ -285,12 +287,15 @@ class Site(CheckedFiles):
                     f"nginx rejected the new limits for connections and names, so it keeps the old ones: {error}"
                 )
         if status:
-            raise Refused(f"nginx rejects the configuration, and nothing was changed: {output}")
+            raise Refused(
+                f"nginx rejects the configuration, and nothing was changed: {output}", "nginx-config-rejected"
+            )
         duplicates = decide.duplicate_names(output, [text for path, text in self.texts.items() if path in self.changes])
         if duplicates:
             raise Refused(
                 f"another site of this host already serves {' and '.join(duplicates)}, and nginx would ignore one of them; "
-                f"nothing was changed -> choose another name, or remove that site"
+                f"nothing was changed -> choose another name, or remove that site",
+                "server-name-taken",
             )
         for warning in decide.warnings(output):
             self.module.warn(f"nginx: {warning}")
@@ -334,7 +339,8 @@ class Site(CheckedFiles):
             _status, out2, err2 = self.module.run_command([self.nginx, "-t", "-q"])
             raise Refused(
                 f"nginx was not reloaded, and the previous files were restored: {(err or out).strip()} "
-                f"{decide.error_lines(err2 or out2, {})}"
+                f"{decide.error_lines(err2 or out2, {})}",
+                "nginx-not-reloaded",
             )
         # systemctl only sends the signal. New workers show that nginx has loaded the files.
         while not children(self.service.main_pid) - workers:
@@ -343,7 +349,9 @@ class Site(CheckedFiles):
             if waited > RELOAD_SECONDS or (faults and waited > FAULT_SECONDS):
                 self.restore()
                 cause = "\n".join(dict.fromkeys(faults)) or f"{ERROR_LOG} contains no error"
-                raise Refused(f"nginx did not load the files, and the previous files were restored: {cause}")
+                raise Refused(
+                    f"nginx did not load the files, and the previous files were restored: {cause}", "nginx-not-reloaded"
+                )
             time.sleep(0.02)
         self.note_loaded(load_time)
 

@@ -402,6 +402,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App
 from ansible_collections.asgi.deploy.plugins.module_utils._app.staging import check, stage
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import check_environment, hide
+from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import failure
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd
@@ -426,9 +427,8 @@ def _refuse_clashes(module):
     found = clashes(module.params["name"], module.params["claims"], module.run_command)
     if found:
         lines = "".join(f"\n  {each}" for each in found)
-        module.fail_json(
-            msg=f"{len(found)} clash{'es' if len(found) > 1 else ''} on this host; nothing has been changed:{lines}"
-        )
+        what = f"{len(found)} clash{'es' if len(found) > 1 else ''} on this host"
+        module.fail_json(**failure(f"{what}; nothing has been changed:{lines}", "host-clash"))
 
 
 def _recipe(module):

@@ -56,7 +56,8 @@ class AppHome:
         except KeyError:
             if change:
                 raise BuildError(
-                    f"the host has no account {self.app['user']!r}, which the role asgi_app creates"
+                    f"the host has no account {self.app['user']!r}, which the role asgi_app creates",
+                    "account-missing",
                 ) from None
             return True
         changed = os.path.exists(self.app["kept"])

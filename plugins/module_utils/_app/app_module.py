@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.deploy_marker import FAILED, SUCCEEDED, DeployMarker
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import ActivationError, App
+from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import failure as coded
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import split_message
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
@@ -69,4 +70,4 @@ class AppModule(HostModule):
             if report_serving:
                 result["serving"] = self.app.serving()
                 lines.insert(1, result["serving"])
-            self.fail_json(msg="\n".join(lines).rstrip(), **result)
+            self.fail_json(**coded("\n".join(lines).rstrip(), exc.code), **result)

@@ -67,5 +67,6 @@ def installer_environment(
         environment["UV_DEFAULT_INDEX"] = environment["PIP_INDEX_URL"] = recipe.index_url
     # The source sets variables of the project's build backend.
     environment.update(recipe.source.get("variables", {}))
-    # Copy packages from the cache, because the build account could still write to a release through hard links in the cache.
+    # Copy packages from the cache: the build account could still write to a release through hard links in the cache. A link to an inode of an
+    # earlier release, which belongs to root, would fail (fs.protected_hardlinks). "clone" falls back to hard links, for instance on ext4.
     return {**environment, **recipe.build_environment, "UV_LINK_MODE": "copy"}

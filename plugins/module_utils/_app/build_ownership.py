@@ -25,6 +25,8 @@ PROGRAM_BYTES = 512 << 20
 class HandoverError(Reported):
     """The tree contains a file that a release must not contain; the message contains its path."""
 
+    code = "release-unsafe"
+
 
 def give(directory: str, uid: int, gid: int) -> None:
     """Change the owner of *directory* and its contents. Before the call, only root must be able to write there."""

@@ -63,10 +63,14 @@ def choose(recipe: Recipe) -> Python:
     needs = f"asgi_app_python is {recipe.python!r}, the app accepts {request.origin}, and {default} is Python {version}"
     if recipe.installer != "uv":
         raise BuildError(
-            f"{needs}: set asgi_app_installer to uv, which installs another Python, or asgi_app_python to one on the host"
+            f"{needs}: set asgi_app_installer to uv, which installs another Python, or asgi_app_python to one on the host",
+            "python-does-not-match",
         )
     if not request.managed:
-        raise BuildError(f"{needs}: set asgi_app_python to a version such as '3.13', or to a Python on the host")
+        raise BuildError(
+            f"{needs}: set asgi_app_python to a version such as '3.13', or to a Python on the host",
+            "python-does-not-match",
+        )
     path = str(STORE / _key(request.managed) / "bin" / f"python{minor_of(request.managed)}")
     return Python(find_python(path) if os.path.exists(path) else path, request.managed)
 
@@ -77,13 +81,15 @@ def find_python(wanted: str) -> str:
     if not found:
         raise BuildError(
             f"asgi_app_python is {wanted!r}, which does not exist on the host: install it there first (asgi_app_packages "
-            "installs Debian packages), or set a version such as '3.13', which uv installs"
+            "installs Debian packages), or set a version such as '3.13', which uv installs",
+            "python-not-usable",
         )
     part = changeable_part(found)
     if part:
         raise BuildError(
             f"asgi_app_python is {wanted!r}, which root runs, but other accounts can modify {part}: use a Python that only root can "
-            "modify"
+            "modify",
+            "python-not-usable",
         )
     return found
 
@@ -93,14 +99,14 @@ def _version(python: str) -> str:
     try:
         return subprocess.run(argv, cwd="/", capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.SubprocessError) as exc:
-        raise BuildError(f"{python} does not run: {exc}") from exc
+        raise BuildError(f"{python} does not run: {exc}", "python-not-usable") from exc
 
 
 def _key(version: str) -> str:
     try:
         return key_of(version, os.uname().machine)
     except ValueError as exc:
-        raise BuildError(f"{exc}: set asgi_app_python to a Python on the host") from exc
+        raise BuildError(f"{exc}: set asgi_app_python to a Python on the host", "python-not-installed") from exc
 
 
 def download_entry(version: str, archive: str, sha256: str) -> dict:
@@ -131,7 +137,7 @@ def adopt(scratch: Path, python: Python) -> None:
     os.lchown(scratch, os.geteuid(), os.getegid())
     made = scratch / python.key
     if made.is_symlink() or not made.is_dir():
-        raise BuildError(f"uv has installed no {python.key}")
+        raise BuildError(f"uv has installed no {python.key}", "python-not-installed")
     take_over(str(made), lambda _path: False)
     target = STORE / python.key
     temporary = target.with_name(f".{python.key}.{os.getpid()}")
@@ -147,7 +153,7 @@ def adopt(scratch: Path, python: Python) -> None:
         if temporary.exists():
             remove_tree(str(temporary))
     if not leads_to_interpreter(python.path):
-        raise BuildError(f"{python.path} is not a Python that only root can modify")
+        raise BuildError(f"{python.path} is not a Python that only root can modify", "python-not-installed")
 
 
 @contextlib.contextmanager

@@ -18,9 +18,13 @@ CACHE = Path(CACHE_DIRECTORY)
 class BuildError(Reported):
     """The release cannot be built; the message names the variable to change."""
 
+    code = "build-failed"
+
 
 class Unsolvable(BuildError):
     """Requirements conflict with each other."""
+
+    code = "requirements-conflict"
 
 
 class Recipe(NamedTuple):

@@ -53,17 +53,19 @@ def check_import(recipe: Recipe, venv: Path, code: Path, packages: Iterable[str]
         status, _out, err = unit.run(argv, str(code), environment, IMPORT_SECONDS)
     except TimedOut:
         raise BuildError(
-            f"asgi_module ({recipe.module}) was not imported within {IMPORT_SECONDS} s: its import must not block"
+            f"asgi_module ({recipe.module}) was not imported within {IMPORT_SECONDS} s: its import must not block",
+            "import-timeout",
         ) from None
     last = (err.strip().splitlines() or [""])[-1]
     if status == import_probe.NOT_AN_APPLICATION and last.startswith(import_probe.FAULT):
-        raise BuildError(f"asgi_module is not an application: {last[len(import_probe.FAULT) :]}")
+        raise BuildError(f"asgi_module is not an application: {last[len(import_probe.FAULT) :]}", "not-an-application")
     if status:
         output = condense(err.strip(), first=0, last=15) or f"exit status {status}"
         denied = advice(packages, sandbox) or write_advice(recipe.app, err) or _module_advice(code, err)
         raise BuildError(
             f"asgi_module ({recipe.module}) does not import as the account {recipe.user}, with the environment "
-            f"of asgi_env and in the sandbox of the app:\n{output}" + (f"\n{denied}" if denied else "")
+            f"of asgi_env and in the sandbox of the app:\n{output}" + (f"\n{denied}" if denied else ""),
+            "import-failed",
         )
 
 

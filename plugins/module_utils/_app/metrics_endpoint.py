@@ -27,6 +27,8 @@ ANOTHER = "choose another asgi_server_metrics_listen"
 class Unusable(Reported):
     """The metrics cannot be served as configured; the message contains the reason and the remedy."""
 
+    code = "metrics-endpoint-unusable"
+
 
 def _setting(name: str, unit_text: str | None) -> str | None:
     found = re.search(rf"^{name}=(.*)$", unit_text or "", re.MULTILINE)

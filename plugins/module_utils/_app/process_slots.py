@@ -17,6 +17,7 @@ import time
 from datetime import datetime, timezone
 from typing import Callable
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.activation_error import ActivationError
 from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import REMEDY, denials, describe_denial
 from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE, InstalledApp, State
 from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import (
@@ -48,14 +49,6 @@ POLL_SECONDS = 0.5
 RETRY_SECONDS = 1
 # A process that systemd has restarted this often, and that has not been up for this time since, restarts in a loop.
 LOOP_RESTARTS, LOOP_SECONDS = 3, 60
-
-
-class ActivationError(Exception):
-    """The release did not start or did not become healthy; ``journal`` holds the journal of the failed unit."""
-
-    def __init__(self, reason: str, journal: str = "") -> None:
-        super().__init__(reason)
-        self.journal = journal
 
 
 class ProcessSlots(InstalledApp):
@@ -186,7 +179,7 @@ class ProcessSlots(InstalledApp):
             return  # systemd has already accepted these files for the live slot
         misread = self.systemd.misread_files({os.path.join(self.paths["units"], unit): unit for unit in texts})
         for path, errors in sorted(misread.items()):
-            raise ActivationError(f"systemd cannot parse {path}: {errors}")
+            raise ActivationError(f"systemd cannot parse {path}: {errors}", code="unit-settings-invalid")
 
     # ---- start
 
@@ -328,8 +321,9 @@ class ProcessSlots(InstalledApp):
         texts = [read_text(os.path.join(directory, file)) for file in (ENV_FILE, file_of(name, kind="env"))]
         return {key: value for text in texts for key, value in parse_environment(text or "").items()}
 
-    def failure(self, slot: str, reason: str, began: float, unit: str = "") -> ActivationError:
+    def failure(self, slot: str, reason: str, began: float, unit: str = "", code: str = "") -> ActivationError:
         """Return the error for *unit* of *slot*, by default its web server, with the journal since *began*, without secrets."""
+        code = code or ("process-not-started" if unit else "app-not-healthy")
         slot_paths, pair = self.paths["slots"][slot], self._pair(slot)
         settings = os.path.join(self.paths["units"], unit) if unit else slot_paths["drop_in"]
         journal = self.systemd.journal(unit or slot_paths["service_unit"], began)
@@ -337,7 +331,7 @@ class ProcessSlots(InstalledApp):
             reason += f"; {describe_write_fault(fault)}: {write_remedy(self.paths['name'], fault)}"
         for error in denials(journal, read_text(settings) or "")[:1]:
             reason += f"; {describe_denial(error)}: {REMEDY}"
-        return ActivationError(self.hide(reason, pair), self.hide(journal, pair))
+        return ActivationError(self.hide(reason, pair), self.hide(journal, pair), code)
 
     # ---- stop
 

@@ -40,6 +40,14 @@ CONTAINED = {
 }
 
 
+def new_advice(packages: Iterable[str], serving: tuple, before: tuple) -> str | None:
+    """Return state_advice() unless the same release with the same number of workers was live before, so that the user has read it.
+
+    *serving* and *before* are pairs of a release and a number of workers.
+    """
+    return None if serving == before else state_advice(packages, serving[1])
+
+
 def state_advice(packages: Iterable[str], workers: int | None) -> str | None:
     """Explain which of the *packages* of a release break with this number of *workers*; None if there are none."""
     found = PACKAGES.keys() & {normalised(name) for name in packages}

@@ -228,7 +228,11 @@ class Build:
     def _provide_uv(self) -> str:
         """Return the path of uv on the host; if the required version is missing, install it from the index or the controller's wheels."""
         if self.recipe.uv_path:
-            self._run([self.recipe.uv_path, "--version"], "asgi_app_uv_binary does not run on this host as uv")
+            self._run(
+                [self.recipe.uv_path, "--version"],
+                "asgi_app_uv_binary does not run on this host as uv",
+                code="uv-not-installed",
+            )
             return self.recipe.uv_path
         version = self.recipe.uv_version
         if not version:
@@ -237,12 +241,13 @@ class Build:
         if not uv.exists():
             scratch = self.work / "uv"
             blame = "the distribution's Python cannot create a virtual environment"
-            self._run([SYSTEM_PYTHON, "-m", "venv", str(scratch)], blame)
+            self._run([SYSTEM_PYTHON, "-m", "venv", str(scratch)], blame, code="uv-not-installed")
             options = self._from_wheels("tools") if self.recipe.wheelhouse else self._pinned_uv(version)
             # Do not use the app's cache: an earlier build may have manipulated it, and all apps of the host share this uv.
             self._run(
                 [*_pip(scratch), "install", "--no-cache-dir", *options],
                 "asgi_app_uv_version cannot be installed; alternatively, asgi_app_uv_binary copies uv from the controller",
+                code="uv-not-installed",
             )
             # The binary needs no other files. Install it by a rename, because the build of another app may install it at the same time.
             uv.parent.mkdir(parents=True, exist_ok=True)
@@ -287,6 +292,7 @@ class Build:
             f"CPython {python.managed}{remedy}; set asgi_app_python_mirror, or set asgi_app_python to a Python on the host",
             # Some files of a Python contain its path, so install it where it remains.
             mounts=[f"{scratch}:{PYTHONS}"],
+            code="python-not-installed",
             **variables,
         )
         adopt(scratch, python)
@@ -301,7 +307,11 @@ class Build:
         installer = [uv, "pip"] if uv else _pip(self.venv)
         if self.recipe.wheelhouse:
             blame = "the wheels from the controller cannot be installed, see asgi_app_wheelhouse"
-            self._run([*installer, "install", "--no-deps", *self._from_wheels("release")], blame)
+            self._run(
+                [*installer, "install", "--no-deps", *self._from_wheels("release")],
+                blame,
+                code="packages-not-installed",
+            )
             return
         self.installation = Installation(
             self.recipe, installer, self.code, self.project, self._run_installer, self._write
@@ -310,7 +320,8 @@ class Build:
 
     def _run_installer(self, argv: list[str], blame: str, directory: str | Path = "/", sync: bool = False) -> str:
         """Run an installer. `uv sync` gets the virtual environment in a variable."""
-        return self._run(argv, blame, directory, **({"VIRTUAL_ENV": str(self.venv)} if sync else {}))
+        variables = {"VIRTUAL_ENV": str(self.venv)} if sync else {}
+        return self._run(argv, blame, directory, code="packages-not-installed", **variables)
 
     def _from_wheels(self, kind: str) -> list[str]:
         """Return the options that install exactly the wheels of this *kind* from the controller, without an index."""
@@ -357,24 +368,33 @@ class Build:
         return TransientUnit(self.app["build_unit"], self.app["build_user"], properties)
 
     def _run(
-        self, argv: list[str], blame: str, directory: str | Path = "/", mounts: Iterable[str] = (), **variables: str
+        self,
+        argv: list[str],
+        blame: str,
+        directory: str | Path = "/",
+        mounts: Iterable[str] = (),
+        code: str = "",
+        **variables: str,
     ) -> str:
-        """Run a tool as the build account and return its output; raise BuildError with *blame* and the output if the tool fails."""
+        """Run a tool as the build account and return its output.
+
+        If the tool fails, raise BuildError with *blame*, the output, and the *code* of the error.
+        """
         try:
             done = self._unit(mounts).run(argv, str(directory), {**self._environment(), **variables}, BUILD_SECONDS)
         except OSError as exc:
-            raise BuildError(f"{blame}: {exc}") from exc
+            raise BuildError(f"{blame}: {exc}", code) from exc
         except TimedOut as exc:
             raise BuildError(
-                f"{blame}: it did not end within {BUILD_SECONDS} s\n{last_lines(exc.err or exc.out)}"
+                f"{blame}: it did not end within {BUILD_SECONDS} s\n{last_lines(exc.err or exc.out)}", code
             ) from exc
         if done.status:
             hint = cause(done.err)
             if is_full(done.err + done.out):
                 hint = free_space(str(self.directory), str(CACHE))
             output = last_lines(done.err or done.out) or f"exit status {done.status}"
-            error = Unsolvable if UNSOLVABLE.search(done.err) else BuildError
-            raise error(f"{blame}{f' ({hint})' if hint else ''}:\n{output}")
+            message = f"{blame}{f' ({hint})' if hint else ''}:\n{output}"
+            raise Unsolvable(message) if UNSOLVABLE.search(done.err) else BuildError(message, code)
         return done.out
 
 
@@ -404,4 +424,6 @@ def _account(name: str) -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(name)
     except KeyError:
-        raise BuildError(f"the host has no account {name!r}, which the role asgi_app creates") from None
+        raise BuildError(
+            f"the host has no account {name!r}, which the role asgi_app creates", "account-missing"
+        ) from None

@@ -33,9 +33,13 @@ class Pair(NamedTuple):
 class NoSuchRelease(Reported):
     """The release to roll back to does not exist; the message lists the available ones."""
 
+    code = "release-not-found"
+
 
 class DamagedLog(Reported):
     """The file is not a valid release log; the message names the file and the defect."""
+
+    code = "release-log-damaged"
 
 
 def read_log(path: str) -> list:

@@ -40,7 +40,8 @@ def is_present(paths: dict) -> bool:
     if account.pw_dir != paths["home"]:
         raise Refused(
             f"asgi_name is {paths['name']!r}, but the account of that name does not belong to this app (its home is "
-            f"{account.pw_dir}): nothing has been changed"
+            f"{account.pw_dir}): nothing has been changed",
+            "app-name-taken",
         )
     return True
 
@@ -49,9 +50,9 @@ def refuse_while_changed(paths: dict) -> None:
     """Raise Refused while a deploy, a build or another change of the app is running."""
     note = holder(paths["lock"])
     if note is not None:
-        raise Refused(f"{paths['name']} is being changed {note}".rstrip() + ": nothing has been removed")
+        raise Refused(f"{paths['name']} is being changed {note}".rstrip() + ": nothing has been removed", "app-locked")
     if holder(paths["build_lock"]) is not None:
-        raise Refused(f"a release of {paths['name']} is being built: nothing has been removed")
+        raise Refused(f"a release of {paths['name']} is being built: nothing has been removed", "app-locked")
 
 
 def unstage(paths: dict, data: bool, dry: bool = False) -> list[str]:

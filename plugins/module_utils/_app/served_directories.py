@@ -35,6 +35,8 @@ ENTER, LIST = acl.EXECUTE, acl.READ | acl.EXECUTE
 class Unservable(Reported):
     """nginx cannot be given access to a directory; the message has the remedy."""
 
+    code = "directory-not-servable"
+
 
 class ServedDirectories:
     """The directories *names*, relative paths below the shared directory of the app with these *paths*.

@@ -18,10 +18,11 @@ import time
 from collections.abc import Iterator
 from typing import Callable
 
+from ansible_collections.asgi.deploy.plugins.module_utils._app.activation_error import ActivationError, Blocked
 from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE, SERVICE_FILE, State
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import Probe, accepts, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import is_secret
-from ansible_collections.asgi.deploy.plugins.module_utils._app.process_slots import ActivationError, ProcessSlots
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_slots import ProcessSlots
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import (
     DamagedLog,
     Pair,
@@ -35,7 +36,6 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log impor
     with_recorded,
     withdrawn,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     is_ours,
     leftovers,
@@ -61,10 +61,6 @@ UNIT_MODE = 0o644
 TRIAL_MARK = "# of a trial\n"
 
 BOOTED, LIVE = "booted", "live"
-
-
-class Blocked(Reported):
-    """The state of the host prevents the activation of any release."""
 
 
 def other(slot: str | None) -> str:
@@ -199,7 +195,7 @@ class App(ProcessSlots):
             self._switch_to(slot, state)
             fault = verify()
             if fault:
-                raise self.failure(slot, fault, began)
+                raise self.failure(slot, fault, began, code="site-not-answering")
             self.start_processes(slot)
         except ActivationError as exc:
             self._stop_failed(slot, state.live)
@@ -347,7 +343,9 @@ class App(ProcessSlots):
             return  # systemd has already accepted these settings for the live slot
         misread = self.systemd.misread(slot_paths["service_unit"], slot_paths["drop_in"])
         if misread:
-            raise ActivationError(f"systemd cannot parse {slot_paths['drop_in']}: {misread}")
+            raise ActivationError(
+                f"systemd cannot parse {slot_paths['drop_in']}: {misread}", code="unit-settings-invalid"
+            )
 
     def boot(self, slot: str, probe: Probe) -> None:
         """Start *slot* and wait until it is healthy; raise ActivationError with its journal if it does not become healthy."""
@@ -355,12 +353,13 @@ class App(ProcessSlots):
         began = time.time()
         try:
             self.systemd.start(slot_paths["socket_unit"], slot_paths["service_unit"])
-            reason = wait_healthy(slot_paths["socket"], probe)
+            reason, code = wait_healthy(slot_paths["socket"], probe), "app-not-healthy"
         except SystemdError as exc:
             limit = " within asgi_server_boot_timeout" if "timeout was exceeded" in str(exc) else ""
             reason = f"{slot_paths['service_unit']} did not start{limit}: {exc}".splitlines()[0]
+            code = "app-not-started"
         if reason:
-            raise self.failure(slot, reason, began)
+            raise self.failure(slot, reason, began, code=code)
 
     def runs_unreachable(self, state: State) -> bool:
         """Return whether the units of the live slot are active but its socket accepts no connections."""

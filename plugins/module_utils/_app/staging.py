@@ -49,7 +49,7 @@ def missing_prerequisites(app: dict, packages: list) -> Missing:
     """Return the missing accounts of *app* and the missing distribution *packages*."""
     claim = check_claim(app)
     if claim.objection:
-        raise BuildError(f"asgi_name is '{app['name']}', but {claim.objection}")
+        raise BuildError(f"asgi_name is '{app['name']}', but {claim.objection}", "app-name-taken")
     # systemd-run needs the system bus, which a minimal Debian does not have.
     bus = [] if os.path.lexists(SYSTEM_BUS) else ["dbus"]
     return Missing(account=not claim.ready, packages=missing([*packages, *bus]))

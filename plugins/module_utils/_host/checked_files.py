@@ -62,7 +62,7 @@ class CheckedFiles:
     def refuse_held_ports(self, ports: Iterable[int], udp: Iterable[int] = ()) -> None:
         """Raise Refused if a program other than the daemon uses one of the TCP *ports* or the UDP ports *udp*."""
         for _port, fault in port_faults(ports, udp, self.service.main_pid, self.unit):
-            raise Refused(f"{fault} -> stop that program, or choose another port")
+            raise Refused(f"{fault} -> stop that program, or choose another port", "port-held")
 
     def refuse_disagreement(self, others_on: Callable[[int], list], role: str) -> None:
         """Raise Refused if a port's shared setting, a variable of *role*, differs, and *others_on* returns other sites of the port."""
@@ -76,7 +76,8 @@ class CheckedFiles:
                 raise Refused(
                     f"all sites of port {port} share some settings, and {' and '.join(differences)} "
                     f"({role}_{differences[0].split()[0]}) for {' and '.join(others)} -> set the same values for this site, choose another port, or change "
-                    f"all of them with -e '{{\"{role}_change_port\": true}}' in this run"
+                    f"all of them with -e '{{\"{role}_change_port\": true}}' in this run",
+                    "port-settings-differ",
                 )
 
     def note_change(self) -> None:

@@ -98,6 +98,8 @@ def refuse_full(directory: str) -> None:
 class Obstacle(Reported):
     """A file or directory exists where a symlink of this collection belongs."""
 
+    code = "path-obstructed"
+
 
 def refuse_obstacle(path: str) -> None:
     """Raise Obstacle if *path* is not a symlink: a file may contain data, and a rename cannot replace a directory."""
@@ -278,6 +280,8 @@ def remove_tree(directory: str) -> None:
 
 class Locked(Reported):
     """Another process holds a lock; the message contains the note in the lock file."""
+
+    code = "app-locked"
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import Any, Callable, NoReturn
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.parameters import remove_values
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import SECRET_LENGTH
-from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
+from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported, failure
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import Details, split_message
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import reason_of
 from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
@@ -75,7 +75,9 @@ class HostModule(AnsibleModule):
         try:
             yield
         except (Reported, SystemdError, OSError, ValueError) as exc:
-            self.fail_json(msg=prefix + mask(_reason(exc)), **result)
+            self.fail_json(
+                **failure(prefix + mask(_reason(exc)), exc.code if isinstance(exc, Reported) else ""), **result
+            )
 
 
 def _reason(error: Exception) -> str:

@@ -35,7 +35,8 @@ def _fingerprint(row: Row) -> Any:
 ASPECTS: dict[str, Callable[[Row], Any]] = {
     "release": lambda row: row.get("release"),
     "state": lambda row: row.get("state"),
-    "config": lambda row: row.get("config"),
+    # processes and timers may run on the first host only
+    "config": lambda row: row.get("common_config", row.get("config")),
     "workers": lambda row: row.get("workers"),
     "certificate": _fingerprint,
     "python": lambda row: row.get("python"),

@@ -52,7 +52,7 @@ ESTIMATED_MEMORY = 128
 # Entries of a Procfile that are not run as processes, and the reason.
 EXPLAINED = {
     "web": "asgi_module and asgi_server_type run the web server",
-    "release": "a hook runs commands before a release is activated, see asgi_app_hook_staged",
+    "release": "asgi_app_migrate runs a command before a release is activated",
 }
 
 # Settings of asgi_server_unit_settings that also apply to processes: the restrictions, credentials and logs. The others belong to the web
@@ -172,7 +172,8 @@ def process_plan(
 ) -> dict[str, dict[str, Process]]:
     """Return the processes and timers that run on a host, with the defaults of their options.
 
-    *procfile* is the text of a Procfile, *place* the arguments of is_first().
+    *procfile* is the text of a Procfile, *place* the arguments of is_first(). ``counted`` contains the processes of all hosts, for the worker
+    plan, which must not differ between hosts.
     """
     found = {
         "processes": {name: complete(entry) for name, entry in with_procfile(processes, procfile).items()},
@@ -181,10 +182,11 @@ def process_plan(
     entries = [entry for kind in found.values() for entry in kind.values()]
     # hostvars are slow with many hosts
     here = any(entry["hosts"] == "first" for entry in entries) and is_first(**place)
-    return {
+    selected = {
         kind: {name: entry for name, entry in each.items() if here or entry["hosts"] == "all"}
         for kind, each in found.items()
     }
+    return {**selected, "counted": found["processes"]}
 
 
 def process_memory(processes: Mapping[str, Mapping], size: Any) -> int:
@@ -259,9 +261,8 @@ def process_files(plan: Mapping[str, Mapping], app: str, common: str, sandbox: M
 
 def process_environments(plan: Mapping[str, Mapping]) -> dict[str, dict]:
     """Return the additional environment of each process and timer of *plan* that has one."""
-    return {
-        name: entry["environment"] for kind in plan.values() for name, entry in kind.items() if entry["environment"]
-    }
+    entries = {**plan["processes"], **plan["timers"]}
+    return {name: entry["environment"] for name, entry in entries.items() if entry["environment"]}
 
 
 def _environment_file(app: str, name: str) -> str:

@@ -16,4 +16,4 @@ def test_all_clashes_are_reported_at_once(monkeypatch):
         fail_json=lambda **result: messages.append(result["msg"]),
     )
     module._refuse_clashes(fake)
-    assert messages == ["2 clashes on this host; nothing has been changed:\n  hello 1 -> b\n  c -> d"]
+    assert messages == ["2 clashes on this host; nothing has been changed [host-clash]:\n  hello 1 -> b\n  c -> d"]

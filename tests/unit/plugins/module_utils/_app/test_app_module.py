@@ -50,9 +50,21 @@ def test_app_without_directory_was_never_deployed(capsys):
 @pytest.mark.parametrize(
     ("error", "report_serving", "expected"),
     [
-        (ActivationError("timed out", "KeyError"), True, "r1 was not activated: timed out\nr0 serves\nKeyError"),
-        (ActivationError("timed out", "KeyError"), False, "r1 was not activated: timed out\nKeyError"),
-        (ActivationError("timed out"), False, "r1 was not activated: timed out"),
+        (
+            ActivationError("timed out", "KeyError", "app-not-healthy"),
+            True,
+            "r1 was not activated: timed out [app-not-healthy]\nr0 serves\nKeyError",
+        ),
+        (
+            ActivationError("timed out", "KeyError", "app-not-healthy"),
+            False,
+            "r1 was not activated: timed out [app-not-healthy]\nKeyError",
+        ),
+        (
+            ActivationError("timed out", code="app-not-started"),
+            False,
+            "r1 was not activated: timed out [app-not-started]",
+        ),
         (Reported("the app is locked"), True, "the app is locked"),
     ],
 )

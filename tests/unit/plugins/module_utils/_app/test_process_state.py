@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.asgi.deploy.plugins.module_utils._app.process_state import CONTAINED, PACKAGES, state_advice
+from ansible_collections.asgi.deploy.plugins.module_utils._app.process_state import (
+    CONTAINED,
+    PACKAGES,
+    new_advice,
+    state_advice,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sbom import normalised
 
 
@@ -33,3 +38,11 @@ def test_packages_with_state_are_named(packages, named):
 @pytest.mark.parametrize(("packages", "workers"), [(["fastapi"], 3), (["mcp"], 1), (["mcp"], None), ([], 3)])
 def test_other_apps_get_no_warning(packages, workers):
     assert state_advice(packages, workers) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "warns"),
+    [((None, None), True), (("r1", 3), True), (("r2", 1), True), (("r2", None), True), (("r2", 3), False)],
+)
+def test_the_warning_is_not_repeated_for_the_same_release_and_number_of_workers(before, warns):
+    assert bool(new_advice(["mcp"], ("r2", 3), before)) is warns

@@ -43,7 +43,7 @@ class Failed(Exception):
 def change(tmp_path, monkeypatch):
     """Return a function that creates the context manager of a change, which holds the lock and reports failures."""
 
-    def fail_json(msg):
+    def fail_json(msg, code=""):
         raise Failed(msg)
 
     monkeypatch.setattr(checked_files, "LOCK_SECONDS", 0)

@@ -148,6 +148,7 @@ def test_first_host(host, options, first):
     found = plan(given, {"cleanup": CLEANUP}, **{**FLEET, **options, "host": host})
 
     assert [*found["processes"], *found["timers"]] == (["worker", "beat", "cleanup"] if first else ["worker"])
+    assert list(found["counted"]) == ["worker", "beat"]
     assert process_environments(found) == ({"beat": {"A": "1"}} if first else {})
 
 

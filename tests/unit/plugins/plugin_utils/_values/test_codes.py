@@ -13,9 +13,10 @@ import error_codes
 import pytest
 from ansible_collections.asgi.deploy.plugins.plugin_utils._doctor import codes as doctor
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values import codes as values
+from ansible_collections.asgi.deploy.plugins.plugin_utils._values import host_codes as hosts
 
 PLUGINS = Path(__file__).resolve().parents[5] / "plugins"
-CODES = {**values.CODES, **doctor.CODES}
+CODES = {**values.CODES, **doctor.CODES, **hosts.CODES}
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)+")
 # Classes and functions whose first argument is a code.
 REPORTERS = {
@@ -61,8 +62,35 @@ def test_every_reported_code_is_documented():
     assert [each for each in reported if each[1] not in CODES] == []
 
 
+def codes_of_errors(tree):
+    """Yield the codes of exceptions: class attributes, the argument ``code``, and the last argument of an exception with a code."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and [getattr(each, "id", "") for each in node.targets] == ["code"]:
+            yield node.value
+        elif isinstance(node, ast.Call):
+            yield from (keyword.value for keyword in node.keywords if keyword.arg == "code")
+            if re.fullmatch(r"Refused|BuildError|ActivationError|failure", _name(node.func)):
+                yield from node.args[1:]
+
+
+def _name(function):
+    return getattr(function, "attr", None) or getattr(function, "id", "")
+
+
+def test_every_code_of_an_error_on_a_host_is_documented():
+    found = {
+        node.value
+        for path, tree in trees()
+        if path.relative_to(PLUGINS).parts[0] in ("modules", "module_utils")
+        for node in codes_of_errors(tree)
+        if isinstance(node, ast.Constant) and SLUG.fullmatch(str(node.value))
+    }
+    found |= {"app-not-healthy", "app-not-started"}  # a variable of slots.py
+    assert found == hosts.CODES.keys()
+
+
 def test_every_code_has_one_meaning():
-    assert values.CODES.keys() & doctor.CODES.keys() == set()
+    assert len(CODES) == len(values.CODES) + len(doctor.CODES) + len(hosts.CODES)
     meanings = [entry.meaning for entry in CODES.values()]
     assert [meaning for meaning in meanings if meanings.count(meaning) > 1] == []
 
