@@ -49,6 +49,21 @@ PROBE = {"path": "/", "host": "x", "statuses": [200], "successes": 1, "timeout":
 LEFTOVER = r"(/\.new-|/\.old-|/\.[^/]*\.(?:json|conf|service|socket|target|timer|env|py|unit)\.)[^/]*"
 # The end of each release id.
 DIGEST = "-0000000000"
+# The files of two processes, of which one is exclusive, and of a timer.
+COMMON = "PartOf=hello@%i.target\n[Service]\nWorkingDirectory=@release@/code\n"
+PROCESSES = {
+    "process.beat.service": f"[Unit]\nConflicts=hello.beat.1@@other@.service\n{COMMON}",
+    "process.worker.service": f"[Unit]\n{COMMON}",
+    "process.cleanup.service": "[Service]\nWorkingDirectory=@release@/code\n",
+    "process.cleanup.timer": "[Unit]\nPartOf=hello@%i.target\n",
+    "processes.json": json.dumps(
+        {
+            "beat": {"kind": "process", "command": ["beat"], "exclusive": True},
+            "worker": {"kind": "process", "command": ["worker"]},
+            "cleanup": {"kind": "timer", "command": ["cleanup"]},
+        }
+    ),
+}
 
 _listener: Callable[[str, tuple], None] | None = None
 
@@ -216,7 +231,7 @@ class Machine:
         home.remove(recipe.release)
         code = home.releases / recipe.release / "code"
         code.mkdir(parents=True)
-        for fault in ("broken", "unhealthy", "bad-site"):
+        for fault in ("broken", "unhealthy", "bad-site", "broken.hello.worker.1"):
             if fault in recipe.release:
                 (code / fault).touch()
         manifest = {"id": recipe.release, "built_at": recipe.release}
@@ -384,6 +399,10 @@ class Machine:
         """Return whether the release among the *used* files has the *fault*."""
         return any(self.real(f"{path}/{fault}") for path in used)
 
+    def running(self) -> set[str]:
+        """Return the active units, without those that finish their work."""
+        return {name for name, unit in self.systemd.units.items() if unit.up and not unit.stops}
+
     def enabled(self) -> set[str]:
         return {path.split("/")[-1] for path in self.files if ".wants/" in path}
 
@@ -444,6 +463,7 @@ class Deploy(NamedTuple):
     hook: str = ""
     reloads: bool = True
     stages: bool = True
+    processes: bool = False
 
     def __call__(self, machine: Machine) -> bool:
         changed = self.stages and Stage(self.release)(machine)
@@ -465,6 +485,7 @@ class Deploy(NamedTuple):
         )
         socket = f"[Socket]\nListenStream={run}/%i.sock\n[Install]\nWantedBy=sockets.target\n{self.unit}"
         files = {"gunicorn.conf.py": self.conf, "service.conf": "[Service]\n", "service.unit": service}
+        files.update(PROCESSES if self.processes else {})
         return {"release": self.release + DIGEST, "files": files, "socket": socket, "environment": "{}", "probe": PROBE}
 
 

@@ -2,7 +2,7 @@
 
 The model reads the unit files, drop-ins, `.wants` links and tmpfiles.d snippets of the tree, and keeps the state that only PID 1 has: which
 units are active, the text from which it loaded each unit, and pending jobs. A service "runs" if the paths of the tree in its unit exist. It
-fails to start if its working directory contains a file `broken`.
+fails to start if its working directory contains a file `broken`, or `broken.` and the name of the unit without its instance.
 
 Validated against systemd 257 of Debian 13:
 
@@ -17,7 +17,7 @@ Validated against systemd 257 of Debian 13:
 - Units whose file was removed keep running, need a daemon-reload, and can be stopped. `disable` removes the links of a unit without a
   file, and fails if there are none. `stop` fails with status 5 for units that do not exist.
 - After a reboot, units with links start, with what they require, and the `d` and `L+` lines of tmpfiles.d have been applied.
-- Starting a target starts what it wants. Stopping a target, even an inactive one, stops its parts (PartOf=).
+- Starting a target starts what it wants. Targets and timers stop at once. Stopping a target, even an inactive one, stops its parts (PartOf=).
 """
 
 from __future__ import annotations
@@ -189,6 +189,9 @@ class SystemdModel:
             self._finish_stop(name)
         if self._get(name).active == "active":
             return True
+        conflicting = [each for each in self._of(name, "Conflicts") if self._get(each).up]
+        if conflicting:
+            self._stop(conflicting, [])
         self.effect()
         self._load(name)
         text = self._get(name).loaded
@@ -209,7 +212,8 @@ class SystemdModel:
 
     def _become_ready(self, name: str) -> bool:
         uses = self._get(name).uses
-        started = bool(uses) and not any(self.files.real(f"{path}/broken") for path in uses)
+        faults = ("broken", f"broken.{name.partition('@')[0]}")
+        started = bool(uses) and not any(self.files.real(f"{path}/{fault}") for path in uses for fault in faults)
         if started:
             self._set(name, active="active", sub="running")
         else:
@@ -236,8 +240,10 @@ class SystemdModel:
             self._set(name, stops=True)
             if name.endswith(".service"):
                 self._set(name, active="deactivating", sub="stop-sigterm")
+            elif not name.endswith(".socket"):
+                self._finish_stop(name)
         if "--no-block" not in flags:
-            for name in sorted(stopping, key=lambda name: name.endswith(".socket")):
+            for name in sorted(filter(self.units.get, stopping), key=lambda name: name.endswith(".socket")):
                 self.effect()
                 self._finish_stop(name)
         return ""
@@ -266,6 +272,9 @@ class SystemdModel:
             self._exec(name)
             self._become_ready(name)
         return ""
+
+    def _restart(self, names: list[str], flags: list[str]) -> str:
+        return self._stop(names, []) or self._start(names, flags)
 
     def _reset_failed(self, _names: list[str], _flags: list[str]) -> str:
         return ""

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
 from ansible_collections.asgi.deploy.plugins.plugin_utils._doctor import report as doctor
-from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet import deploy, maintenance, site, status
+from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet import deploy, maintenance, releases, site, status
 from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.balancer import machine_of
 from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.play_action import PlayAction
 from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.status_page import as_page
@@ -20,6 +20,7 @@ FORMATS = {
     "deploy": ("table",),
     "doctor": ("table", "json"),
     "maintenance": ("table",),
+    "releases": ("table", "json"),
     "site": ("table",),
     "status": ("table", "json", "html"),
 }
@@ -54,6 +55,13 @@ def _maintenance(hosts, hostvars, options):
     return {"reports": {"table": printable(maintenance.maintenance_summary(rows))}}
 
 
+def _releases(hosts, hostvars, options):
+    [register] = options["registers"]
+    rows = list(releases.rows(hosts, printable([hostvars[host].get(register) or {} for host in hosts])))
+    render = {"table": releases.as_table, "json": releases.as_json}
+    return {"reports": {name: render[name](rows) for name in options["formats"]}}
+
+
 def _site(hosts, hostvars, options):
     results = {host: printable([hostvars[host].get(name) or {} for name in options["registers"]]) for host in hosts}
     return {"reports": {"table": "\n".join(site.site_summary([site.site_row(host, results[host]) for host in hosts]))}}
@@ -76,7 +84,14 @@ def _page(report):
     return as_page(report, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
 
 
-KINDS = {"deploy": _deploy, "doctor": _doctor, "maintenance": _maintenance, "site": _site, "status": _status}
+KINDS = {
+    "deploy": _deploy,
+    "doctor": _doctor,
+    "maintenance": _maintenance,
+    "releases": _releases,
+    "site": _site,
+    "status": _status,
+}
 
 
 class ActionModule(PlayAction):
@@ -93,6 +108,7 @@ class ActionModule(PlayAction):
     }
     REQUIRED_IF: ClassVar = [
         ("kind", "doctor", ["registers"]),
+        ("kind", "releases", ["registers"]),
         ("kind", "site", ["registers"]),
         ("kind", "status", ["registers"]),
         ("kind", "maintenance", ["plan"]),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
+from ansible_collections.asgi.deploy.plugins.module_utils._app.code_changes import MOST_FILES, archived_files
 from ansible_collections.asgi.deploy.plugins.module_utils._app.executable_memory import advice
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import release_id, without_credentials
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import ARGUMENTS, Missing, MissingWheels
@@ -20,6 +21,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.environment impo
 from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.action_failure import ActionFailure
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.audit import audit
+from ansible_collections.asgi.deploy.plugins.plugin_utils._release.command_program import command_program
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.dependency_files import Choice, selection
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.lock_export import with_export
 from ansible_collections.asgi.deploy.plugins.plugin_utils._release.origins import Origins
@@ -100,6 +102,11 @@ class ActionModule(ActionBase):
             "dependencies": resolved.dependencies,
             "python": request and request._asdict(),
         }
+        if self._task.check_mode and self._task.diff and resolved.kind in ("path", "git", "archive"):
+            files = archived_files(resolved.archive)
+            release["files"] = files if len(files) <= MOST_FILES else None
+        program = command_program(C.DEFAULT_LOCAL_TMP)
+        release["command"] = {"digest": program["digest"]}
 
         arguments["sandbox"] = sandbox_of(self._templar, task_vars or {})
         arguments["source"] = without_secrets(arguments["source"])
@@ -108,11 +115,16 @@ class ActionModule(ActionBase):
             arguments.update(_small_archive(resolved.archive))
         missing = _missing(arguments.pop("missing", None))
         response = None
-        if not missing.files:
+        if missing.command and "packages" not in arguments:
+            self._send_command(release, program)
+        # The module does not report missing files of a build together with missing prerequisites.
+        if missing.prerequisites or not missing.files:
             # In most runs the release exists already, so query the host before sending large files.
             response = self._call({**arguments, "resolved": release}, task_vars)
             missing = _missing(response.get("missing"))
         if missing.files and "packages" not in arguments:
+            if missing.command:
+                self._send_command(release, program)
             if missing.archive and "archive" not in arguments:
                 release["archive"] = self._send(resolved.archive, "source.tar.gz")
             if missing.wheels:
@@ -171,6 +183,11 @@ class ActionModule(ActionBase):
         except SourceError as exc:
             raise ActionFailure(str(exc)) from exc
         return {"path": self._send(found["archive"], "python.tar.gz"), "sha256": found["sha256"]}
+
+    def _send_command(self, release, program):
+        """Send the *program* of the host command, unless it has been sent, and add its path to *release*."""
+        if "path" not in release["command"]:
+            release["command"] = {**program, "path": self._send(program["path"], "asgi.pyz")}
 
     def _call(self, arguments, task_vars):
         return printable(self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars))

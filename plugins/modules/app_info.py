@@ -22,6 +22,10 @@ options:
     description: Whether to return the software bill of materials of each live release.
     type: bool
     default: false
+  releases:
+    description: Whether to return the release log of each app.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - asgi.deploy.read_only
 author:
@@ -131,6 +135,43 @@ apps:
         directory of the release. Null if no release is live, or if an earlier version of this collection built the release.
       type: str
       returned: if O(sbom) is true
+    releases:
+      description: The activations of releases, the newest first.
+      type: list
+      elements: dict
+      returned: if O(releases) is true
+      contains:
+        release:
+          description: Id of the release.
+          type: str
+        config:
+          description: Digest of the configuration.
+          type: str
+        slot:
+          description: The slot of the activation.
+          type: str
+        at:
+          description: Time of the activation, in UTC.
+          type: str
+        by:
+          description: Name of the person who activated the release.
+          type: str
+        result:
+          description: V(live), V(retired), or V(bad) if the activation failed.
+          type: str
+        reason:
+          description: Why the activation failed.
+          type: str
+        rollback:
+          description: Whether a rollback activated the release.
+          type: bool
+        withdrawn:
+          description: Whether a rollback replaced the release.
+          type: bool
+        rollback_target:
+          description: V(default) if a rollback activates the release by default, V(release) if the rollback must name it, V(allow-bad)
+            if the rollback must also allow a release that has failed, and null if a rollback cannot activate it.
+          type: str
     certificate_days:
       description: Days until the site's certificate expires; null if there is no site.
       type: int
@@ -153,34 +194,22 @@ apps:
           type: bool
 """
 
-import json
-import time
-
-from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE
-from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import PROCESSES_FILE
-from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import (
-    DamagedLog,
-    NoSuchRelease,
-    rollback_target,
-)
-from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App, config_digest, other
-from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import serving
-from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import live_plan
-from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import render_environment
+from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App
+from ansible_collections.asgi.deploy.plugins.module_utils._command.app_status import describe, releases
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout, names_with, release_paths
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd
-from ansible_collections.asgi.deploy.plugins.module_utils._proxy.open_connections import proxy
-from ansible_collections.asgi.deploy.plugins.module_utils._tls.site_certificate import (
-    certificate_path,
-    describe_certificate,
-)
 
 
 def main():
     module = HostModule(
-        argument_spec={"name": {"type": "str"}, "sbom": {"type": "bool", "default": False}}, supports_check_mode=True
+        argument_spec={
+            "name": {"type": "str"},
+            "sbom": {"type": "bool", "default": False},
+            "releases": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
     )
     names = [module.params["name"]] if module.params["name"] else _names()
     with module.reporting():
@@ -195,77 +224,23 @@ def _names():
 
 def _describe(module, paths):
     app = App(paths, Systemd(module.run_command), dry=True)
-    state = app.state()
-    live = paths["slots"][state.live] if state.live else None
-    service = state.units[live["service_unit"]] if live else None
-    idle = state.units[paths["slots"][other(state.live)]["service_unit"]]
-    pair = state.live_pair
-    certificate = describe_certificate(
-        module.run_command, certificate_path(read_text(paths["nginx_site"])), time.time()
-    )
-    release = release_paths(paths["name"], pair.release) if pair else None
-    manifest = json.loads(read_text(release["manifest"]) or "{}") if release else {}
-    return {
-        **(_bill(module, paths["name"], release) if module.params["sbom"] else {}),
-        "name": paths["name"],
-        "slot": state.live,
-        "release": pair.release if pair else None,
-        "config": pair.config if pair else None,
-        "common_config": _common_config(app, pair) if pair else None,
-        "state": service.active if service else "not deployed",
-        "since": service.since if service else "",
-        "workers": len(serving(service)) if service else 0,
-        "connections": _connections(app.systemd),
-        "plan": live_plan(paths["name"])["reason"],
-        **_rollback(app, pair),
-        "processes": app.process_report(state.live),
-        "idle_state": idle.active,
-        "python": manifest.get("python"),
-        "packages": manifest.get("packages", {}),
-        "certificate_days": certificate["days"] if certificate else None,
-        "certificate": certificate,
-    }
+    found = describe(app, module.run_command)
+    if module.params["sbom"]:
+        found["sbom"] = _bill(module, paths["name"], found["release"])
+    if module.params["releases"]:
+        found["releases"] = releases(app)
+    return found
 
 
 def _bill(module, name, release):
     """Return the software bill of materials of the live *release*; null if an earlier version of this collection built the release."""
-    text = read_text(release["sbom"], errors="replace") if release else None
+    text = read_text(release_paths(name, release)["sbom"], errors="replace") if release else None
     if release and text is None:
         module.warn(
-            f"{name}: release {release['id']} has no software bill of materials, because an earlier version of asgi.deploy built "
+            f"{name}: release {release} has no software bill of materials, because an earlier version of asgi.deploy built "
             "it; the next release will have one"
         )
-    return {"sbom": text}
-
-
-def _common_config(app, pair):
-    """Return the digest of the configuration without the files of its processes, some of which run on the first host only."""
-    files = app.config_files(pair)
-    if PROCESSES_FILE not in files:
-        return pair.config
-    return config_digest(
-        {
-            **{
-                name: text for name, text in files.items() if name != PROCESSES_FILE and not name.startswith("process.")
-            },
-            ENV_FILE: render_environment(app.environment(pair)),
-        }
-    )
-
-
-def _connections(systemd):
-    nginx = proxy(systemd.show("nginx.service")["nginx.service"].main_pid)
-    return {"used": nginx["connections"], "limit": nginx["limit"]}
-
-
-def _rollback(app, pair):
-    """Return the release that a rollback would activate, and the defect of the release log, if any."""
-    try:
-        return {"previous": rollback_target(app.log(), pair, app.on_disk).release, "log_fault": None}
-    except NoSuchRelease:
-        return {"previous": None, "log_fault": None}
-    except DamagedLog as exc:
-        return {"previous": None, "log_fault": str(exc)}
+    return text
 
 
 if __name__ == "__main__":

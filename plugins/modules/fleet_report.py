@@ -20,15 +20,16 @@ options:
       - V(site) shows for each host whether its site answers, the live release and slot, the certificate, and whether the run
         changed anything.
       - V(status) compares the apps of the hosts and marks the hosts that differ from the others.
+      - V(releases) lists the release logs of all apps.
       - V(doctor) lists the verdicts of M(asgi.deploy.doctor).
       - V(deploy) shows the outcome of a deploy with failures, from the variables that C(deploy.yml) registers.
       - V(maintenance) shows the outcome of rolling maintenance, from the variables that C(rolling_maintenance.yml) sets.
     type: str
     required: true
-    choices: [deploy, doctor, maintenance, site, status]
+    choices: [deploy, doctor, maintenance, releases, site, status]
   registers:
     description:
-      - Names of registered variables. With O(kind=status) one result of M(asgi.deploy.app_info), with O(kind=doctor) one of
+      - Names of registered variables. With O(kind=status) and O(kind=releases) one result of M(asgi.deploy.app_info), with O(kind=doctor) one of
         M(asgi.deploy.doctor).
       - With O(kind=site) the first one is the result of the module that checked the site, such as M(asgi.deploy.site_check) or
         M(asgi.deploy.activate). The report shows whether any of the results is changed.
@@ -36,7 +37,7 @@ options:
     elements: str
     default: []
   formats:
-    description: Formats to compile. V(table) is text. V(json) requires O(kind=status) or O(kind=doctor), V(html) O(kind=status).
+    description: Formats to compile. V(table) is text. V(json) requires O(kind=status), O(kind=releases) or O(kind=doctor), V(html) O(kind=status).
     type: list
     elements: str
     default: [table]

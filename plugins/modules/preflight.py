@@ -33,7 +33,7 @@ options:
   playbook:
     description: Playbook of this collection whose own variables, such as C(asgi_deploy_batches), are checked too.
     type: str
-    choices: [deploy, reload, rollback, rolling_maintenance, maintenance_page, status, doctor, tune]
+    choices: [deploy, reload, rollback, rolling_maintenance, maintenance_page, status, doctor, tune, run, logs, releases]
 extends_documentation_fragment:
   - asgi.deploy.read_only
 author:

@@ -26,6 +26,7 @@ description:
     symlinks to files outside the release.
   - Warns about packages of a release that is not live yet if the sandbox would deny them executable memory, see
     C(asgi_server_unit_settings).
+  - Installs the command C(asgi <name>) on the host, unless it has it in the version of this collection.
   - Every account of the host can read the code, because the web server serves static files from it. Put secrets in
     O(environment), not in the source.
 attributes:
@@ -34,7 +35,7 @@ attributes:
     description: Reports whether the release would be built. The controller fetches the source in check mode too.
   diff_mode:
     support: full
-    description: Shows the contents of the release.
+    description: Shows the contents of the release, and in check mode the paths of the files that differ from the live release.
 options:
   name:
     description: Name of the app. Its account and its build account, C(_<name>), must exist; O(packages) reports whether they do.
@@ -275,6 +276,9 @@ missing:
       description: The packages that are not installed, or that were only installed as dependencies of others.
       type: list
       elements: str
+    command:
+      description: Whether the controller must send the program of the host command C(asgi).
+      type: bool
     archive:
       description: Whether the controller must send the archive of the source.
       type: bool
@@ -322,6 +326,10 @@ host:
       elements: str
 built:
   description: Whether this task built the release, or would build it in check mode.
+  returned: unless RV(missing) is returned
+  type: bool
+command:
+  description: Whether this task installed the host command C(asgi), or would install it in check mode.
   returned: unless RV(missing) is returned
   type: bool
 overridden:
@@ -447,6 +455,8 @@ def _recipe(module):
         build_environment=_variables(module, "build_environment", "asgi_app_build_env"),
         wheels=resolved.get("wheels"),
         wheels_archive=resolved.get("wheels_archive"),
+        command=resolved.get("command"),
+        files=resolved.get("files"),
     )
 
 

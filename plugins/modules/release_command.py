@@ -81,20 +81,12 @@ stderr:
 """
 
 import json
-import os
-import pwd
 
-from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import properties, transient, working_directory
-from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import write_advice
-from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import (
-    check_environment,
-    hide,
-    release_environment,
-)
-from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
+from ansible_collections.asgi.deploy.plugins.module_utils._app.command_context import from_variables
+from ansible_collections.asgi.deploy.plugins.module_utils._command.captured import run_captured
+from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import check_environment, hide
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout, release_paths
-from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit
 
 
 def main():
@@ -122,35 +114,9 @@ def main():
         paths = layout(module.params["name"])
         release = release_paths(paths["name"], module.params["release"])
         secrets = check_environment(json.loads(module.params["environment"] or "{}"))
-        environment = release_environment(paths, release["venv"], secrets)
-        settings = module.params["sandbox"] or {}
-        sandbox = transient(properties(paths["name"], settings))
-        shared = working_directory(paths, settings)
-        directory = shared or release["code"]
-        if shared:
-            environment["PYTHONPATH"] = ":".join(filter(None, (release["code"], environment.get("PYTHONPATH"))))
-    try:
-        pwd.getpwnam(paths["user"])
-    except KeyError:
-        module.fail_json(msg=f"there is no account {paths['user']!r} on this host: run the asgi_app role first")
-    # The name contains the process id, because several hooks may run concurrently.
-    unit = TransientUnit(f"asgi-command-{paths['name']}-{os.getpid()}", paths["user"], sandbox)
-    try:
-        with module.reporting(f"{argv[0]} cannot be run in {directory}: "):
-            status, out, err = unit.run(argv, directory, environment, timeout, create=bool(shared))
-    except TimedOut as exc:
-        fault, result = f"did not end within {timeout} s, and was killed", {"stdout": exc.out, "stderr": exc.err}
-    else:
-        fault, result = f"ended with status {status}" if status else "", {"rc": status, "stdout": out, "stderr": err}
-    result.update({name: hide(result[name], secrets) for name in ("stdout", "stderr")})
-    if fault:
-        output = condense((result["stderr"] or result["stdout"]).strip(), first=0, last=15).splitlines()
-        # Start with the cause, which is the last line of a traceback; the traceback follows.
-        cause = output[-1].strip() if output else "no output"
-        advice = write_advice(paths["name"], result["stderr"] + result["stdout"])
-        cause += f"; {advice}" if advice else ""
-        module.fail_json(msg="\n".join([f"{argv[0]} {fault}: {cause}", *(output if len(output) > 1 else [])]), **result)
-    module.exit_json(changed=True, **result)
+        context = from_variables(paths, release, module.params["sandbox"] or {})
+        environment = context.environment(paths, secrets)
+    run_captured(module, paths, context, argv, environment, timeout, lambda text: hide(text, secrets))
 
 
 if __name__ == "__main__":

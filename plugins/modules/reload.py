@@ -93,6 +93,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app imp
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import from_drop_in, transient
 from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import reload_number, serving, wait_replaced
+from ansible_collections.asgi.deploy.plugins.module_utils._command.restart import restart
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import without_withheld
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import release_paths
@@ -132,21 +133,14 @@ def _reload(module, app, systemd, paths):
 
     old = serving(service)
     probe = app.probe_of(state.live_pair)
-    site = Site(app, module.run_command, probe)
     # Switch to the other slot. SIGHUP cannot reload a single process, and does not restore a removed socket file.
     if not service.can_reload or app.runs_unreachable(state):
-        slot, answers = site.across(
-            lambda verify: app.activate(state.live_pair, state, probe, verify=verify, restart=True)
-        )
-        workers = [] if module.check_mode else sorted(serving(app.state().units[paths["slots"][slot]["service_unit"]]))
-        return {
-            "release": state.live_pair.release,
-            "slot": slot,
-            "replaced": sorted(old),
-            "workers": workers,
-            "site": site.result(answers),
-        }
+        restarted = restart(app, state, module.run_command)
+        service_unit = paths["slots"][restarted["slot"]]["service_unit"]
+        workers = [] if module.check_mode else sorted(serving(app.state().units[service_unit]))
+        return {"release": state.live_pair.release, "replaced": sorted(old), "workers": workers, **restarted}
 
+    site = Site(app, module.run_command, probe)
     _check(module, app, paths, live, state.live_pair)
     result = {"release": state.live_pair.release, "slot": state.live, "replaced": sorted(old), "workers": []}
     if module.check_mode:

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PLUGINS = REPOSITORY / "plugins"
 PACKAGE = "ansible_collections.asgi.deploy.plugins."
 # From low to high: a file may import from its own folder and from earlier folders.
-HOST = ["_host", "_app", "_tls", "_proxy", "_balancer", "_tune"]
+HOST = ["_host", "_app", "_tls", "_proxy", "_command", "_balancer", "_tune"]
 CONTROLLER = ["_values", "_render", "_server", "_release", "_fleet", "_tune", "_doctor", "_checks"]
 LAYERS = [*(f"module_utils.{name}" for name in HOST), *(f"plugin_utils.{name}" for name in CONTROLLER)]
 FILES = sorted(path for path in PLUGINS.rglob("*.py") if path.name != "__init__.py")

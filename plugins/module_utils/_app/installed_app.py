@@ -62,7 +62,7 @@ class InstalledApp:
         names = [slot[unit] for slot in self.paths["slots"].values() for unit in ("service_unit", "socket_unit")]
         names += [unit for slot in self.paths["slots"] for unit in self.installed_process_units(slot)]
         return State(
-            live=self._live_slot(),
+            live=self.live_slot(),
             pairs={slot: self._pair(slot) for slot in self.paths["slots"]},
             units=self.systemd.show(*names),
         )
@@ -75,7 +75,8 @@ class InstalledApp:
         found += glob.glob(os.path.join(units, glob.escape(target)))
         return sorted(map(os.path.basename, found))
 
-    def _live_slot(self) -> str | None:
+    def live_slot(self) -> str | None:
+        """Return the slot that receives the traffic, without querying systemd."""
         target = read_link(self.paths["live_socket"])
         if target is None:  # for example after a reboot without systemd-tmpfiles
             found = re.search(r"^L\+ .* (\w+\.sock)$", read_text(self.paths["tmpfiles"]) or "", re.MULTILINE)
@@ -90,7 +91,7 @@ class InstalledApp:
 
     def live_pair(self) -> Pair | None:
         """Return the live release and configuration without querying systemd."""
-        slot = self._live_slot()
+        slot = self.live_slot()
         return self._pair(slot) if slot else None
 
     def staged(self) -> str | None:

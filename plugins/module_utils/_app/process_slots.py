@@ -38,7 +38,11 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults impo
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import parse_environment, without_withheld
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text, remove, write_text
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import SLOTS, starts_file
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
+    SLOTS,
+    process_unit_pattern,
+    starts_file,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd, SystemdError, Unit
 from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit
 
@@ -390,8 +394,11 @@ class ProcessSlots(InstalledApp):
             units = self.installed_process_units(slot)
             if units and not self.dry:
                 self.systemd.reset_failed(*units)
-            for unit in units:
-                path = os.path.join(self.paths["units"], unit)
+            paths = [os.path.join(self.paths["units"], unit) for unit in units]
+            patterns = (process_unit_pattern(self.paths["name"], slot), self.paths["slots"][slot]["target"])
+            for pattern in patterns:  # left behind by an interrupted run
+                paths += glob.glob(os.path.join(glob.escape(self.paths["units"]), f".{pattern}.*"))
+            for path in paths:
                 self._do(f"remove {path}", lambda path=path: remove(path))
         pattern = os.path.join(glob.escape(self.paths["timer_stamps"]), f"stamp-{self.paths['name']}.*@*.timer")
         for path in [*glob.glob(pattern), self.paths["timer_successes"]]:
@@ -403,15 +410,18 @@ class ProcessSlots(InstalledApp):
 
     # ---- reload
 
-    def reload_processes(self, slot: str) -> list[str]:
-        """Reload or restart the processes of the live *slot* one after the other; return their units."""
-        plan = [process for process in self.processes(slot) if not process.is_timer]
+    def reload_processes(self, slot: str, only: str | None = None) -> list[str]:
+        """Reload or restart the processes of the live *slot* one after the other; return their units.
+
+        With *only*, restart the process of that name, even if a reload sends it a signal.
+        """
+        plan = [process for process in self.processes(slot) if not process.is_timer and only in (None, process.name)]
         done = []
         for process in plan:
             for unit in process.services(self.paths["name"], slot):
                 began = time.time()
                 try:
-                    (self.systemd.reload if process.reload == "signal" else self.systemd.restart)(unit)
+                    (self.systemd.reload if process.reload == "signal" and not only else self.systemd.restart)(unit)
                 except SystemdError as exc:
                     raise self.failure(slot, f"{unit} was not reloaded: {exc}", began, unit) from exc
                 self.wait_ready(slot, [(process, [unit])], self.systemd.show(unit), began)

@@ -166,3 +166,21 @@ def needed_configs(log: list, live: Pair | None, on_disk: Callable[[Pair], bool]
             with contextlib.suppress(NoSuchRelease):
                 found.add(rollback_target(log, live, exists.__getitem__, release, allow_bad).config)
     return found
+
+
+def history(log: list, live: Pair | None, on_disk: Callable[[Pair], bool]) -> list[dict]:
+    """Return the entries of *log*, the newest first, each with ``rollback_target``: how a rollback activates its pair, None if it cannot.
+
+    The value is ``default`` if a rollback needs no options, ``release`` if it must name the release, and ``allow-bad`` if it must also allow a
+    release that has failed.
+    """
+    exists = {pair: on_disk(pair) for pair in map(pair_of, log)}
+    releases = list(dict.fromkeys(pair.release for pair in exists))
+    requests = [("default", None, False)]
+    requests += [("release", release, False) for release in releases]
+    requests += [("allow-bad", release, True) for release in releases]
+    targets: dict[Pair, str] = {}
+    for kind, release, allow_bad in requests:
+        with contextlib.suppress(NoSuchRelease):
+            targets.setdefault(rollback_target(log, live, exists.__getitem__, release, allow_bad), kind)
+    return [{**entry, "rollback_target": targets.pop(pair_of(entry), None)} for entry in reversed(log)]

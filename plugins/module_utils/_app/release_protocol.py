@@ -80,13 +80,14 @@ class MissingWheels(NamedTuple):
 class Missing(NamedTuple):
     """What a host is missing before it can stage a release.
 
-    The role creates the app's accounts (``account``) and installs the distribution's ``packages``. The action plugin sends the source
-    ``archive``, the ``wheels``, and the CPython of the version and machine ``python``; the module reports these three only if nothing else is
-    missing.
+    The role creates the app's accounts (``account``) and installs the distribution's ``packages``. The action plugin sends the program of the
+    host ``command``, the source ``archive``, the ``wheels``, and the CPython of the version and machine ``python``; the module reports the last
+    three only if no accounts or packages are missing.
     """
 
     account: bool = False
     packages: Sequence[str] = ()
+    command: bool = False
     archive: bool = False
     wheels: MissingWheels | None = None
     python: dict | None = None
@@ -97,7 +98,7 @@ class Missing(NamedTuple):
 
     @property
     def files(self) -> bool:
-        return bool(self.archive or self.wheels or self.python)
+        return bool(self.command or self.archive or self.wheels or self.python)
 
     def as_result(self) -> dict[str, Any]:
         wheels = self.wheels._asdict() if self.wheels else None

@@ -15,6 +15,7 @@ import os
 import pwd
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python import prune
+from ansible_collections.asgi.deploy.plugins.module_utils._app.host_command import installed_files
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     holder,
@@ -56,7 +57,7 @@ def refuse_while_changed(paths: dict) -> None:
 
 
 def unstage(paths: dict, data: bool, dry: bool = False) -> list[str]:
-    """Remove the caches and the files of the role asgi_app in the app's home; with *data*, also remove the app's data in shared.
+    """Remove the host command, the caches, and the files of the role asgi_app in the app's home; with *data*, also remove the app's data in shared.
 
     Return the removed paths; with *dry*, remove nothing and return the paths that would be removed. Without *data*, a shared directory with
     files remains, accessible only to root. The owner of the files is recorded, so that a later installation can give them to its account.
@@ -64,7 +65,8 @@ def unstage(paths: dict, data: bool, dry: bool = False) -> list[str]:
     keeps = not data and bool(_entries(paths["shared"]))
     candidates = [paths[name] for name in ("releases", "staged", "cache", "build_cache")] + leftovers(paths["staged"])
     candidates += [] if keeps else [paths["shared"]]
-    found = [path for path in candidates if os.path.lexists(path)]
+    commands = installed_files(paths)
+    found = [*commands, *(path for path in candidates if os.path.lexists(path))]
     if os.path.isdir(paths["home"]) and not keeps and not _obstacles(paths):
         found.append(paths["home"])
     if dry:
@@ -79,7 +81,7 @@ def unstage(paths: dict, data: bool, dry: bool = False) -> list[str]:
             # Close the home before the account is removed, because the next account that is created may get the same uid.
             os.chmod(paths["home"], 0o700)
             write_text(paths["kept"], json.dumps({"uid": owner.st_uid, "gid": owner.st_gid}) + "\n", mode=0o600)
-        for path in candidates:
+        for path in [*commands, *candidates]:
             remove(path)
         if not keeps:
             remove(paths["kept"])

@@ -471,7 +471,7 @@ class App(ProcessSlots):
         try:
             return self.log()
         except DamagedLog as exc:
-            live = self._live_slot()
+            live = self.live_slot()
             pair = self._pair(live) if live else None
             entries = with_live([], self._entry(pair, live)) if pair else []
             self._do(f"move the damaged {self.paths['log']} aside", lambda: self._start_log(entries))

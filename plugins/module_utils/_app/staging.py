@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build and stage a release on this host, or report what the host is missing for it."""
+"""Build and stage a release on this host and install the host command, or report what the host is missing for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.build_python impo
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._app.build_recipe import CACHE, BuildError, Recipe
 from ansible_collections.asgi.deploy.plugins.module_utils._app.claim import check_claim
+from ansible_collections.asgi.deploy.plugins.module_utils._app.code_changes import describe_changes, released_files
 from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import declaration_name
+from ansible_collections.asgi.deploy.plugins.module_utils._app.host_command import install, is_current
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import describe_release, mask_urls
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_build import Build, uv_of
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_protocol import Missing, MissingWheels
@@ -36,13 +38,13 @@ def check(home: AppHome, recipe: Recipe, keep: int, packages: list, check_mode: 
         if os.path.exists(SYSTEM_PYTHON):
             # Fail before the role changes the host.
             choose(recipe)
-        return _missing(prerequisites)
+        return _missing(prerequisites._replace(command=not check_mode and lacks_command(home, recipe)))
     differs = home.lay_out(change=False)
     result = stage(home, recipe, keep, change=False)
     if not differs and not result["changed"]:
         return result
-    # Check mode builds nothing.
-    return _missing(missing_files(recipe) if result["built"] and not check_mode else Missing())
+    # Check mode builds and installs nothing.
+    return _missing(Missing() if check_mode else missing_files(home, recipe, result["built"]))
 
 
 def missing_prerequisites(app: dict, packages: list) -> Missing:
@@ -55,8 +57,16 @@ def missing_prerequisites(app: dict, packages: list) -> Missing:
     return Missing(account=not claim.ready, packages=missing([*packages, *bus]))
 
 
-def missing_files(recipe: Recipe) -> Missing:
-    """Return which files the controller must send for a build."""
+def lacks_command(home: AppHome, recipe: Recipe) -> bool:
+    """Return whether the host command must be installed or updated."""
+    return recipe.command is not None and not is_current(home.app, recipe.command["digest"])
+
+
+def missing_files(home: AppHome, recipe: Recipe, builds: bool) -> Missing:
+    """Return which files the controller must send, for a build if *builds* is true and for the host command."""
+    command = lacks_command(home, recipe) and not recipe.command.get("path")
+    if not builds:
+        return Missing(command=command)
     wheels = archive = None
     python = choose(recipe)
     if recipe.wheelhouse and python.is_missing and not recipe.python_archive:
@@ -67,7 +77,8 @@ def missing_files(recipe: Recipe) -> Missing:
             stored=stored(CACHE / "wheels"),
             uv=recipe.installer == "uv" and not recipe.uv_path and not uv_of(recipe.uv_version).exists(),
         )
-    return Missing(archive=recipe.source["kind"] != "package" and not recipe.archive, wheels=wheels, python=archive)
+    missing_source = recipe.source["kind"] != "package" and not recipe.archive
+    return Missing(command=command, archive=missing_source, wheels=wheels, python=archive)
 
 
 def _target(python: Python) -> dict:
@@ -96,6 +107,7 @@ def stage(home: AppHome, recipe: Recipe, keep: int, change: bool) -> dict[str, A
         "release": release,
         "directory": str(home.releases / release),
         "built": False,
+        "command": False,
         "live": read_link(home.app["current"]) == f"releases/{release}",
         "serving": serving._asdict() if serving else None,
     }
@@ -103,14 +115,20 @@ def stage(home: AppHome, recipe: Recipe, keep: int, change: bool) -> dict[str, A
         result["staged_before"] = before
     diffs = []
 
-    if not home.is_complete(release):
+    builds = not home.is_complete(release)
+    if change:
+        needed = missing_files(home, recipe, builds)
+        if needed.files:
+            return _missing(needed)
+    if builds:
         if change:
-            needed = missing_files(recipe)
-            if needed.files:
-                return _missing(needed)
             result.update(_build(home, recipe))
         result.update(changed=True, built=True)
         diffs.append(_diff("", _planned(recipe), "no such release", result["directory"]))
+        if recipe.files is not None and serving:
+            live = str(home.releases / serving.release)
+            changes = describe_changes(released_files(live), recipe.files)
+            diffs.append(_diff("", changes, f"files of the code in {live}", "files of the code that change"))
 
     if before != release:
         if change:
@@ -118,6 +136,13 @@ def stage(home: AppHome, recipe: Recipe, keep: int, change: bool) -> dict[str, A
         result["changed"] = True
         old = f"releases/{before}\n" if before else ""
         diffs.append(_diff(old, f"releases/{release}\n", home.app["staged"], home.app["staged"]))
+
+    if lacks_command(home, recipe):
+        if change:
+            install(home.app, recipe.command["path"])
+        result.update(changed=True, command=True)
+        program = home.app["command"]["program"]
+        diffs.append(_diff("", f"the command asgi {home.app['name']}\n", program, program))
 
     # Remove old releases only in a run that changes something else, so that a run directly after a deploy changes nothing.
     result["pruned"] = home.prunable(release, keep) if result["changed"] else []

@@ -154,7 +154,12 @@ def app_environment(paths: dict, environment: dict[str, str]) -> dict[str, str]:
 
 def release_environment(paths: dict, venv: str, environment: dict[str, str]) -> dict[str, str]:
     """Return the environment of a program of a release that runs outside of the slots: *venv* is in its PATH, and ASGI_SLOT is not set."""
-    return {"PATH": f"{venv}/bin:/usr/local/bin:/usr/bin:/bin", **app_environment(paths, environment)}
+    return {"PATH": search_path(venv), **app_environment(paths, environment)}
+
+
+def search_path(venv: str) -> str:
+    """Return the PATH of a program of the release with the virtual environment *venv*."""
+    return f"{venv}/bin:/usr/local/bin:/usr/bin:/bin"
 
 
 def describe_environment(environment: dict[str, str], before: dict[str, str]) -> str:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Multi-line failures: ``msg`` holds the first line, the list ``details`` the others.
+"""The messages of expected errors, and multi-line failures: ``msg`` holds the first line, the list ``details`` the others.
 
 Ansible prints a failure twice: as text in the error block, and as JSON in the result, where line breaks appear as ``\\n``. Therefore the
 error block gets all lines as text, and the result gets them as a list.
@@ -11,6 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
+from ansible_collections.asgi.deploy.plugins.module_utils._host.files import reason_of
+from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import SystemdError
+
+# Errors whose message is reported to the user; all others are bugs.
+EXPECTED = (Reported, SystemdError, OSError, ValueError)
+
+
+def error_message(error: Exception) -> str:
+    """Return the message for *error*, one of the EXPECTED."""
+    if isinstance(error, OSError):
+        return reason_of(error)
+    return f"systemd: {error}" if isinstance(error, SystemdError) else str(error)
 
 
 class Details(Exception):

@@ -22,6 +22,9 @@ from typing import Callable, TextIO
 
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 
+# umask of all code that changes a host: nginx and the apps must be able to read its files
+UMASK = 0o022
+
 # maximum number of errors in a message; shutil collects one error for each file of a tree
 MOST_ERRORS = 3
 

@@ -16,12 +16,15 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.parameters import remove_values
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import SECRET_LENGTH
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported, failure
-from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import Details, split_message
-from ansible_collections.asgi.deploy.plugins.module_utils._host.files import reason_of
+from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import (
+    EXPECTED,
+    Details,
+    error_message,
+    split_message,
+)
+from ansible_collections.asgi.deploy.plugins.module_utils._host.files import UMASK
 from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
-from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import SystemdError
 
-UMASK = 0o022
 # ansible-core itself also supports older versions on hosts.
 OLDEST_PYTHON = (3, 9)
 
@@ -74,16 +77,9 @@ class HostModule(AnsibleModule):
         """Report an expected error as a module failure with *result*; the message consists of *prefix* and the masked reason."""
         try:
             yield
-        except (Reported, SystemdError, OSError, ValueError) as exc:
-            self.fail_json(
-                **failure(prefix + mask(_reason(exc)), exc.code if isinstance(exc, Reported) else ""), **result
-            )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return reason_of(error)
-    return f"systemd: {error}" if isinstance(error, SystemdError) else str(error)
+        except EXPECTED as exc:
+            code = exc.code if isinstance(exc, Reported) else ""
+            self.fail_json(**failure(prefix + mask(error_message(exc)), code), **result)
 
 
 def url_secrets(value: Any) -> set[str]:

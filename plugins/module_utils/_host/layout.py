@@ -18,6 +18,11 @@ CONFIGURATION_DIRECTORY = "/etc/asgi"
 CACHE_DIRECTORY = "/var/cache/asgi"
 # CPythons that uv has installed, each in a directory that the apps of the host share
 PYTHONS = "/opt/asgi/python"
+# The host command: the program of each app, the program that starts them, and its completion for bash. The programs are not in the apps'
+# directories, because other directories of APPS may belong to unprivileged accounts, and root executes the programs.
+PROGRAMS = "/opt/asgi/commands"
+DISPATCHER = "/usr/local/bin/asgi"
+COMPLETION = "/usr/local/share/bash-completion/completions/asgi"
 UNITS = "/etc/systemd/system"
 # systemd's files with the time when a persistent timer last elapsed
 TIMER_STAMPS = "/var/lib/systemd/timers"
@@ -130,6 +135,11 @@ def layout(name: str) -> dict[str, object]:
         "lock": f"{home}/.lock",
         "build_lock": f"{home}/.build.lock",
         "kept": f"{home}/.kept",
+        "command": {
+            "program": f"{PROGRAMS}/{name}.pyz",
+            "dispatcher": DISPATCHER,
+            "completion": COMPLETION,
+        },
         "run": run,
         "live_socket": f"{run}/live.sock",
         "tmpfiles": f"/etc/tmpfiles.d/asgi-{name}.conf",

@@ -7,6 +7,8 @@ systemd-run starts a small Python program, the starter, as the account. The star
 standard input. This keeps the environment out of command lines, files and unit properties, and applies it only after systemd has dropped
 privileges. The starter waits for the end of the command and watches its own input: if the module dies, even from SIGKILL, the input ends,
 the starter exits, and systemd kills the unit's control group.
+
+A command that is attached to a terminal or to the caller's streams gets its environment from a file instead, which systemd reads as root.
 """
 
 from __future__ import annotations
@@ -16,8 +18,11 @@ import json
 import os
 import secrets
 import selectors
+import signal
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
@@ -98,6 +103,37 @@ while not found:
 sys.exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 """
 
+# Executes an attached command, and waits for it, because systemd would report a command that SIGINT or SIGTERM has ended as successful.
+# Its order, an argument, contains no "$" either.
+LAUNCHER = """
+import json, os, signal, sys
+order = json.loads(sys.argv[1])
+passed_on = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+for number in passed_on:
+    signal.signal(number, signal.SIG_IGN)
+child = os.fork()
+if not child:
+    name = order["cwd"]
+    try:
+        for number in (*passed_on, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        if order["create"]:
+            os.makedirs(name, exist_ok=True)
+        os.chdir(name)
+        if order["modules"]:
+            os.environ["PYTHONPATH"] = ":".join(filter(None, (order["modules"], os.environ.get("PYTHONPATH"))))
+        name = order["argv"][0]
+        os.execvp(name, order["argv"])
+    except OSError as exc:
+        os.write(2, f"asgi: {name}: {exc.strerror}\\n".encode("utf-8", "replace"))
+    finally:
+        os._exit(127)
+_child, status = os.waitpid(child, 0)
+sys.exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+"""
+# Signals that are passed on to an attached command.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
 
 class UnitError(Reported):
     """systemd did not start the unit; the message contains systemd's reason."""
@@ -135,19 +171,22 @@ class TransientUnit:
             ("RuntimeMaxSec", f"{int(timeout) + GRACE_SECONDS}"),
             *self.properties,
         ]
+        return [*self._systemd_run(properties, "--pipe"), *(PYTHON, "-I", "-S", "-X", "utf8", "-c", STARTER)]
+
+    def _systemd_run(self, properties: list[tuple[str, str]], streams: str) -> list[str]:
         return [
             "systemd-run",
             "--quiet",
             "--no-ask-password",
-            "--pipe",
+            streams,
             "--wait",
             "--collect",
             "--service-type=exec",
             f"--unit={self.name}",
+            # The default description is the command line, which would be logged.
             f"--description={self.name}",
             *(f"--property={name}={value}" for name, value in properties),
             "--",
-            *(PYTHON, "-I", "-S", "-X", "utf8", "-c", STARTER),
         ]
 
     def run(self, argv: list, cwd: str, environment: dict[str, str], timeout: float, create: bool = False) -> Finished:
@@ -197,6 +236,70 @@ class TransientUnit:
         if not in_time:
             raise TimedOut(out.text(), err.text())
         return Finished(process.returncode, out.text(), err.text())
+
+    def attach(
+        self, argv: list, cwd: str, environment: dict[str, str], file: str, modules: str = "", create: bool = False
+    ) -> int:
+        """Run *argv* with this process's standard streams, and return its exit status when all processes of the unit have ended.
+
+        The environment consists of *environment*, which every account of the host can read, and of the variables in *file*, which take
+        precedence. *modules* comes first in PYTHONPATH. If all streams are a terminal, the command gets a terminal of its own, so that Ctrl-C
+        reaches it. Signals to this process are passed on.
+        """
+        order = {
+            "argv": [os.fspath(each) for each in argv],
+            "cwd": os.fspath(cwd),
+            "modules": modules,
+            "create": create,
+        }
+        properties = [
+            *PROPERTIES,
+            ("User", self.user),
+            *(("Environment", f"{name}={value}") for name, value in environment.items()),
+            ("EnvironmentFile", file),
+            *self.properties,
+        ]
+        interactive = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+        command = [
+            *self._systemd_run(properties, "--pty" if interactive else "--pipe"),
+            *(PYTHON, "-I", "-S", "-X", "utf8", "-c", LAUNCHER),
+            # JSON escapes instead of "$", and of "%", which is special in unit files
+            json.dumps(order).replace("$", "\\u0024").replace("%", "\\u0025"),
+        ]
+        try:
+            # Without a terminal of its own, the command would not get the signal of Ctrl-C, but systemd-run would.
+            process = subprocess.Popen(command, cwd="/", start_new_session=not interactive)
+        except OSError as exc:
+            raise UnitError(f"systemd-run cannot be started: {exc.strerror}") from exc
+        with process, self._passing_on():
+            status = process.wait()
+        if status in SETUP_STEPS:
+            fault = self._setup_fault(status)
+            if fault:
+                raise UnitError(fault)
+        return status if status >= 0 else 128 - status
+
+    @contextlib.contextmanager
+    def _passing_on(self) -> Iterator[None]:
+        """Pass the SIGNALS to this process on to the processes of the unit."""
+
+        def pass_on(number: int, _frame: object) -> None:
+            command = ["systemctl", "--no-ask-password", "kill", f"--signal={number}", self.name]
+            subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+        before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _setup_fault(self, status: int) -> str:
+        """Return the step that failed if systemd could not set up the process of the unit, "" if the command itself ended with *status*."""
+        command = ["journalctl", "--no-pager", "--output=cat", "--lines=20", f"--unit={self.name}"]
+        found = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        lines = [line for line in found.stdout.splitlines() if f"at step {SETUP_STEPS[status]} " in line]
+        return f"systemd did not start {self.name}: {lines[-1]}" if lines else ""
 
     def _failure(self, status):
         """Explain *status*, the exit status of systemd-run or of a process that systemd could not set up."""

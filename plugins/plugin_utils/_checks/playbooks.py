@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -37,10 +38,14 @@ VARIABLES = {
     "doctor": ("asgi_doctor_format", "asgi_doctor_file", "asgi_doctor_strict"),
     "tune": tuple(tune.CHECKS),
     "maintenance_page": ("asgi_name", "asgi_maintenance"),
+    "run": ("asgi_name", "asgi_run", "asgi_run_hosts", "asgi_run_timeout"),
+    "logs": ("asgi_name", "asgi_logs_lines", "asgi_logs_since", "asgi_logs_process"),
+    "releases": ("asgi_releases_format",),
 }
 FILES = (*HOOKS, "asgi_maintain_tasks")
 MAINTENANCE = "pass -e asgi_maintenance=on or =off"
-REQUIRED = {"asgi_name": "set it to the name of the app", "asgi_maintenance": MAINTENANCE}
+RUN = "pass a command, such as -e \"asgi_run='alembic current'\""
+REQUIRED = {"asgi_name": "set it to the name of the app", "asgi_maintenance": MAINTENANCE, "asgi_run": RUN}
 
 # Variables of the whole play. Ansible uses the value of the first host, so all hosts must have the same one.
 PER_PLAY = frozenset(
@@ -142,6 +147,17 @@ def _notify_headers(name: str, value: Any) -> Iterator[Problem]:
             yield Problem("webhook-header-invalid", f"{name}.{header}", "is not a string of printable ASCII characters")
 
 
+def _command(name: str, value: Any) -> Iterator[Problem]:
+    """Check a command: a string that a shell could split, or a list. Messages omit it, because it may contain a secret."""
+    try:
+        argv = shlex.split(value) if isinstance(value, str) else value
+    except ValueError as exc:
+        yield Problem("command-invalid", name, f"cannot be split into arguments: {exc}", RUN)
+        return
+    if not isinstance(argv, (list, tuple)) or not argv or not all(isinstance(each, str) for each in argv):
+        yield Problem("command-invalid", name, "is neither a command line nor a list of strings, or it is empty", RUN)
+
+
 CHECKS: dict[str, values.Check] = {
     **maintain.CHECKS,
     **tune.CHECKS,
@@ -153,10 +169,17 @@ CHECKS: dict[str, values.Check] = {
     "asgi_doctor_file": values.path,
     "asgi_doctor_format": values.one_of(*FORMATS),
     "asgi_doctor_strict": values.switch,
+    "asgi_logs_lines": values.number(1),
+    "asgi_logs_process": values.text,
+    "asgi_logs_since": values.text,
     "asgi_maintenance": _maintenance,
+    "asgi_releases_format": values.one_of(*FORMATS),
     "asgi_reload_timeout": values.number(1),
     "asgi_rollback_allow_bad": values.switch,
     "asgi_rollback_release": values.text,
+    "asgi_run": _command,
+    "asgi_run_hosts": values.one_of("first", "all"),
+    "asgi_run_timeout": values.number(1),
     "asgi_status_format": values.one_of(*FORMATS),
     "asgi_status_file": values.path,
     "asgi_status_json": values.path,

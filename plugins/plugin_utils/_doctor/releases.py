@@ -94,6 +94,8 @@ def _change(result: dict[str, Any]) -> str:
     if result.get("changes"):
         return "site.yml would " + ", ".join(result["changes"])
     if "built" in result:
+        if result.get("command") and not result["built"] and result.get("staged_before") == result["release"]:
+            return "site.yml would install the command asgi"
         return f"site.yml would {'build' if result['built'] else 'stage'} release {result['release']}"
     if "written" in result:
         files = [*result["written"], *result["removed"], *result.get("protected", [])]

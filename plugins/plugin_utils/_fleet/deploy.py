@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import without_copy_number
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import summary
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import whole_message
-from ansible_collections.asgi.deploy.plugins.plugin_utils._render.text_table import aligned, minute
+from ansible_collections.asgi.deploy.plugins.module_utils._host.text_table import aligned, minute
 
 UNREACHABLE = "unreachable"
 FAILED = "failed"

@@ -11,9 +11,9 @@ from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import whole_message
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils._host.text_table import aligned
 from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.balancer import machine_of
 from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.deploy import FAILED, UNREACHABLE, UNTOUCHED, failure
-from ansible_collections.asgi.deploy.plugins.plugin_utils._render.text_table import aligned
 
 DONE = "done"
 PLANNED = "would be done"

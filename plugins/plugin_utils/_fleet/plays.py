@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils._render.text_table import aligned
+from ansible_collections.asgi.deploy.plugins.module_utils._host.text_table import aligned
 
 
 class Step(NamedTuple):

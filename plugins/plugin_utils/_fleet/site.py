@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils._render.text_table import aligned
+from ansible_collections.asgi.deploy.plugins.module_utils._host.text_table import aligned
 
 COLUMNS = ("host", "site", "url", "release", "slot", "certificate", "changed")
 ANSWERS = {"ok": "answers", "failed": "does not answer", "absent": "none yet", "skipped": "not checked"}

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils._render.text_table import aligned, minute
+from ansible_collections.asgi.deploy.plugins.module_utils._host.text_table import aligned, minute
 
 NO_ANSWER = "no answer"
 MARK = "*"

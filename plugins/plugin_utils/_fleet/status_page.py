@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
+from ansible_collections.asgi.deploy.plugins.module_utils._host.text_table import minute
 from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.status import (
     ASPECTS,
     MARK,
@@ -24,7 +25,6 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.status import (
     value_text,
     verdict,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils._render.text_table import minute
 
 # Number of colours that are distinguishable with colour blindness, in light and dark mode. Further releases share the last colour.
 RELEASE_COLOURS = 6

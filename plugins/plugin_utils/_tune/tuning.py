@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.asgi.deploy.plugins.plugin_utils._render.text_table import aligned
+from ansible_collections.asgi.deploy.plugins.module_utils._host.text_table import aligned
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.workers import MASTER_MEMORY, suggested_memory
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.numbers import whole
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.problems import shown

@@ -66,7 +66,14 @@ def run(monkeypatch, tmp_path):
             "server_requirements": ["gunicorn"],
             **arguments,
         }
-        module = action.ActionModule(Mock(args=given, async_val=0), Mock(), Mock(), Mock(), Mock(), None)
+        module = action.ActionModule(
+            Mock(args=given, async_val=0, check_mode=of.check_mode, diff=of.check_mode),
+            Mock(),
+            Mock(),
+            Mock(),
+            Mock(),
+            None,
+        )
         calls, remaining = [], list(results)
 
         def call(arguments, _task_vars):
@@ -78,7 +85,7 @@ def run(monkeypatch, tmp_path):
         result = module.run(task_vars={})
         return result, calls
 
-    of.provided, of.packed = provided, packed
+    of.provided, of.packed, of.check_mode = provided, packed, False
     return of
 
 
@@ -334,3 +341,34 @@ def test_an_overridden_pin_causes_a_warning(run, monkeypatch, wheelhouse):
     assert warning.startswith("hello: the source pins uvicorn 0.25.0, and the release has 0.54.0")
     assert result["overridden"] == overridden
     assert "warnings" not in run({"changed": False, "built": False}, wheelhouse=wheelhouse)[0]
+
+
+def test_the_host_command_is_sent_if_it_is_missing(run):
+    _result, calls = run(lacks(command=True), DONE)
+    assert set(calls[0]["resolved"]["command"]) == {"digest"}
+    assert calls[1]["resolved"]["command"] == {
+        "digest": calls[0]["resolved"]["command"]["digest"],
+        "path": "/remote/asgi.pyz with asgi.pyz",
+    }
+
+
+def test_the_host_command_is_sent_with_the_first_query_of_a_new_host(run):
+    result, calls = run(lacks(archive=True), DONE, missing=lacks(account=True, command=True)["missing"])
+    assert result == DONE
+    assert "path" in calls[0]["resolved"]["command"]
+    assert "archive" not in calls[0]["resolved"]
+    assert "archive" in calls[1]["resolved"]
+
+
+def test_a_check_does_not_send_the_host_command(run):
+    _result, [only] = run(lacks(command=True), packages=["python3"])
+    assert set(only["resolved"]["command"]) == {"digest"}
+
+
+def test_check_mode_with_diff_sends_the_digests_of_the_files(run, monkeypatch):
+    monkeypatch.setattr(action, "archived_files", lambda archive: {"main.py": Path(archive).name})
+    assert "files" not in run(DONE)[1][0]["resolved"]
+    run.check_mode = True
+    assert run(DONE)[1][0]["resolved"]["files"] == {"main.py": "source"}
+    monkeypatch.setattr(action, "MOST_FILES", 0)
+    assert run(DONE)[1][0]["resolved"]["files"] is None

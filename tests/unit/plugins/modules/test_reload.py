@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import State
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import Pair
+from ansible_collections.asgi.deploy.plugins.module_utils._command import restart
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Unit
 from ansible_collections.asgi.deploy.plugins.modules import reload as module
@@ -71,6 +72,7 @@ def fail(msg):
 def reload(monkeypatch):
     """Return a function that runs the module on an app."""
     monkeypatch.setattr(module, "Site", Site)
+    monkeypatch.setattr(restart, "Site", Site)
     monkeypatch.setattr(module, "serving", lambda service: WORKERS[service.main_pid])
     monkeypatch.setattr(module, "_check", lambda *_arguments: None)
 

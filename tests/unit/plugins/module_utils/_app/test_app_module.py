@@ -107,7 +107,7 @@ def test_a_failed_change_writes_a_marker_with_the_first_line_of_the_masked_messa
             raise ActivationError("s3cret is wrong", "KeyError")
 
     result = json.loads(capsys.readouterr().out)
-    assert result["marker"]["reason"] == "r1 was not activated: ******** is wrong"
+    assert result["marker"]["reason"] == "r1 was not activated: ******** is wrong [process-not-started]"
     assert result["marker"]["result"] == "failed"
     assert b"s3cret" not in journald.recv(10_000)
 

@@ -7,6 +7,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log impor
     LIMIT,
     NoSuchRelease,
     Pair,
+    history,
     is_rolled_back,
     rollback_target,
     with_bad,
@@ -41,7 +42,7 @@ def test_the_log_is_bounded():
 
 
 @pytest.mark.parametrize(
-    ("history", "live", "requested", "target"),
+    ("activations", "live", "requested", "target"),
     [
         (["r1/c1", "r2/c1"], "r2/c1", None, "r1/c1"),
         (["r1/c1", "r1/c2"], "r1/c2", None, "r1/c1"),  # the same release with its previous configuration
@@ -52,8 +53,8 @@ def test_the_log_is_bounded():
         (["r1/c1", "r1/c2", "r2/c2"], "r2/c2", "r1", "r1/c2"),  # a release returns with its latest configuration
     ],
 )
-def test_the_target_of_a_rollback(history, live, requested, target):
-    found = rollback_target(log_of(*history), Pair(*live.split("/")), on_disk, requested)
+def test_the_target_of_a_rollback(activations, live, requested, target):
+    found = rollback_target(log_of(*activations), Pair(*live.split("/")), on_disk, requested)
 
     assert found == Pair(*target.split("/"))
 
@@ -130,6 +131,31 @@ def test_a_repeated_rollback_is_detected(live, release, done):
     log = with_live(withdrawn(log_of("r0/c1", "r1/c1", "r2/c1")), {"release": "r1", "config": "c1", "rollback": True})
 
     assert is_rolled_back(log, live, release) is done
+
+
+@pytest.mark.parametrize(
+    ("activations", "live", "targets"),
+    [
+        ([], None, []),
+        (["r1/c1"], "r1/c1", [None]),
+        (["r1/c1", "r2/c1", "r3/c1"], "r3/c1", [None, "default", "release"]),
+        (["r1/c1", "r2/c1!", "r3/c1"], "r3/c1", [None, "allow-bad", "default"]),
+        # only the last activation of a pair, and the latest configuration of a release
+        (["r1/c1", "r2/c1", "r1/c1"], "r1/c1", [None, "default", None]),
+        (["r1/c1", "r1/c2", "r2/c2", "r3/c3"], "r3/c3", [None, "default", "release", None]),
+    ],
+)
+def test_the_history_shows_what_a_rollback_can_activate(activations, live, targets):
+    found = history(log_of(*activations), Pair(*live.split("/")) if live else None, on_disk)
+    assert [entry["rollback_target"] for entry in found] == targets
+    assert [f"{entry['release']}/{entry['config']}" for entry in found] == [
+        text.rstrip("!") for text in reversed(activations)
+    ]
+
+
+def test_the_history_names_no_removed_release_as_a_target():
+    found = history(log_of("r1/c1", "r2/c1"), Pair("r2", "c1"), lambda pair: False)
+    assert [entry["rollback_target"] for entry in found] == [None, None]
 
 
 @pytest.mark.parametrize(("live", "done"), [("r1", False), ("r0", True)])

@@ -71,6 +71,7 @@ class Host:
             f"{paths['shared']}/uploads/picture",
             f"{paths['cache']}/huggingface/model",
             f"{paths['build_cache']}/uv/archive",
+            *paths["command"].values(),
         ):
             self.put(path)
         for path, target in (("staged", "releases/r1"), ("current", "releases/r1"), ("live_socket", "blue.sock")):

@@ -18,11 +18,14 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host import files
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import holder, remove
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd
 from crash_points import Abandon, Deploy, Machine, Outcome, Snapshot, reload_workers, roll_back, uninstall
+from systemd_model import settings
 
 Operation = Callable[[Machine], bool]
 R1, R2, R3 = Deploy("r1", conf="workers = 1"), Deploy("r2"), Deploy("r3", conf="workers = 3")
 R2_AGAIN = R2._replace(conf="workers = 4")
 NEXT = Deploy("r9")
+WITH_PROCESSES = R2._replace(processes=True)
+BAD_WORKER = Deploy("r3-broken.hello.worker.1", processes=True)
 # The result of a second controller whose error names the first one.
 BUSY = True
 
@@ -75,6 +78,12 @@ SCENARIOS = {
     "rollback": Scenario((R1, R2), roll_back, "r1"),
     "reload": Scenario((R1, R2), reload_workers, "r2"),
     "reload of a single process": Scenario((R1, R2._replace(reloads=False)), reload_workers, "r2"),
+    "processes": Scenario((R1, WITH_PROCESSES), R3._replace(processes=True), "r3"),
+    "first processes": Scenario((R1,), WITH_PROCESSES, "r2"),
+    "no more processes": Scenario((R1, WITH_PROCESSES), R3, "r3"),
+    "rollback of processes": Scenario((R1, WITH_PROCESSES), roll_back, "r1"),
+    "failed process": Scenario((R1, WITH_PROCESSES), BAD_WORKER, "r2", True, {"r2": "r1", BAD_WORKER.release: "r2"}),
+    "uninstallation of processes": Scenario((R1, WITH_PROCESSES), uninstall, None),
     "uninstallation": Scenario((R1, R2), uninstall, None),
     "damaged log": Scenario((R1, R2, edited("log", "[")), R3, "r3", back={"r3": "r2"}),
     "missing socket": Scenario((R1, edited("socket", None)), R1, "r1"),
@@ -125,6 +134,8 @@ class Explorer:
                 seen[key] = now
                 if serves and not machine.served():
                     self.fault("the live socket leads to no slot that serves", operation)
+                if sum(unit.up for name, unit in machine.systemd.units.items() if name.startswith("hello.beat.1@")) > 1:
+                    self.fault("an exclusive process runs twice", operation)
                 for path in machine.in_use():
                     if not machine.real(path):
                         self.fault("a release or configuration in use was removed", operation, path)
@@ -149,7 +160,7 @@ class Explorer:
         if key not in self.done:
             self.machine.restore(state)
             self.machine.boot()
-            self.done[key] = self.machine.live, self.machine.served()
+            self.done[key] = self.machine.live, self.machine.served(), self.machine.running()
         return self.done[key]
 
     def later(self, state: Snapshot) -> Iterator[Snapshot]:
@@ -200,17 +211,20 @@ class Explorer:
             machine.served(),
             {f"hello@{machine.live}.{kind}" for kind in ("service", "socket")},
         )
+        target = f"hello@{live}.target"
+        processes = settings(machine.systemd.text(target)).get("Wants", [])
+        at_boot = {*units, target} if processes else units
         logged = [
             (entry["release"], entry["config"], entry["slot"]) for entry in machine.log() if entry["result"] == "live"
         ]
         for what, actual, expected in (
             ("log", logged, [(*served, live)]),
-            ("enabled units", machine.enabled(), units),
-            ("running units", {name for name, unit in machine.systemd.units.items() if unit.up}, units),
+            ("enabled units", machine.enabled(), at_boot),
+            ("running units", machine.running(), {*at_boot, *processes}),
             ("stale units", [name for name in units if machine.systemd.needs_daemon_reload(name)], []),
             ("current", machine.entry("current")[1], f"releases/{''.join(served[:1])}"),
             ("temporary configurations", [path for path in state.files if "/configs/." in path], []),
-            ("reboot", self.after_boot(state), (live, served)),
+            ("reboot", self.after_boot(state), (live, served, {*at_boot, *processes})),
         ):
             if actual != expected:
                 self.fault(f"not converged: {what}", operation, actual, expected)
@@ -247,7 +261,7 @@ class Explorer:
 
     def report(self) -> str:
         """Return the violations since the last report."""
-        lines = [f"{what} ({len(where)}), first: {str(where[0])[:500]}" for what, where in self.faults.items()]
+        lines = [f"{what} ({len(where)}), first: {str(where[0])[:900]}" for what, where in self.faults.items()]
         self.faults = {}
         return "\n".join(lines)
 
@@ -287,7 +301,8 @@ def test_next_run_continues_after_a_crash(explorer, name, crashes):
         points[key] = second[key]
         explorer.check(scenario, second[key])
     print(f"{name}: {len(points)} crash points; {len(explorer.states)} states checked so far")
-    assert not explorer.report()
+    found = explorer.report()
+    assert not found, found
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -308,7 +323,8 @@ def test_next_run_continues_after_an_error(explorer, name):
             crashed[after.key()] = after
             explorer.check(scenario, after)
     print(f"{name}: {effects} errors; {len(explorer.states)} states checked so far")
-    assert not explorer.report()
+    found = explorer.report()
+    assert not found, found
 
 
 class Waiting(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -77,6 +78,22 @@ def test_check_mode_reports_and_changes_nothing(home):
     assert [path.name for path in home.releases.iterdir()] == [OLD]
 
 
+def test_check_mode_lists_the_files_that_change(home, tmp_path):
+    add(home, OLD)
+    (home.releases / OLD / "code").mkdir()
+    (home.releases / OLD / "code/main.py").touch()
+    home.app["live_socket"] = str(tmp_path / "live.sock")
+    home.app["slots"]["green"]["config"] = str(tmp_path / "config")
+    os.symlink("green.sock", home.app["live_socket"])
+    os.symlink("c1", tmp_path / "config")
+    link = Path(home.app["slots"]["green"]["release"])
+    link.parent.mkdir(parents=True)
+    link.symlink_to(f"../../releases/{OLD}")
+    recipe = NEW_RECIPE._replace(archive=None, files={"new.py": "0"})
+    diffs = staging.stage(home, recipe, keep=1, change=False)["diff"]
+    assert "removed main.py\nadded new.py\n" in [diff["after"] for diff in diffs]
+
+
 def test_a_run_without_other_changes_removes_no_release(home):
     """The next deploy removes the superfluous release, so that a run directly after a deploy reports no change."""
     for release in (OLD, NEW):
@@ -121,7 +138,7 @@ def test_missing_wheels_are_reported_with_the_target(home, monkeypatch, tmp_path
     missing = staging.stage(home, recipe, keep=1, change=True)["missing"]
 
     wheels = missing.pop("wheels")
-    assert missing == {"account": False, "packages": [], "archive": archive, "python": None}
+    assert missing == {"account": False, "packages": [], "command": False, "archive": archive, "python": None}
     assert wheels["target"]["implementation"] == "cpython"
     assert wheels["stored"] == ["a" * 64]
     assert wheels["uv"] is uv
@@ -143,7 +160,7 @@ def test_a_missing_python_is_requested_from_the_controller_with_the_wheelhouse(h
     monkeypatch.setattr(staging, "choose", lambda _recipe: MANAGED)
     monkeypatch.setattr(staging, "SYSTEM_PYTHON", sys.executable)
 
-    missing = staging.missing_files(NEW_RECIPE._replace(archive=None, **changes))
+    missing = staging.missing_files(home, NEW_RECIPE._replace(archive=None, **changes), builds=True)
 
     assert missing.python == python
     if changes:
@@ -312,3 +329,39 @@ def test_check_mode_reports_the_other_id(home):
     result = staging.stage(home, OLD_RECIPE._replace(archive=None), keep=5, change=False)
     assert (result["release"], result["built"]) == (f"{OLD}.2", True)
     assert [path.name for path in home.releases.iterdir()] == [OLD]
+
+
+@pytest.fixture
+def program(home, tmp_path):
+    """Return the sent program of the host command, with its digest; it is installed below *tmp_path*."""
+    home.app["command"] = {name: str(tmp_path / "command" / name) for name in home.app["command"]}
+    path = tmp_path / "sent.pyz"
+    path.write_bytes(b"program")
+    return {"path": str(path), "digest": hashlib.sha256(b"program").hexdigest()}
+
+
+def test_the_host_command_is_requested_and_installed(home, program):
+    add(home, OLD)
+    home.stage(OLD)
+    unsent = OLD_RECIPE._replace(command={"digest": program["digest"]})
+    assert staging.stage(home, unsent, keep=1, change=True)["missing"] == Missing(command=True).as_result()
+    assert staging.stage(home, unsent, keep=1, change=False)["command"], "check mode reports the installation"
+
+    result = staging.stage(home, OLD_RECIPE._replace(command=program), keep=1, change=True)
+
+    assert (result["changed"], result["command"], result["built"]) == (True, True, False)
+    result = staging.stage(home, unsent, keep=1, change=True)
+    assert (result["changed"], result["command"]) == (False, False)
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_check_reports_the_missing_host_command(ready, program, monkeypatch, check_mode):
+    add(ready, OLD)
+    ready.stage(OLD)
+    recipe = OLD_RECIPE._replace(command={"digest": program["digest"]})
+    expected = Missing(command=not check_mode)
+    assert staging.check(ready, recipe, 5, [], check_mode) == {"changed": False, "missing": expected.as_result()}
+    # It is known before the accounts exist, and then needs no further request.
+    monkeypatch.setattr(staging, "check_claim", lambda app: Claim(False))
+    missing = staging.check(ready, recipe, 5, [], check_mode)["missing"]
+    assert missing == expected._replace(account=True).as_result()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.asgi.deploy.plugins.filter.layout import FilterModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
+    COMPLETION,
+    DISPATCHER,
     RESERVED_NAMES,
     balancer_server,
     layout,
@@ -35,8 +37,9 @@ def test_two_apps_share_no_path():
 
     shared = leaves(layout("one")) & leaves(layout("two"))
 
-    # names of slots, and directories of systemd in which the files of an app have its name
-    assert shared == {"blue", "green", "trial", "/etc/systemd/system", "/var/lib/systemd/timers"}
+    # names of slots, directories of systemd in which the files of an app have its name, and the files of the host command
+    systemd = {"/etc/systemd/system", "/var/lib/systemd/timers"}
+    assert shared == {"blue", "green", "trial", *systemd, DISPATCHER, COMPLETION}
 
 
 @pytest.mark.parametrize("name", ["a", "hello", "web-shop", "web_shop2", "a" * 31])

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils._host import transient_unit
 from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import (
+    LAUNCHER,
     STARTER,
     Finished,
     Output,
@@ -73,7 +74,7 @@ def test_the_command_line_of_systemd_run():
 
 
 def test_systemd_expands_nothing_in_the_starter():
-    assert "$" not in STARTER
+    assert "$" not in STARTER + LAUNCHER
 
 
 def test_the_result_of_a_program(unit, tmp_path):
@@ -276,3 +277,58 @@ def test_a_leftover_unit_of_an_earlier_run(unit, transient_units, tmp_path):
 def test_the_recorded_command_line_is_that_of_the_unit(unit, transient_units):
     run(unit, "true", timeout=20)
     assert json.loads((transient_units / "asgi-test.json").read_text()) == unit.command(20)[1:]
+
+
+def attach(unit, *argv, cwd="/", **options):
+    return unit.attach(list(argv), str(cwd), {"PATH": "/x/bin:/usr/bin:/bin"}, "/srv/shop/configs/c1/env", **options)
+
+
+def test_an_attached_command_uses_the_streams_of_the_caller(unit, tmp_path, capfd):
+    status = attach(unit, "sh", "-c", 'pwd; echo "$0 $PYTHONPATH"; echo no >&2; exit 7', "a $HOME %h", cwd=tmp_path / "new",
+                    modules="/code", create=True)  # fmt: skip
+    assert status == 7
+    assert capfd.readouterr() == (f"{tmp_path}/new\na $HOME %h /code\n", "no\n")
+
+
+def test_the_unit_of_an_attached_command(unit, transient_units):
+    attach(unit, "true", "$HOME %h")
+    command = json.loads((transient_units / "asgi-test.json").read_text())
+    assert {"--pipe", "--wait", "--property=EnvironmentFile=/srv/shop/configs/c1/env"} < set(command)
+    assert "--property=Environment=PATH=/x/bin:/usr/bin:/bin" in command
+    assert not any(character in command[-1] for character in "$%"), "special for systemd"
+
+
+def test_a_command_at_a_terminal_gets_its_own_terminal(unit, transient_units, monkeypatch):
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(getattr(sys, name), "isatty", lambda: True, raising=False)
+    attach(unit, "true")
+    assert "--pty" in json.loads((transient_units / "asgi-test.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("argv", "status"), [(["sh", "-c", "kill -INT $$"], 130), (["sh", "-c", "kill -KILL $$"], 137), (["nowhere"], 127)]
+)
+def test_the_status_of_an_attached_command(unit, capfd, argv, status):
+    assert attach(unit, *argv) == status
+    assert capfd.readouterr().err == ("asgi: nowhere: No such file or directory\n" if status == 127 else "")
+
+
+def test_signals_are_passed_on_to_an_attached_command(unit, monkeypatch):
+    commands = []
+    monkeypatch.setattr(transient_unit.subprocess, "run", lambda command, **_options: commands.append(command))
+    before = signal.getsignal(signal.SIGTERM)
+    with unit._passing_on():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert commands == [["systemctl", "--no-ask-password", "kill", "--signal=15", "asgi-test.service"]]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_unit_that_systemd_cannot_set_up(transient_units, monkeypatch):
+    lines = "x.service: Failed at step NAMESPACE spawning /usr/bin/python3: No such file or directory\n"
+    monkeypatch.setattr(
+        transient_unit.subprocess, "run", lambda *_command, **_options: subprocess.CompletedProcess([], 0, stdout=lines)
+    )
+    with pytest.raises(UnitError, match="Failed at step NAMESPACE"):
+        attach(TransientUnit("asgi-test", "nobody", [("BindPaths", "/no-such/path")]), "true")
+    lines = "x.service: Main process exited\n"
+    assert attach(TransientUnit("asgi-test", "nobody", []), "sh", "-c", "exit 226") == 226

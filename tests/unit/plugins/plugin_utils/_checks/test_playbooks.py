@@ -29,6 +29,10 @@ def found(playbook, options, first=None):
         ("reload", {**NAME, "asgi_reload_timeout": "30"}),
         ("rollback", {**NAME, "asgi_rollback_allow_bad": "True"}),
         ("rolling_maintenance", {**NAME, "asgi_maintain_tasks": __file__, "asgi_maintain_batches": "25%"}),
+        ("run", {**NAME, "asgi_run": "python -c 'print(1)'", "asgi_run_hosts": "all", "asgi_run_timeout": "60"}),
+        ("run", {**NAME, "asgi_run": ["alembic", "current"]}),
+        ("logs", {**NAME, "asgi_logs_lines": "5", "asgi_logs_since": "10 min ago", "asgi_logs_process": "web"}),
+        ("releases", {"asgi_releases_format": "json"}),
         ("tune", {}),
         ("tune", {"asgi_tune_workers": "1,2,4", "asgi_tune_budget": 30}),
         ("status", {"asgi_status_format": "json", "asgi_status_html": "status.html", "asgi_status_strict": False}),
@@ -57,6 +61,14 @@ def test_valid_values_are_accepted(playbook, options):
         ("reload", "asgi_deploy_notify_headers", {"A: b": "x"}, "webhook-header-invalid"),
         ("reload", "asgi_reload_timeout", "soon", "number-out-of-range"),
         ("rollback", "asgi_rollback_allow_bad", "maybe", "boolean-invalid"),
+        ("run", "asgi_run", "echo 'x", "command-invalid"),
+        ("run", "asgi_run", " ", "command-invalid"),
+        ("run", "asgi_run", [], "command-invalid"),
+        ("run", "asgi_run", ["sleep", 5], "command-invalid"),
+        ("run", "asgi_run", {"alembic": "current"}, "command-invalid"),
+        ("logs", "asgi_logs_lines", 0, "number-out-of-range"),
+        ("logs", "asgi_logs_since", "", "text-empty"),
+        ("releases", "asgi_releases_format", "html", "choice-invalid"),
         ("rolling_maintenance", "asgi_maintain_tasks", "work.yml", "hook-file-missing"),
         ("rolling_maintenance", "asgi_maintain_batches", 0, "batches-invalid"),
         ("tune", "asgi_tune_rounds", "3.5", "number-out-of-range"),
@@ -65,7 +77,7 @@ def test_valid_values_are_accepted(playbook, options):
     ],
 )
 def test_invalid_values_are_rejected(playbook, name, value, code):
-    variables = {**NAME, "asgi_maintain_upgrade": True, name: value}
+    variables = {**NAME, "asgi_maintain_upgrade": True, "asgi_run": "true", name: value}
     [problem] = found(playbook, variables, first=variables if playbook != "tune" else {})
     assert (problem.variable, problem.code) == (name, code)
 
@@ -86,7 +98,7 @@ def short(value):
     [(playbook, name) for playbook, names in VARIABLES.items() for name in names if name in CHECKS or name in FILES],
 )
 def test_values_of_any_type_are_problems_and_no_exceptions(playbook, name, value):
-    variables = {**NAME, "asgi_maintain_upgrade": True, name: value}
+    variables = {**NAME, "asgi_maintain_upgrade": True, "asgi_run": "true", name: value}
     problems = found(playbook, variables, first=variables if playbook != "tune" else {})
     assert [problem for problem in problems if len(str(problem)) > 700] == []
     assert {problem.variable for problem in problems} <= {name, "asgi_tune_budget", "asgi_tune_seconds"}
@@ -120,6 +132,13 @@ def test_header_values_are_printable_and_not_quoted(value):
 
 def test_required_variables_must_be_set():
     assert [(problem.variable, problem.code) for problem in found("reload", {})] == [("asgi_name", "required-missing")]
+
+
+def test_a_command_is_required_and_never_quoted():
+    [problem] = found("run", NAME)
+    assert (problem.variable, problem.code) == ("asgi_run", "required-missing")
+    [problem] = found("run", {**NAME, "asgi_run": "psql --password s3cret '"})
+    assert "s3cret" not in str(problem)
 
 
 @pytest.mark.parametrize("here", [{}, {"asgi_deploy_max_failures": 1}])

@@ -256,6 +256,13 @@ DISAGREEMENTS = [
     ("certificate", "server_names", ["other.example.org"], WARN, "site-certificate-name-missing"),
     ("drift", "drift.release", {"changed": True, "release": "r3", "built": True}, WARN, "drift-found"),
     ("drift", "drift.release", {"changed": True, "release": "r3", "built": False}, WARN, "drift-found"),
+    (
+        "drift",
+        "drift.release",
+        {"changed": True, "release": "r3", "staged_before": "r3", "built": False, "command": True},
+        WARN,
+        "drift-found",
+    ),
     ("drift", "drift.release", {"failed": True, "msg": "no such\nfile"}, WARN, "drift-unknown"),
     ("drift", "drift.slot", {"changed": True, "changes": ["activate r3", "x"]}, WARN, "drift-found"),
     ("drift", "drift.site", {"changed": True, "written": ["/a"], "removed": ["/b"]}, WARN, "drift-found"),
