@@ -28,7 +28,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down check test test-all lint unit sanity worker molecule docs bench bench-tune bench-metrics build sbom lock clean scenarios venv engine images
+.PHONY: help demo demo-down check test test-all lint unit sanity worker molecule matrix docs bench bench-tune bench-metrics build sbom lock clean scenarios rows venv engine images
 
 help: ## Show this
 	@echo 'make TARGET, where TARGET is one of:'
@@ -81,6 +81,9 @@ molecule: images ## Test on Debian 12, 13 and 14 machines (SCENARIO=name for one
 	  $(if $(filter smoke,$(TESTS)),$(SMOKE),step test) || exit 1; \
 	done
 
+matrix: venv engine $(TARBALL) ## Test with each supported ansible-core, and modules with old Pythons (ROW='2.16 python3.9', STEP='unit sanity host')
+	@$(BIN)/python tools/matrix.py $(foreach row,$(ROW),--row $(row)) $(foreach step,$(STEP),--step $(step))
+
 bench: export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/.cache/molecule/traffic
 bench: export ANSIBLE_CONFIG := $(MOLECULE_EPHEMERAL_DIRECTORY)/ansible.cfg
 bench: venv engine ## Count lost requests in 200 disturbances, write docs/benchmarks; continues an interrupted run (BENCH_ARGS='--minutes 90')
@@ -120,6 +123,9 @@ sbom: venv $(TARBALL) ## Build the tarball and its software bill of materials
 .PHONY: $(TARBALL)
 $(TARBALL): venv
 	@ansible-galaxy collection build --force >/dev/null
+
+rows:
+	@python3 tools/matrix.py --list
 
 scenarios:
 	@printf '["%s"]\n' '$(subst $(eval) ,"$(comma)",$(SCENARIOS))'

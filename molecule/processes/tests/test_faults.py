@@ -7,7 +7,7 @@ import time
 import pytest
 import yaml
 from processes.hosts import APP
-from traffic.playbooks import wait_for
+from traffic.playbooks import ERROR, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -31,6 +31,16 @@ def with_idler(inventory, **options):
     return {**inventory, "asgi_server_processes": {**inventory["asgi_server_processes"], "idler": idler}}
 
 
+def fail_to_deploy(operator, fault, **variables):
+    """Deploy a release with *fault*, which must fail, and return the error of the first host, with the journal of the process."""
+    variables = {**operator.variables, **variables, "asgi_app_source": operator.source(fault=fault)}
+    status, output = operator.start("deploy", variables)()
+    assert status != 0, output
+    error = ERROR.findall(output)[0]
+    print(f"\n{error}\n")
+    return error
+
+
 def releases(hosts):
     return [host.machine.sh(f"readlink /srv/{APP}/current") for host in hosts]
 
@@ -43,15 +53,10 @@ def settled(hosts, *processes):
 def test_worker_that_does_not_start(operator, hosts, inventory):
     before = releases(hosts)
 
-    error = operator.play_failing(
-        "deploy",
-        "this release has no settings for its worker",
-        asgi_app_source=operator.source(fault="worker does not start"),
-        **inventory,
-    )
+    error = fail_to_deploy(operator, "worker does not start", **inventory)
 
-    print(f"\n{error}\n")
-    assert "late" in error
+    assert f"{APP}.late.1@" in error
+    assert "this release has no settings for its worker" in error
     assert releases(hosts) == before
     assert settled(hosts) == []
 
@@ -59,15 +64,10 @@ def test_worker_that_does_not_start(operator, hosts, inventory):
 def test_worker_that_dies_before_it_is_ready(operator, hosts, inventory):
     before = releases(hosts)
 
-    error = operator.play_failing(
-        "deploy",
-        "lost its connection",
-        asgi_app_source=operator.source(fault="worker dies in a loop"),
-        **with_idler(inventory, ready={"seconds": 3}),
-    )
+    error = fail_to_deploy(operator, "worker dies in a loop", **with_idler(inventory, ready={"seconds": 3}))
 
-    print(f"\n{error}\n")
-    assert "idler" in error
+    assert f"{APP}.idler.1@" in error
+    assert "lost its connection" in error
     assert releases(hosts) == before
     assert settled(hosts) == []
 
@@ -109,7 +109,8 @@ def test_worker_that_ignores_sigterm(operator, hosts, inventory):
 
 def test_timer_that_hangs(operator, hosts, inventory):
     since = [float(host.machine.sh("date +%s.%N")) for host in hosts]
-    inventory["asgi_server_timers"]["sweep"]["timeout"] = 4
+    # between two runs, the doctor sees the result of the last one
+    inventory["asgi_server_timers"]["sweep"].update(schedule="*:*:0/20", timeout=2)
     operator.play("deploy", asgi_app_source=operator.source(fault="timer hangs"), **inventory)
 
     def alarms():

@@ -20,12 +20,16 @@ STEPS = {
     "all new processes run": f"[ $(systemctl is-active {APP}.'*'@$idle.service | grep -cx active) -ge 5 ]",
     "the former workers finish": f"systemctl is-active {APP}.'*'@$live.service | grep -q deactivating",
 }
-# the programs that Ansible sends to the standard input of Python, and their children
+# Modules of Ansible, which it sends to the standard input of Python or, without pipelining, in a file.
 KILL_MODULES = """
 for directory in /proc/[0-9]*; do
-  if [ "$(tr '\\0' ' ' <$directory/cmdline 2>/dev/null)" = '/usr/bin/python3 ' ]; then kill -KILL ${directory#/proc/} || true; fi
+  case "$(tr '\\0' ' ' <$directory/cmdline 2>/dev/null)" in
+    '/usr/bin/python3 ' | /usr/bin/python3*AnsiballZ_*) kill -KILL ${directory#/proc/} || true ;;
+  esac
 done
 """
+# Staging precedes the activation.
+REACH_SECONDS = 120
 
 
 def deploy_until(operator, hosts, step, kill_modules):
@@ -41,7 +45,7 @@ def deploy_until(operator, hosts, step, kill_modules):
 
 def wait_on(host, step, kill_modules):
     script = (
-        f"live={host.live}; idle={host.idle}; end=$(($(date +%s) + 45)); "
+        f"live={host.live}; idle={host.idle}; end=$(($(date +%s) + {REACH_SECONDS})); "
         f"until {STEPS[step]}; do [ $(date +%s) -lt $end ] || exit 0; done; {KILL_MODULES if kill_modules else ''} echo reached"
     )
     return host.machine.sh(script).endswith("reached")
