@@ -90,6 +90,8 @@ SCENARIOS = {
     "missing links": Scenario((R1, edited("live_socket", None), edited("current", None)), R1, "r1"),
 }
 
+# Scenarios whose steps others contain too.
+SLOW = ("first processes", "no more processes", "uninstallation of processes", "config change", "hook", "failed probe")
 # The files that determine what serves after a reboot.
 BOOT = ("/etc", "/srv/hello/slots", "/srv/hello/releases/", "/srv/hello/configs")
 # Scenarios with few states after a second crash.
@@ -288,7 +290,7 @@ def crash_points(explorer: Explorer, scenario: Scenario) -> dict[frozenset, Snap
 @pytest.mark.parametrize(
     ("name", "crashes"),
     [
-        *((name, 2 if name in QUICK else 1) for name in SCENARIOS),
+        *((name, 2 if name in QUICK else 1) for name in SCENARIOS if name not in SLOW),
         *(pytest.param(name, 2, marks=pytest.mark.long) for name in SCENARIOS if name not in (*QUICK, "reload")),
     ],
 )
