@@ -41,10 +41,10 @@ demo-down: venv ## Remove the machine of the demo
 	@$(BIN)/python tools/demo.py down
 
 check: ## Run lint and the unit tests
-	@JOBS=2 tools/run_parts.py lint unit
+	@JOBS=2 tools/run_parts.py lint 'unit TESTS=quick'
 
 test: images ## Run check, sanity, worker, the scenarios default and traffic, and the smoke tests of the others (JOBS=2 of them at once)
-	@tools/run_parts.py $(call parts,default,quick) $(call parts,$(filter-out default $(ALONE),$(SCENARIOS)),smoke) 'lint sanity' unit \
+	@tools/run_parts.py $(call parts,default,quick) $(call parts,$(filter-out default $(ALONE),$(SCENARIOS)),smoke) 'lint sanity' 'unit TESTS=quick' \
 	  -- worker $(call parts,traffic,quick) $(call parts,$(filter-out traffic,$(ALONE)),smoke)
 
 test-all: images ## Run all tests, including those marked long
@@ -72,7 +72,7 @@ worker: venv ## Test the drain worker as real processes, with the oldest and the
 sanity: venv $(TARBALL) ## Run ansible-test sanity over the built collection
 	tools/sanity.sh $(TARBALL)
 
-molecule: export PYTEST_ADDOPTS := $(PYTEST_ADDOPTS) $(if $(MARKED_$(TESTS)),-m '$(MARKED_$(TESTS))')
+molecule unit: export PYTEST_ADDOPTS := $(PYTEST_ADDOPTS) $(if $(MARKED_$(TESTS)),-m '$(MARKED_$(TESTS))')
 molecule: images ## Test on Debian 12, 13 and 14 machines (SCENARIO=name for one scenario, TESTS=quick or smoke for fewer tests)
 	@for scenario in $(SCENARIO); do \
 	  echo "==> molecule test: $$scenario"; \
