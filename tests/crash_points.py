@@ -419,6 +419,8 @@ class Recipe(NamedTuple):
     """The part of a recipe that staging reads."""
 
     release: str
+    files: None = None
+    command: None = None
 
 
 def _rooted(value: Any, root: str) -> Any:
