@@ -11,7 +11,7 @@ from collections.abc import Sequence
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return *rows*, the headings first, as lines with aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def minute(timestamp: str | None) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.asgi.deploy.plugins.module_utils._app import app_module
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
 from ansible_collections.asgi.deploy.plugins.modules import maintenance_page as module
+from ansible_core import patch_module_args
 
 
 @pytest.fixture
