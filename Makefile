@@ -28,7 +28,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.collections
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down check test test-all lint unit sanity worker molecule docs bench bench-tune bench-metrics build sbom lock clean scenarios venv engine images
+.PHONY: help demo demo-down check test test-all lint unit sanity worker molecule matrix docs bench bench-tune bench-metrics build sbom lock clean scenarios rows venv engine images
 
 help: ## Show this
 	@echo 'make TARGET, where TARGET is one of:'
@@ -41,10 +41,10 @@ demo-down: venv ## Remove the machine of the demo
 	@$(BIN)/python tools/demo.py down
 
 check: ## Run lint and the unit tests
-	@JOBS=2 tools/run_parts.py lint unit
+	@JOBS=2 tools/run_parts.py lint 'unit TESTS=quick'
 
 test: images ## Run check, sanity, worker, the scenarios default and traffic, and the smoke tests of the others (JOBS=2 of them at once)
-	@tools/run_parts.py $(call parts,default,quick) $(call parts,$(filter-out default $(ALONE),$(SCENARIOS)),smoke) 'lint sanity' unit \
+	@tools/run_parts.py $(call parts,default,quick) $(call parts,$(filter-out default $(ALONE),$(SCENARIOS)),smoke) 'lint sanity' 'unit TESTS=quick' \
 	  -- worker $(call parts,traffic,quick) $(call parts,$(filter-out traffic,$(ALONE)),smoke)
 
 test-all: images ## Run all tests, including those marked long
@@ -72,7 +72,7 @@ worker: venv ## Test the drain worker as real processes, with the oldest and the
 sanity: venv $(TARBALL) ## Run ansible-test sanity over the built collection
 	tools/sanity.sh $(TARBALL)
 
-molecule: export PYTEST_ADDOPTS := $(PYTEST_ADDOPTS) $(if $(MARKED_$(TESTS)),-m '$(MARKED_$(TESTS))')
+molecule unit: export PYTEST_ADDOPTS := $(PYTEST_ADDOPTS) $(if $(MARKED_$(TESTS)),-m '$(MARKED_$(TESTS))')
 molecule: images ## Test on Debian 12, 13 and 14 machines (SCENARIO=name for one scenario, TESTS=quick or smoke for fewer tests)
 	@for scenario in $(SCENARIO); do \
 	  echo "==> molecule test: $$scenario"; \
@@ -80,6 +80,9 @@ molecule: images ## Test on Debian 12, 13 and 14 machines (SCENARIO=name for one
 	  step() { $(MOLECULE) $$1 --no-command-borders --scenario-name $$scenario; }; \
 	  $(if $(filter smoke,$(TESTS)),$(SMOKE),step test) || exit 1; \
 	done
+
+matrix: venv engine $(TARBALL) ## Test with each supported ansible-core, and modules with old Pythons (ROW='2.16 python3.9', STEP='unit sanity host')
+	@$(BIN)/python tools/matrix.py $(foreach row,$(ROW),--row $(row)) $(foreach step,$(STEP),--step $(step))
 
 bench: export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/.cache/molecule/traffic
 bench: export ANSIBLE_CONFIG := $(MOLECULE_EPHEMERAL_DIRECTORY)/ansible.cfg
@@ -120,6 +123,9 @@ sbom: venv $(TARBALL) ## Build the tarball and its software bill of materials
 .PHONY: $(TARBALL)
 $(TARBALL): venv
 	@ansible-galaxy collection build --force >/dev/null
+
+rows:
+	@python3 tools/matrix.py --list
 
 scenarios:
 	@printf '["%s"]\n' '$(subst $(eval) ,"$(comma)",$(SCENARIOS))'

@@ -201,7 +201,7 @@ class Machine:
         monkeypatch.setattr(app_home.AppHome, "is_complete", lambda home, release: bool(home.manifest(release)))
         monkeypatch.setattr(staging, "_build", self._build)
         monkeypatch.setattr(staging, "_planned", lambda _recipe: "")
-        monkeypatch.setattr(staging, "missing_files", lambda _recipe: Missing())
+        monkeypatch.setattr(staging, "missing_files", lambda *_arguments: Missing())
         monkeypatch.setattr(staging, "prune", list)
         monkeypatch.setattr(removal, "prune", list)
         monkeypatch.setattr(build_python, "STORE", Path(self.root, "opt"))
@@ -419,6 +419,8 @@ class Recipe(NamedTuple):
     """The part of a recipe that staging reads."""
 
     release: str
+    files: None = None
+    command: None = None
 
 
 def _rooted(value: Any, root: str) -> Any:

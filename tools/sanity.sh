@@ -1,13 +1,15 @@
 #!/bin/sh
-# sanity.sh TARBALL: run `ansible-test sanity` over the built collection, with the Python of .venv.
+# sanity.sh TARBALL [VENV]: run `ansible-test sanity` over the built collection, with the ansible-core and Python of VENV, by default .venv.
 set -eu
 cd "$(dirname "$0")/.."
 tarball=$1
-python=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+venv=$(cd "${2:-.venv}" && pwd)
+work=$PWD/.cache/sanity${2:+/$(printf %s "$2" | tr / _)}
+python=$("$venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 # ansible-test requires a directory ansible_collections/asgi/deploy and gets its files from git. A separate repository avoids the
 # .gitignore of the checkout.
-collection=$PWD/.cache/sanity/ansible_collections/asgi/deploy
+collection=$work/ansible_collections/asgi/deploy
 rm -rf "$collection"
 mkdir -p "$collection"
 tar -xzf "$tarball" -C "$collection"
@@ -16,18 +18,21 @@ mkdir "$collection/tests"
 cp tests/config.yml "$collection/tests/"
 git -C "$collection" init --quiet
 
-# ansible-test would download a specific version of pip for its environments. This script installs Python's bundled pip instead, in a file with the
-# name that ansible-core 2.19 expects, in a separate home directory.
-home=$PWD/.cache/sanity/home
+# ansible-test would download a specific version of pip for its environments. This script installs Python's bundled pip instead, in files with
+# the names that this ansible-core expects, in a separate home directory.
+home=$work/home
 mkdir -p "$home/.ansible/test/cache"
-cat >"$home/.ansible/test/cache/get_pip_24_2.py" <<'PYTHON'
+sed -n "s/^ *pip='\([0-9.]*\)'.*/\1/p" "$venv"/lib/python*/site-packages/ansible_test/_internal/python_requirements.py |
+while read -r version; do
+    cat >"$home/.ansible/test/cache/get_pip_$(printf %s "$version" | tr . _).py" <<'PYTHON'
 import ensurepip
 ensurepip.bootstrap()
 PYTHON
+done
 for settings in .config .pip; do
     if [ -e "$HOME/$settings" ]; then ln -sfn "$HOME/$settings" "$home/$settings"; fi
 done
 
-PATH=$PWD/.venv/bin:$PATH
+PATH=$venv/bin:$PATH
 cd "$collection"
 HOME=$home exec ansible-test sanity --python "$python" --color no

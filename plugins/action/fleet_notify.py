@@ -12,7 +12,8 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.notification im
 from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.play_action import PlayAction
 from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.webhook import post
 
-URL, HEADERS = "asgi_deploy_notify_url", "asgi_deploy_notify_headers"
+URL = "asgi_deploy_notify_url"
+HEADERS = "asgi_deploy_notify_headers"
 FAILED_GROUP = "asgi_deploy_failed"
 
 

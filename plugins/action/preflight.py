@@ -7,30 +7,44 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from pathlib import Path
 from typing import ClassVar
 
+from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.release import __version__ as core_version
 
 # The same version as requires_ansible in meta/runtime.yml, because Ansible itself only warns if its version is older.
-OLDEST_CORE = (2, 19)
+OLDEST_CORE = (2, 16)
+# The oldest Python of plugin_utils. ansible-core 2.16 and 2.17 also run with Python 3.10.
+OLDEST_PYTHON = (3, 11)
 
 
-def refuse_old_core(version):
-    """Raise AnsibleError if the imports below or the plays do not support this *version* of ansible-core."""
-    if tuple(map(int, version.split(".")[:2])) < OLDEST_CORE:
-        oldest = ".".join(map(str, OLDEST_CORE))
-        raise AnsibleError(
-            f"asgi.deploy needs ansible-core {oldest} or newer on the controller, but this is {version}; nothing has been "
-            f"changed -> upgrade it (pip install 'ansible-core>={oldest}'), which requires Python 3.11 or newer"
-        )
+def refuse_old_controller(core, python):
+    """Raise AnsibleError if the imports below or the plays do not support this version of ansible-core or Python."""
+    for name, found, oldest, remedy in (
+        ("ansible-core", core, OLDEST_CORE, "upgrade it (pip install 'ansible-core>={}')"),
+        (
+            "Python",
+            python,
+            OLDEST_PYTHON,
+            "run ansible-playbook with a newer Python (pipx install --python python{} ansible-core)",
+        ),
+    ):
+        if tuple(map(int, found.split(".")[:2])) < oldest:
+            needed = ".".join(map(str, oldest))
+            raise AnsibleError(
+                f"asgi.deploy needs {name} {needed} or newer on the controller, but this is {found}; nothing has been changed "
+                f"-> {remedy.format(needed)}"
+            )
 
 
-refuse_old_core(core_version)
+refuse_old_controller(core_version, sys.version.split()[0])
 
 from ansible_collections.asgi.deploy.plugins import filter as filters
+from ansible_collections.asgi.deploy.plugins.module_utils._host.ansible_core import KEEPS_TYPES, MARKS_TEMPLATES
 from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
 from ansible_collections.asgi.deploy.plugins.plugin_utils._checks import (
     asgi_app,
@@ -63,8 +77,9 @@ ENTRY_POINTS = ("main", "uninstall")
 COLLECTION = Path(__file__).resolve().parents[2]
 
 
-def _load(file, **options):
-    """Return the content of *file* of each role, by role."""
+def _load(file, templates=False):
+    """Return the content of *file* of each role, by role; with *templates*, its strings are templates."""
+    options = {"trusted_as_template": templates} if MARKS_TEMPLATES else {}
     return {
         role: DataLoader().load_from_file(str(COLLECTION / "roles" / role / file), unsafe=True, **options) or {}
         for role in ROLES
@@ -73,7 +88,7 @@ def _load(file, **options):
 
 # Ansible forks a process for each task of each host, so files that are read at import are read only once.
 SPECIFICATIONS = _load("meta/argument_specs.yml")
-DEFAULTS = _load("defaults/main.yml", trusted_as_template=True)
+DEFAULTS = _load("defaults/main.yml", templates=True)
 KNOWN = frozenset(
     name
     for specification in SPECIFICATIONS.values()
@@ -95,6 +110,11 @@ class ActionModule(PlayAction):
     }
 
     def compute(self, task_vars, options):
+        if not KEEPS_TYPES and C.DEFAULT_JINJA2_NATIVE:
+            raise ActionFailure(
+                f"asgi.deploy supports jinja2_native only with ansible-core 2.19 or newer, and this is {core_version}; nothing has "
+                "been changed -> remove jinja2_native from ansible.cfg, and ANSIBLE_JINJA2_NATIVE from the environment"
+            )
         entry_point = options["entry_point"]
 
         reaction = self._templar.template(task_vars.get(unknown.SWITCH, unknown.ERROR))

@@ -214,11 +214,12 @@ def main():
     with module.reporting():
         found = host_facts(module.app, module.params["paths"])
         units = module.systemd.show(*wanted) if wanted else {}
+        packages = missing(module.params["packages"])
         closed = ServedDirectories(module.paths, served, dry=True).apply() if served is not None else []
     module.exit_json(
         changed=False,
         **found,
-        missing_packages=missing(module.params["packages"]),
+        missing_packages=packages,
         idle_units=[unit for unit in wanted if unit not in units or not (units[unit].running and units[unit].enabled)],
         interfaces=interfaces(module.run_command) if module.params["interfaces"] else {},
         wanted_certificate=_wanted_certificate(module),

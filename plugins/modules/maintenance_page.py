@@ -59,7 +59,8 @@ import os
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import is_ours, read_text, remove, replace_file
 
-MODE, DIRECTORY_MODE = 0o644, 0o755
+MODE = 0o644
+DIRECTORY_MODE = 0o755
 
 
 def main():

@@ -14,6 +14,7 @@ from typing import Any, Callable, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.parameters import remove_values
+from ansible_collections.asgi.deploy.plugins.module_utils._host.ansible_core import PRINTS_EXCEPTIONS
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import SECRET_LENGTH
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported, failure
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import (
@@ -68,7 +69,7 @@ class HostModule(AnsibleModule):
         message = self._printable(str(msg))
         first, details = split_message(message)
         if details and "exception" not in result:
-            result.update(details=details, exception=Details("\n".join(details)))
+            result.update(details=details, **({"exception": Details("\n".join(details))} if PRINTS_EXCEPTIONS else {}))
             message = first
         super().fail_json(msg=message, **result)
 

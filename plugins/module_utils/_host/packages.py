@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
+from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text
 
+DATABASE = "var/lib/dpkg"
 STATUS = "var/lib/dpkg/status"  # stanzas of fields, deb-control(5)
 UPDATES = "var/lib/dpkg/updates"  # updates that dpkg has not yet merged into STATUS
 EXTENDED = "var/lib/apt/extended_states"  # packages that were installed as a dependency, apt-mark(8)
@@ -41,8 +44,21 @@ def installed(status: str, extended: str = "") -> set[str]:
     return {name for name, architectures in found.items() if architectures & native} - automatic
 
 
+class Unsupported(Reported):
+    """The distribution of the host is not supported."""
+
+
 def missing(wanted: list, root: str = "/") -> list:
-    """Return the packages in *wanted* that may be missing. Entries other than plain names, such as ``python3=3.11*``, always may be."""
+    """Return the packages in *wanted* that may be missing. Entries other than plain names, such as ``python3=3.11*``, always may be.
+
+    Raises Unsupported for a distribution that does not have Debian's packages, because its paths and accounts differ, too.
+    """
+    if wanted and not os.path.isdir(os.path.join(root, DATABASE)):
+        name = re.search(r'(?m)^PRETTY_NAME="?([^"\n]+)', read_text(os.path.join(root, "etc/os-release")) or "")
+        raise Unsupported(
+            f"this host runs {name[1] if name else 'an unknown distribution'}, which does not have Debian's packages (dpkg); nothing has "
+            "been changed -> use a host with Debian or a derivative, such as Ubuntu"
+        )
     if not os.path.isdir(os.path.join(root, UPDATES)) or os.listdir(os.path.join(root, UPDATES)):
         return list(wanted)
     present = installed(*(read_text(os.path.join(root, path)) or "" for path in (STATUS, EXTENDED)))

@@ -152,10 +152,12 @@ def _command(name: str, value: Any) -> Iterator[Problem]:
     try:
         argv = shlex.split(value) if isinstance(value, str) else value
     except ValueError as exc:
-        yield Problem("command-invalid", name, f"cannot be split into arguments: {exc}", RUN)
+        yield Problem("command-line-invalid", name, f"cannot be split into arguments: {exc}", RUN)
         return
     if not isinstance(argv, (list, tuple)) or not argv or not all(isinstance(each, str) for each in argv):
-        yield Problem("command-invalid", name, "is neither a command line nor a list of strings, or it is empty", RUN)
+        yield Problem(
+            "command-line-invalid", name, "is neither a command line nor a list of strings, or it is empty", RUN
+        )
 
 
 CHECKS: dict[str, values.Check] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible_collections.asgi.deploy.plugins.module_utils._host.ansible_core import PRINTS_EXCEPTIONS
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import split_message
 from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
 
@@ -17,6 +18,9 @@ class ActionFailure(AnsibleActionFail):
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
+        if not PRINTS_EXCEPTIONS:
+            # the result, for ansible-core before 2.19
+            self.result = {"failed": True, **self._split()}
 
     @property
     def result_contribution(self) -> dict[str, Any]:

@@ -28,6 +28,8 @@ def parse(table: str) -> dict[str, dict[str, Code]]:
             codes = sections[line[2:]] = {}
         else:
             code, text = line.split(": ", 1)
+            if any(code in known for known in sections.values()):
+                raise ValueError(f"the code {code} is listed twice")
             codes[code] = Code(*text.split(" -> "))
     return sections
 
@@ -370,7 +372,7 @@ file-shared-by-hosts: Several hosts would write the same file. -> put {{ invento
 batches-invalid: The value is not a list of batch sizes. -> use sizes such as 1, '25%' or [1, '25%', '100%']
 webhook-url-invalid: The value is not the URL of a webhook. -> use a URL that starts with https://
 webhook-header-invalid: The value is not a dictionary of HTTP headers. -> use a dictionary such as {Authorization: Bearer ...}
-command-invalid: The value is not a command. -> use a command line such as 'alembic current', or a list of its arguments
+command-line-invalid: The value is not a command line. -> use a command line such as 'alembic current', or a list of its arguments
 maintenance-without-work: The maintenance has nothing to do. -> set asgi_maintain_tasks to a task file that runs on each drained
     host; or set asgi_maintain_upgrade=true to upgrade packages, or asgi_maintain_reboot=true or =if-required
 tune-budget-too-small: The time budget does not suffice for one round. -> measure fewer candidates, or for fewer seconds, or raise the

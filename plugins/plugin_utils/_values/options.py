@@ -19,6 +19,7 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.parsing.convert_bool import BOOLEANS_TRUE
+from ansible_collections.asgi.deploy.plugins.module_utils._host.ansible_core import KEEPS_TYPES
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.characters import LINE_ENDS, refused_character
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.problems import Problem, shown
 
@@ -172,6 +173,8 @@ def _remedy(name: str, value: Any, kind: str, option: dict, secret: bool) -> str
     example = _example(value, kind, option)
     if example is None:
         return wanted
+    if kind in ("int", "float") and not KEEPS_TYPES:
+        wanted += " without a template, which returns a string before ansible-core 2.19"
     return f"{wanted}; on the command line as JSON: -e '{json.dumps({name: example})}'"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_core import VERSION
 
 PLAYBOOKS = Path(__file__).parents[3] / "playbooks"
 UNREACHABLE = "ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1"
@@ -51,7 +52,8 @@ def test_a_run_that_stops_before_or_after_the_activation(ansible_playbook, recei
     next_play = {"hosts": "all", "gather_facts": False, "tasks": [{"debug": {"msg": "the next play"}}]}
     status, output = ansible_playbook(yaml.safe_dump([play_of(playbook, name), next_play]), inventory)
 
-    assert results(receiver) == sent, output
+    # ansible-core 2.16 leaves the block on the failed host only (docs/how-to/ansible-versions.md)
+    assert results(receiver) == (sent if VERSION >= (2, 17) else []), output
     assert (status == 0) is (not sent)
     assert ("the next play" in output) is (not sent)
     assert "s3cret" not in output

@@ -46,7 +46,7 @@ def tarball(tmp_path):
     }
     contents = {
         "MANIFEST.json": json.dumps({"collection_info": info}),
-        "meta/runtime.yml": 'requires_ansible: ">=2.19.0"\n',
+        "meta/runtime.yml": 'requires_ansible: ">=2.16.0"\n',
         "plugins/modules/release.py": "# code\n",
     }
     path = tmp_path / "asgi-deploy-1.2.0.tar.gz"

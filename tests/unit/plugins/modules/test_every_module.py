@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils import basic
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.asgi.deploy.plugins.module_utils._host import host_module
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import UMASK
 from ansible_collections.asgi.deploy.plugins.module_utils._host.host_module import HostModule
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import SystemdError
+from ansible_core import patch_module_args
 
 MODULES = Path(__file__).parents[4] / "plugins/modules"
 # modules that an action plugin implements on the controller

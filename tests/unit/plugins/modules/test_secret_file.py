@@ -14,11 +14,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.asgi.deploy.plugins.module_utils._host import secret_files
 from ansible_collections.asgi.deploy.plugins.module_utils._host.secret_files import Access, parse_mode, write_secret
 from ansible_collections.asgi.deploy.plugins.module_utils._tls import selfsigned_pem
 from ansible_collections.asgi.deploy.plugins.modules import secret_file as module
+from ansible_core import patch_module_args
 
 SECRET = "correct horse battery staple"
 ME = pwd.getpwuid(os.geteuid()).pw_name

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+from ansible_core import load_templates, trust_as_template
 from rendering import environment
 
 ROLE = Path(__file__).resolve().parents[4] / "roles/asgi_balancer"
@@ -25,11 +26,15 @@ OTHERS = [{"path": "/etc/haproxy/asgi/asgi-shop.cfg"}]
 
 
 def load(path):
-    return DataLoader().load_from_file(str(ROLE / path), trusted_as_template=True)
+    return load_templates(ROLE / path)
 
 
 def templar(**variables):
     return Templar(DataLoader(), variables={**load("vars/main.yml"), **APP, **variables})
+
+
+def holds(host, condition):
+    return host.template(trust_as_template(f"{{{{ {condition} }}}}"))
 
 
 def written(**changes):
@@ -53,7 +58,7 @@ def failure(keepalived_conf, others=(), **changes):
         __asgi_balancer_disagreements=place.variables.get("__asgi_balancer_disagreements", None),
         __asgi_balancer_other_apps={"matched": len(others), "files": list(others)},
     )
-    if not host.evaluate_conditional(find["when"]) or host.evaluate_conditional(compare["that"]):
+    if not holds(host, find["when"]) or holds(host, compare["that"]):
         return None
     return host.template(compare["fail_msg"])
 

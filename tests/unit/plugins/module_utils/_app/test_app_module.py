@@ -9,10 +9,10 @@ import contextlib
 import json
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.asgi.deploy.plugins.module_utils._app.app_module import AppModule
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import ActivationError
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
+from ansible_core import patch_module_args
 
 SPEC = {"name": {"type": "str", "required": True}, "by": {"type": "str", "default": ""}}
 

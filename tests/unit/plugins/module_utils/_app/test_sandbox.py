@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
-from ansible.template import Templar
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import (
     FIXED,
-    VARIABLES,
     denied_name_servers,
     from_drop_in,
     properties,
     transient,
 )
-from ansible_collections.asgi.deploy.plugins.plugin_utils._server.sandbox import sandbox_of, sandbox_settings
-
-ROLE = Path(__file__).parents[5] / "roles/asgi_server"
 
 
 def values(name, **settings):
@@ -95,21 +87,6 @@ def test_settings_of_the_inventory_come_last():
     assert found[-2:] == [("MemoryDenyWriteExecute", False), ("ProcSubset", "all")]
 
 
-def test_a_unit_file_and_a_transient_unit_have_the_same_settings():
-    settings = {
-        "write_paths": ["/srv/data"],
-        "memory_max": "1G",
-        "cpu_quota": "150%",
-        "tasks_max": 100,
-        "unit_settings": {"ReadOnlyPaths": "/opt/50%", "RestartSec": 3, "SystemCallFilter": ["mbind", "move_pages"]},
-    }
-    text = "".join(f"{line}\n" for line in ["[Service]", *sandbox_settings("shop", settings)])
-
-    assert "ReadOnlyPaths=/opt/50%%\n" in text
-    assert "TemporaryFileSystem=/dev/shm:rw,nosuid,nodev,mode=1777,size=50%\n" in text
-    assert transient(from_drop_in(text, "blue")) == transient(properties("shop", settings))
-
-
 def test_a_transient_unit_has_only_restricting_settings():
     found = transient(
         properties("shop", {"unit_settings": {"ExecStartPre": "/bin/x", "RestartSec": 3, "LimitNOFILE": 5, "Nice": 5}})
@@ -138,17 +115,3 @@ def test_specifiers_of_a_slot_are_expanded():
         ("ReadWritePaths", "/x/green/50%"),
         ("ExecStart", ""),
     ]
-
-
-def test_the_variables_have_the_defaults_of_the_role():
-    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
-    passed = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__asgi_server_sandbox"]
-
-    assert {name: defaults.get(f"asgi_server_{name}") for name in VARIABLES} == VARIABLES
-    assert passed.keys() == VARIABLES.keys()
-
-
-def test_modules_get_the_variables_that_are_set():
-    given = {"asgi_server_memory_max": "1G", "asgi_server_write_paths": ["/srv/data"], "asgi_server_workers": 3}
-
-    assert sandbox_of(Templar(), given) == {"memory_max": "1G", "write_paths": ["/srv/data"]}

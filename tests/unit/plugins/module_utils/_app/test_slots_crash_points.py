@@ -90,10 +90,10 @@ SCENARIOS = {
     "missing links": Scenario((R1, edited("live_socket", None), edited("current", None)), R1, "r1"),
 }
 
+# Scenarios whose steps others contain too.
+SLOW = ("first processes", "no more processes", "uninstallation of processes", "config change", "hook", "failed probe")
 # The files that determine what serves after a reboot.
 BOOT = ("/etc", "/srv/hello/slots", "/srv/hello/releases/", "/srv/hello/configs")
-# Scenarios with few states after a second crash.
-QUICK = ("rollback", "failed hook after the switch", "missing socket", "missing links")
 
 
 class Explorer:
@@ -288,8 +288,8 @@ def crash_points(explorer: Explorer, scenario: Scenario) -> dict[frozenset, Snap
 @pytest.mark.parametrize(
     ("name", "crashes"),
     [
-        *((name, 2 if name in QUICK else 1) for name in SCENARIOS),
-        *(pytest.param(name, 2, marks=pytest.mark.long) for name in SCENARIOS if name not in (*QUICK, "reload")),
+        *((name, 1) for name in SCENARIOS if name not in SLOW),
+        *(pytest.param(name, 2, marks=pytest.mark.long) for name in SCENARIOS if name != "reload"),
     ],
 )
 def test_next_run_continues_after_a_crash(explorer, name, crashes):
@@ -305,7 +305,9 @@ def test_next_run_continues_after_a_crash(explorer, name, crashes):
     assert not found, found
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name", ["deploy", *(pytest.param(name, marks=pytest.mark.long) for name in SCENARIOS if name != "deploy")]
+)
 def test_next_run_continues_after_an_error(explorer, name):
     """Each effect fails once: a write, as on a full file system, or a call of systemctl."""
     scenario = SCENARIOS[name]

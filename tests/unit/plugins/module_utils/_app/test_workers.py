@@ -94,7 +94,7 @@ def test_this_process():
 def test_serving_processes():
     """The workers of a master, or the main process of a server with a single process."""
     with (
-        subprocess.Popen(["sleep", "60"], process_group=0) as worker,
+        subprocess.Popen(["sleep", "60"], preexec_fn=os.setpgrp) as worker,  # noqa: PLW1509 - process_group needs Python 3.11
         subprocess.Popen(["sleep", "60"], start_new_session=True) as daemon,
     ):
         unit = Unit("hello@blue.service", "active", "running", True, False, os.getpid(), "")

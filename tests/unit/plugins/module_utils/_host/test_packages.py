@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from ansible_collections.asgi.deploy.plugins.module_utils._host.packages import missing
+from ansible_collections.asgi.deploy.plugins.module_utils._host.packages import Unsupported, missing
 
 STATUS = """\
 Package: dpkg
@@ -87,5 +89,16 @@ def test_interrupted_dpkg_leaves_all_packages_to_apt(root):
     assert missing(["nginx"], str(root)) == ["nginx"]
 
 
-def test_a_host_without_dpkg(tmp_path):
-    assert missing(["nginx"], str(tmp_path)) == ["nginx"]
+EL9 = 'NAME="Rocky Linux"\nID="rocky"\nID_LIKE="rhel centos fedora"\nPRETTY_NAME="Rocky Linux 9.4 (Blue Onyx)"\n'
+
+
+@pytest.mark.parametrize(("release", "name"), [(EL9, "Rocky Linux 9.4 (Blue Onyx)"), (None, "an unknown distribution")])
+def test_another_family_of_distributions_is_rejected(tmp_path, release, name):
+    if release:
+        (tmp_path / "etc").mkdir()
+        (tmp_path / "etc/os-release").write_text(release)
+    with pytest.raises(
+        Unsupported, match=rf"^this host runs {re.escape(name)}, .* nothing has been changed -> use a host with"
+    ):
+        missing(["nginx"], str(tmp_path))
+    assert missing([], str(tmp_path)) == []

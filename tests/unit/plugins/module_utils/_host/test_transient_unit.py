@@ -26,6 +26,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit i
     UnitError,
 )
 
+COLLECTIONS = Path(__file__).parents[5] / ".collections"
 SECRET = "postgres://shop:pass phrase@db/shop"
 
 
@@ -250,7 +251,8 @@ def test_the_unit_ends_with_the_module(transient_units, tmp_path, number):
     pid = tmp_path / "pid"
     module = subprocess.Popen(
         [sys.executable, "-c", MODULE.format(pid=pid)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        # not all of sys.path, because the stand-in for systemd-run may have another Python
+        env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
         stderr=subprocess.DEVNULL,
     )
     try:

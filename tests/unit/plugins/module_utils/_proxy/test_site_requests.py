@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
@@ -50,7 +50,7 @@ PROBE = Probe(path="/health", host="x", statuses=(200,), successes=1, timeout=2,
 def make_pem(path, name):
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
+    now = datetime.now(timezone.utc)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -249,7 +249,7 @@ def test_access_of_an_account(tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its account")
 def test_access_of_another_account(tmp_path):
     nobody = {"uid": 65534, "gid": 65534, "groups": []}
-    for each in (tmp_path, *tmp_path.parents[:-2]):
+    for each in (tmp_path, *list(tmp_path.parents)[:-2]):
         each.chmod(0o755)
     page, closed = tmp_path / "page", tmp_path / "closed"
     page.write_text("page")

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 import pytest
 from ansible_collections.asgi.deploy.plugins.module_utils._proxy.nginx_limits import limits
@@ -142,7 +142,7 @@ def test_the_proxy_has_nginxs_defaults_where_nginx_has_them():
 
 
 def entry(seconds_ago, now=1_000_000, **others):
-    at = datetime.fromtimestamp(now - seconds_ago, UTC).isoformat()
+    at = datetime.fromtimestamp(now - seconds_ago, timezone.utc).isoformat()
     return json.dumps({"time": at, "user_agent": "Firefox", **others})
 
 

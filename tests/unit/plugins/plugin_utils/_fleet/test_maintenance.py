@@ -16,6 +16,7 @@ from ansible_collections.asgi.deploy.plugins.plugin_utils._fleet.maintenance imp
     maintenance_rows,
     maintenance_summary,
 )
+from ansible_core import load_templates
 
 PLAYBOOKS = Path(__file__).resolve().parents[5] / "playbooks"
 SHOP, TILES = "asgi_shop", "asgi_tiles"
@@ -314,7 +315,7 @@ def templated():
 
     def template(name, **variables):
         loader = DataLoader()
-        own = loader.load_from_file(str(PLAYBOOKS / "vars/rolling_maintenance.yml"), trusted_as_template=True)
+        own = load_templates(PLAYBOOKS / "vars/rolling_maintenance.yml")
         return Templar(loader, variables={**own, **variables}).template(own[name])
 
     return template

@@ -97,7 +97,7 @@ def test_the_tool_that_owns_the_format_exports_a_lock(uv, source, tmp_path, lock
             "pdm.lock",
             "[project]\n",
             '[metadata]\nlock_version = "4.5.0"\ncontent_hash = "sha256:00"\n',
-            "a pdm.lock that does not match the pyproject.toml, which was changed later -> run `pdm lock --strategy inherit_metadata` and commit",
+            "a pdm.lock that does not match the pyproject.toml, which was changed later -> run `pdm lock` and commit",
         ),
         (
             "Pipfile.lock",

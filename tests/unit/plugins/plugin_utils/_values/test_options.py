@@ -8,8 +8,14 @@ import re
 import pytest
 import yaml
 from ansible_collections.asgi.deploy.plugins.action.preflight import SPECIFICATIONS
+from ansible_collections.asgi.deploy.plugins.plugin_utils._values import options
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.options import ENVIRONMENTS, MULTI_LINE, typed
 from hostile import strings_of
+
+
+@pytest.fixture(autouse=True)
+def current_core(monkeypatch):
+    monkeypatch.setattr(options, "KEEPS_TYPES", True)
 
 
 def on_the_command_line(**meant):
@@ -104,6 +110,17 @@ def test_wrong_types_are_rejected(name, value, expected):
     good, (problem,) = typed(SPEC, {name: value})
     assert f"{problem.variable} {problem.fault} -> {problem.remedy}" == f"{name} {expected}"
     assert good == {}
+
+
+def test_number_from_a_template_of_an_older_core(monkeypatch):
+    monkeypatch.setattr(options, "KEEPS_TYPES", False)
+    _good, (problem,) = typed(SPEC, {"asgi_number": "60"})
+    assert problem.remedy == (
+        "use a number without a template, which returns a string before ansible-core 2.19; "
+        + on_the_command_line(asgi_number=60)
+    )
+    _good, (problem,) = typed(SPEC, {"asgi_switch": "no"})
+    assert "template" not in problem.remedy
 
 
 @pytest.mark.parametrize(
