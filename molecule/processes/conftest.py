@@ -30,7 +30,7 @@ def host(request: pytest.FixtureRequest) -> JobsHost:
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def hosts() -> list[JobsHost]:
     return HOSTS
 

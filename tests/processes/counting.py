@@ -6,10 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 # the queue of the scheduler's jobs, whose ids have no prefix
 BEAT = "beat"
+# From the SIGTERM on, a worker of Celery does not process the acknowledgements of the jobs that it has handed to its processes. It returns
+# these jobs to the queue, although it executes them (celery/celery#3802).
+UNACKNOWLEDGED_SECONDS = 1
+# A process of the worker begins its last jobs within this time.
+SHUTDOWN_SECONDS = 5
 
 
 class Event(NamedTuple):
@@ -30,21 +35,23 @@ class Event(NamedTuple):
 
 @dataclass
 class Figures:
-    """The jobs of a queue. *interrupted* jobs began more often than they ended."""
+    """The jobs of a queue. *interrupted* jobs began more often than they ended.
+
+    *returned* jobs were executed twice, because Celery itself returned them to the queue during its shutdown; *repeated* ones for other reasons.
+    """
 
     sent: int = 0
     lost: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     interrupted: list[str] = field(default_factory=list)
+    returned: list[str] = field(default_factory=list)
 
     def add(self, other: Figures) -> None:
         self.sent += other.sent
         self.lost += other.lost
         self.repeated += other.repeated
         self.interrupted += other.interrupted
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"sent": self.sent, "lost": self.lost, "repeated": self.repeated, "interrupted": self.interrupted}
+        self.returned += other.returned
 
 
 def queue_of(job: str) -> str:
@@ -55,8 +62,14 @@ def queue_of(job: str) -> str:
 def count(events: Iterable[Event]) -> dict[str, Figures]:
     """Return the figures of each queue. Jobs whose sender did not record them are left out."""
     by_kind: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    begins: defaultdict[str, list[Event]] = defaultdict(list)
+    shutdowns: defaultdict[str, list[float]] = defaultdict(list)
     for event in events:
         by_kind[event.kind][event.subject] += 1
+        if event.kind == "begin":
+            begins[event.subject].append(event)
+        elif event.kind == "shutdown":
+            shutdowns[event.slot].append(event.at)
     begun, ended = by_kind["begin"], by_kind["end"]
     queues: defaultdict[str, Figures] = defaultdict(Figures)
     for job in by_kind["sent"]:
@@ -65,10 +78,21 @@ def count(events: Iterable[Event]) -> dict[str, Figures]:
         if ended[job] == 0:
             figures.lost.append(job)
         if begun[job] > 1:
-            figures.repeated.append(job)
+            (figures.returned if is_returned(begins[job], shutdowns) else figures.repeated).append(job)
         if begun[job] > ended[job]:
             figures.interrupted.append(job)
     return dict(queues)
+
+
+def is_returned(executions: list[Event], shutdowns: dict[str, list[float]]) -> bool:
+    """Return whether a job was executed by a worker that shut down, and once more by another process afterwards."""
+    if len(executions) != 2:
+        return False
+    first, second = sorted(executions, key=lambda event: event.at)
+    return first.pid != second.pid and any(
+        shutdown - UNACKNOWLEDGED_SECONDS <= first.at < shutdown + SHUTDOWN_SECONDS and shutdown < second.at
+        for shutdown in shutdowns.get(first.slot, ())
+    )
 
 
 def unfinished(events: Iterable[Event]) -> int:
@@ -102,8 +126,9 @@ def is_tick(event: Event) -> bool:
 
 def table(queues: dict[str, Figures]) -> str:
     """Return the figures for people."""
-    lines = [f"{'queue':<12}{'jobs':>8}{'lost':>8}{'twice':>8}{'interrupted':>13}"]
+    lines = [f"{'queue':<12}{'jobs':>8}{'lost':>8}{'twice':>8}{'interrupted':>13}{'twice by Celery':>17}"]
     for name, figures in sorted(queues.items()):
-        numbers = [len(each) for each in (figures.lost, figures.repeated, figures.interrupted)]
-        lines.append(f"{name:<12}{figures.sent:>8}{numbers[0]:>8}{numbers[1]:>8}{numbers[2]:>13}")
+        each = (figures.lost, figures.repeated, figures.interrupted, figures.returned)
+        lost, repeated, interrupted, returned = map(len, each)
+        lines.append(f"{name:<12}{figures.sent:>8}{lost:>8}{repeated:>8}{interrupted:>13}{returned:>17}")
     return "\n".join(lines)

@@ -6,8 +6,8 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -62,20 +62,28 @@ class Result:
             file.write(json.dumps(asdict(self)) + "\n")
 
 
-def run(operator: Operator, hosts: Sequence[JobsHost], activations: int, jobs: int, rate: float = RATE) -> Result:
-    """Activate at least this number of releases while the producers enqueue at least this number of jobs."""
-    began, since, name = time.monotonic(), {}, f"r{uuid.uuid4().hex[:6]}"
-    done = reloads = 0
+@contextmanager
+def producing(hosts: Sequence[JobsHost], rate: float = RATE) -> Iterator[list[list[Event]]]:
+    """Enqueue jobs on *hosts*. At exit, the list contains the ledger of each host, after all jobs have ended."""
+    name, since, ledgers = f"r{uuid.uuid4().hex[:6]}", {}, []
     with ExitStack() as producers:
         for host in hosts:
             since[host] = float(host.machine.sh("date +%s.%N"))
             producers.enter_context(host.producer(name, rate))
+        yield ledgers
+    ledgers += [host.drained(since[host]) for host in hosts]
+
+
+def run(operator: Operator, hosts: Sequence[JobsHost], activations: int, jobs: int, rate: float = RATE) -> Result:
+    """Activate at least this number of releases while the producers enqueue at least this number of jobs."""
+    began = time.monotonic()
+    done = reloads = 0
+    with producing(hosts, rate) as ledgers:
         for action in itertools.cycle(("deploy", "rollback", "setting", "reload", "rollback")):
             if done >= activations and (time.monotonic() - began) * rate * len(hosts) >= jobs:
                 break
             perform(operator, action, done)
             done, reloads = done + (action != "reload"), reloads + (action == "reload")
-    ledgers = [host.drained(since[host]) for host in hosts]
     return result(time.monotonic() - began, done, reloads, ledgers)
 
 

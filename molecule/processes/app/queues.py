@@ -44,6 +44,11 @@ def tick(self) -> None:
     work(self.request.id, 0)
 
 
+@signals.worker_shutting_down.connect
+def record_the_shutdown(**_details: object) -> None:
+    record("shutdown", "worker")
+
+
 @signals.beat_init.connect
 def hold_the_lock(**_details: object) -> None:
     """Hold a lock until this process ends. The kernel releases it, so a second scheduler cannot escape detection."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from processes.counting import Event, count, longest_pause, overlaps, table
+import pytest
+from processes.counting import Event, Figures, count, longest_pause, overlaps, table
 
 
 def ledger(text):
@@ -45,12 +46,31 @@ def test_count():
 
     figures = count(events)
 
-    assert {name: each.as_dict() for name, each in figures.items()} == {
-        "early": {"sent": 2, "lost": ["r:early:2"], "repeated": [], "interrupted": []},
-        "late": {"sent": 2, "lost": [], "repeated": ["r:late:3", "r:late:4"], "interrupted": ["r:late:3"]},
-        "beat": {"sent": 1, "lost": ["0b4f-tick"], "repeated": [], "interrupted": ["0b4f-tick"]},
+    assert figures == {
+        "early": Figures(sent=2, lost=["r:early:2"]),
+        "late": Figures(sent=2, repeated=["r:late:3", "r:late:4"], interrupted=["r:late:3"]),
+        "beat": Figures(sent=1, lost=["0b4f-tick"], interrupted=["0b4f-tick"]),
     }
-    assert table(figures).splitlines()[2].split() == ["early", "2", "1", "0", "0"]
+    assert table(figures).splitlines()[2].split() == ["early", "2", "1", "0", "0", "0"]
+
+
+@pytest.mark.parametrize(
+    ("shutdown", "slot", "returned"),
+    [(694.37, "green", True), (694.37, "blue", False), (690.0, "green", False), (696.0, "green", False)],
+)
+def test_only_a_worker_that_shuts_down_returns_a_job_that_it_executes(shutdown, slot, returned):
+    events = [
+        Event("sent", "r:early:1", "r1", "-", 9, 694.33),
+        Event("shutdown", "worker", "r1", slot, 1, shutdown),
+        Event("begin", "r:early:1", "r1", "green", 2, 694.45 if shutdown != 690.0 else 696.0),
+        Event("end", "r:early:1", "r1", "green", 2, 694.49),
+        Event("begin", "r:early:1", "r2", "blue", 3, 696.61),
+        Event("end", "r:early:1", "r2", "blue", 3, 696.62),
+    ]
+
+    figures = count(events)["early"]
+
+    assert (bool(figures.returned), bool(figures.repeated)) == (returned, not returned)
 
 
 def test_a_handover_of_the_scheduler_is_no_overlap():
