@@ -80,7 +80,7 @@ def parse_processes(text: str | None) -> list:
 def find_program(release: str, name: str) -> str:
     """Return the path of the program *name* of the *release*, a directory.
 
-    The name is a path, which may be relative to the code, or that of a program in the venv or, if there is none, in the system.
+    *name* is a path, which may be relative to the code, or the name of a program, which is looked up in the venv and then on the system.
     """
     if "/" in name:
         path = os.path.normpath(os.path.join(release, "code", name))
