@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache/matrix"
 PLUGIN_TESTS = ROOT / "tests/unit/plugins"
 
-# What the tests import besides ansible-core.
+# Packages that the tests import, besides ansible-core.
 TEST_PACKAGES = "cyclonedx-python-lib gunicorn hypothesis jsonschema pip pytest pytest-xdist requests uvicorn uvicorn-worker websockets"
 # Tests of code that calls ansible-core. The other tests give the same result for each version.
 CORE_FOLDERS = ("action", "callback", "filter", "modules", "plugin_utils/_values")

@@ -177,7 +177,7 @@ class ServedDirectories:
                     acl.grant(opened, self.nginx, acl.READ)
 
     def _close_others(self, shared: int) -> None:
-        """Withdraw nginx's access to directories that are not listed any more."""
+        """Withdraw nginx's access to directories that are no longer listed."""
         if not self.names:
             self._withdraw(shared, self.paths["shared"])
             return

@@ -103,8 +103,8 @@ while not found:
 sys.exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 """
 
-# Executes an attached command, and waits for it, because systemd would report a command that SIGINT or SIGTERM has ended as successful.
-# Its order, an argument, contains no "$" either.
+# Runs an attached command and waits for it, because systemd would report success if SIGINT or SIGTERM ends the command. The order is passed
+# as an argument; like the program, it must not contain "$".
 LAUNCHER = """
 import json, os, signal, sys
 order = json.loads(sys.argv[1])

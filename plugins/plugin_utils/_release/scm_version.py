@@ -30,7 +30,7 @@ PLUGINS = frozenset(
 PDM_VARIABLE = "PDM_BUILD_SCM_VERSION"
 POETRY_VARIABLE = "POETRY_DYNAMIC_VERSIONING_BYPASS"
 POETRY_PLUGIN = "poetry-dynamic-versioning"
-# Hatchling reads PKG-INFO, but not this plugin's hook for dependencies that contain the version.
+# Hatchling reads the version from PKG-INFO, but this plugin's metadata hook, which can put the version into dependencies, does not.
 UV_PLUGIN, UV_VARIABLE = "uv-dynamic-versioning", "UV_DYNAMIC_VERSIONING_BYPASS"
 
 INFO, ARCHIVAL = "PKG-INFO", ".git_archival.txt"

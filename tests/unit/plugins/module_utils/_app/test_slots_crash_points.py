@@ -46,9 +46,9 @@ def edited(name: str, text: str | None) -> Operation:
 class Scenario(NamedTuple):
     """An *operation* on a machine after the operations *before*.
 
-    *live* is the live release after a complete run, also if the run *fails*. *back* maps a live release to the one that a rollback activates;
-    a rollback keeps other releases, and fails or changes nothing. *unverified* is a release that stays live if the crash happened before
-    its site was checked: the check of the next run reports that the site fails, as it did before that run.
+    *live* is the live release after a complete run, even if the run *fails*. *back* maps a live release to the one that a rollback
+    activates; a rollback keeps other releases, and fails or changes nothing. *unverified* is a release that stays live if the crash
+    happened before its site was checked: the check of the next run reports that the site fails, as it did before that run.
     """
 
     before: tuple[Operation, ...]
