@@ -6,7 +6,7 @@
     tools/matrix.py --step unit         one step of each row
     tools/matrix.py --list              the names of the rows as JSON, for CI
 
-A row has a virtual environment of its own in .cache/matrix, with the newest patch release of its ansible-core and with the collections of the
+A row has its own virtual environment in .cache/matrix, with the newest patch release of its ansible-core and with the collections of the
 package `ansible` that belong to it. The last lines are a table of the rows.
 """
 

@@ -79,7 +79,7 @@ class Versioned(NamedTuple):
 def add_versions(entries: Iterable[Entry], describe_in: Callable[[str], Describe]) -> Versioned:
     """Return *entries* with the versions of the projects among them.
 
-    *describe_in* returns the function that describes the commit of a directory, which may be in a repository of its own. That function is
+    *describe_in* returns the function that describes the commit of a directory, which may be in a separate repository. That function is
     called only if a project needs a version.
     """
     by_name = {entry.name: entry for entry in entries}

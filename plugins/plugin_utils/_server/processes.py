@@ -157,7 +157,7 @@ def is_first(host: str, app: str, play: list[str], pattern: str, groups: Mapping
     """Return whether *host* is the first host of *app*.
 
     If *pattern*, the hosts of the playbooks, is a group that contains *host*, the order is that of the group, regardless of --limit.
-    Otherwise, it is that of *play*. A host without an asgi_name of its own has that of the play.
+    Otherwise, it is that of *play*. A host without its own asgi_name has that of the play.
     """
     hosts = groups.get(pattern, [])
     hosts = hosts if host in hosts else play
