@@ -77,10 +77,10 @@ def unfinished(events: Iterable[Event]) -> int:
 
 
 def overlaps(events: Iterable[Event]) -> list[str]:
-    """Return the evidence that two schedulers ran at the same time: the lock of the other one, or jobs in turn."""
+    """Return the evidence that two schedulers ran at the same time: a lock held by the other one, or alternating jobs."""
     events = sorted(events, key=lambda event: event.at)
     found = [f"{event.pid} found the lock of another scheduler" for event in events if event.kind == "overlap"]
-    # every turn of process ids is a handover, so a process that comes back ran beside another one
+    # every change of the process id is a handover, so a process that reappears ran at the same time as another one
     former: set[int] = set()
     for earlier, later in pairwise(event.pid for event in events if is_tick(event)):
         if later != earlier:
@@ -101,7 +101,7 @@ def is_tick(event: Event) -> bool:
 
 
 def table(queues: dict[str, Figures]) -> str:
-    """Return the figures for people."""
+    """Return the figures as a table."""
     lines = [f"{'queue':<12}{'jobs':>8}{'lost':>8}{'twice':>8}{'interrupted':>13}"]
     for name, figures in sorted(queues.items()):
         numbers = [len(each) for each in (figures.lost, figures.repeated, figures.interrupted)]

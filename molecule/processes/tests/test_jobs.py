@@ -7,7 +7,7 @@ import os
 import pytest
 from processes.counting import overlaps
 
-# A session may be split into several ones.
+# A session may be split into several shorter ones.
 ACTIVATIONS = int(os.environ.get("PROCESSES_ACTIVATIONS", "50"))
 JOBS = int(os.environ.get("PROCESSES_JOBS", "100000"))
 
