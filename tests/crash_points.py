@@ -84,9 +84,9 @@ class Snapshot(NamedTuple):
     outdated: bool
 
     def key(self) -> frozenset:
-        """Return what distinguishes this state from others.
+        """Return a key that is equal for equivalent states.
 
-        The content of locks does not, and neither do the names, the content and the number of temporary files that a crash has left behind.
+        It ignores the content of locks, and the names, content and number of temporary files that a crash left behind.
         """
         return frozenset([*map(_distinct, self.files.items()), *self.units.items(), self.outdated])
 

@@ -6,7 +6,7 @@
     tools/matrix.py --step unit         one step of each row
     tools/matrix.py --list              the names of the rows as JSON, for CI
 
-A row has a virtual environment of its own in .cache/matrix, with the newest patch release of its ansible-core and with the collections of the
+A row has its own virtual environment in .cache/matrix, with the newest patch release of its ansible-core and with the collections of the
 package `ansible` that belong to it. The last lines are a table of the rows.
 """
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache/matrix"
 PLUGIN_TESTS = ROOT / "tests/unit/plugins"
 
-# What the tests import besides ansible-core.
+# Packages that the tests import, besides ansible-core.
 TEST_PACKAGES = "cyclonedx-python-lib gunicorn hypothesis jsonschema pip pytest pytest-xdist requests uvicorn uvicorn-worker websockets"
 # Tests of code that calls ansible-core. The other tests give the same result for each version.
 CORE_FOLDERS = ("action", "callback", "filter", "modules", "plugin_utils/_values")

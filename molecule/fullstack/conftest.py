@@ -1,4 +1,4 @@
-"""The machine of the example, and its playbooks."""
+"""Fixtures for the machine and the playbooks of examples/fullstack."""
 
 from __future__ import annotations
 

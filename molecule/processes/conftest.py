@@ -1,4 +1,4 @@
-"""The app and the control of this scenario."""
+"""Fixtures for the hosts, the app and the control of this scenario."""
 
 from __future__ import annotations
 

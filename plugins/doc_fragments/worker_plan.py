@@ -66,9 +66,10 @@ options:
     type: dict
   processes:
     description:
-      - Background processes of the app, also those of other hosts, as in the variable C(asgi_server_processes) with the defaults of all options.
-      - Their memory is subtracted, C(memory_max) of each instance or 128 MiB without it; twice, because the old and the new ones run
-        at the same time during a deploy, except those that are exclusive.
+      - Background processes of the app, including those of other hosts, as in the variable C(asgi_server_processes), with the defaults
+        of all options.
+      - The plan reserves memory for them, C(memory_max) for each instance or 128 MiB without it. Processes that are not exclusive count
+        twice, because the old and the new ones run at the same time during a deploy.
     type: dict
   app:
     description: Name of the app. It does not count as one of the other apps of the host.

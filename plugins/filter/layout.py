@@ -42,10 +42,10 @@ _value:
       V(releases), V(configs), V(slots_directory), V(shared), V(cache), V(staged),
       V(current), V(log), V(lock), V(build_lock), V(kept), V(run), V(live_socket), V(tmpfiles), V(service_template),
       V(socket_template), V(trial_proxy_unit), V(tls), V(nginx_site), V(access_log), V(error_log).
-    - Under V(balancer), the names and files of the app in HAProxy, the keys V(backend), V(fresh), V(site), V(ca_bundle).
-    - Under V(slots), for V(blue) and V(green), and under V(trial) the keys V(name), V(directory), V(release), V(config), V(socket),
-      V(service_unit), V(socket_unit), V(drop_in).
-    - Under V(release), if O(release) is set, the keys V(id), V(directory), V(code), V(venv), V(python), V(manifest), V(sbom).
+    - The key V(balancer) contains the app's names and files in HAProxy, with the keys V(backend), V(fresh), V(site), V(ca_bundle).
+    - The keys V(blue) and V(green) in V(slots), and the key V(trial), contain the keys V(name), V(directory), V(release), V(config),
+      V(socket), V(service_unit), V(socket_unit), V(drop_in).
+    - If O(release) is set, V(release) contains the keys V(id), V(directory), V(code), V(venv), V(python), V(manifest), V(sbom).
   type: dict
 """
 

@@ -116,7 +116,7 @@ apps:
           description: Whether a process restarts in a loop.
           type: bool
         result:
-          description: Result of the process or of the timer's last run, V(success) or the reason of the failure, for instance V(timeout).
+          description: Result of the process or of the timer's last run, V(success) or the reason for the failure, for instance V(timeout).
           type: str
         last_success:
           description: Time of a timer's last successful run, UTC; null if there is none.

@@ -12,7 +12,7 @@ short_description: Run a command of the live release
 version_added: 1.0.0
 description:
   - Runs the command as C(asgi <name> run) does on the host, with the code, the environment, the working directory and the sandbox of the
-    live slot, whatever the inventory contains. Hooks use M(asgi.deploy.release_command) instead.
+    live slot, regardless of the inventory. Hooks use M(asgi.deploy.release_command) instead.
   - The module returns only the first and the last half MiB of each output stream.
 options:
   command:

@@ -486,7 +486,7 @@ def main():
     module = HostModule(
         argument_spec={
             **ARGUMENTS,
-            # ARGUMENTS are the options of tasks. The action plugin adds these.
+            # Only the action plugin sets these options; tasks set those in ARGUMENTS.
             "resolved": {"type": "dict"},
             "archive": {"type": "str", "no_log": True},
             "sandbox": {"type": "dict"},

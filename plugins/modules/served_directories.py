@@ -16,7 +16,7 @@ description:
   - Uses POSIX access control lists, which cp, rsync and tar copy only with an option (C(--preserve=all), C(-A), C(--acls)). Owner, group and
     mode of the directories do not change. The module needs no package, but a file system with POSIX ACLs.
   - Creates missing directories, which then belong to the app.
-  - Withdraws the access to directories that are not listed any more.
+  - Withdraws the access to directories that are no longer listed.
 options:
   directories:
     description:

@@ -125,7 +125,7 @@ def is_tick(event: Event) -> bool:
 
 
 def table(queues: dict[str, Figures]) -> str:
-    """Return the figures for people."""
+    """Return the figures as a table."""
     lines = [f"{'queue':<12}{'jobs':>8}{'lost':>8}{'twice':>8}{'interrupted':>13}{'twice by Celery':>17}"]
     for name, figures in sorted(queues.items()):
         each = (figures.lost, figures.repeated, figures.interrupted, figures.returned)

@@ -66,7 +66,7 @@ class JobsHost(OurSite):
         return {unit for unit in self.machine.sh(script).split() if unit.startswith((f"{self.app}@", f"{self.app}."))}
 
     def faults(self, processes: Iterable[str] = ()) -> list[str]:
-        """Return what differs from a host on which exactly the units of the live slot run."""
+        """Return the differences from a host on which exactly the units of the live slot run."""
         live = self.live
         running, expected = self.running(), self.expected(live, processes)
         faults = [f"{unit} does not run" for unit in sorted(expected - running)]

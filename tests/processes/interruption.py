@@ -12,7 +12,7 @@ from traffic.playbooks import Operator
 
 from processes.hosts import APP, JobsHost
 
-# A step of the activation from the slot $live to the slot $idle, as a condition of the shell
+# Steps of an activation that moves from the slot $live to the slot $idle, as shell conditions
 STEPS = {
     "the web server starts": f"systemctl is-active {APP}@$idle.service | grep -qxE 'active|activating'",
     "the traffic is switched": f"[ $(basename $(readlink /run/{APP}/live.sock) .sock) = $idle ]",
@@ -22,7 +22,7 @@ STEPS = {
     "all new processes run": f"[ $(systemctl is-active {APP}.'*'@$idle.service | grep -cx active) -ge 5 ]",
     "the former workers finish": f"systemctl is-active {APP}.'*'@$live.service | grep -q deactivating",
 }
-# Modules of Ansible, which it sends to the standard input of Python or, without pipelining, in a file.
+# Ansible passes modules to Python's standard input or, without pipelining, copies them to a file.
 KILL_MODULES = """
 for directory in /proc/[0-9]*; do
   case "$(tr '\\0' ' ' <$directory/cmdline 2>/dev/null)" in

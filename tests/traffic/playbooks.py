@@ -78,7 +78,7 @@ class Operator:
         return wait
 
     def popen(self, playbook: str, variables: dict[str, Any]) -> subprocess.Popen[str]:
-        """Start a playbook in a process group of its own."""
+        """Start a playbook in its own process group."""
         self._count += 1
         settings = self.work / f"variables-{self._count}.json"
         settings.write_text(json.dumps(variables))

@@ -1,4 +1,4 @@
-"""The tables of the app. alembic creates them, see migrations/."""
+"""The tables of the app; the alembic migrations in migrations/ create them."""
 
 import os
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import ClassVar
 from sqlalchemy import DateTime, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-# A connection that PostgreSQL has closed, for instance in an upgrade, is replaced before its next use.
+# Replace connections that PostgreSQL has closed, for instance during an upgrade, before their next use.
 engine = create_engine(os.environ["DATABASE_URL"], pool_pre_ping=True)
 
 
@@ -20,7 +20,7 @@ class Base(DeclarativeBase):
 
 
 class Picture(Base):
-    """An uploaded picture. A worker makes its thumbnail."""
+    """An uploaded picture. A worker creates its thumbnail."""
 
     __tablename__ = "pictures"
 
@@ -34,7 +34,7 @@ class Picture(Base):
 
 
 class Count(Base):
-    """The number of pictures at a time. The scheduler adds one row per minute."""
+    """The number of pictures at a point in time. The scheduler adds one row per minute."""
 
     __tablename__ = "counts"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 SHARED = Path(os.environ.get("ASGI_SHARED", "shared"))
 ORIGINALS = SHARED / "originals"
-# nginx serves this directory, see asgi_proxy_static.
+# asgi_proxy_static makes nginx serve this directory.
 THUMBNAILS = SHARED / "thumbnails"
 
 

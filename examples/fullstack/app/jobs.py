@@ -1,4 +1,4 @@
-"""The jobs of the app: `celery --app jobs worker` executes them, and `celery --app jobs beat` starts those with a schedule."""
+"""The jobs of the app: `celery --app jobs worker` executes them, and `celery --app jobs beat` enqueues the scheduled ones."""
 
 import os
 from pathlib import Path
@@ -17,13 +17,13 @@ SIZE = (400, 400)
 
 app = Celery("jobs", broker=os.environ["REDIS_URL"])
 app.conf.update(
-    # A job that a killed worker has not finished returns to the queue, so every job must be repeatable.
+    # An unfinished job of a killed worker returns to the queue, so every job must be idempotent.
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
     task_ignore_result=True,
     broker_connection_retry_on_startup=True,
-    # A job may run for at most this time before another worker gets it.
+    # If a job runs longer than this, Redis also delivers it to another worker.
     broker_transport_options={"visibility_timeout": 3600},
     timezone="UTC",
     beat_schedule={"count-pictures": {"task": "jobs.count_pictures", "schedule": 60}},
@@ -40,7 +40,7 @@ def use_own_connections(**_arguments: object) -> None:
 
 @app.task
 def make_thumbnail(number: int) -> None:
-    """Make the thumbnail of a picture. A repetition replaces it by an equal one."""
+    """Create the thumbnail of a picture. Running the job again replaces the thumbnail with an identical one."""
     with Session(engine) as session:
         picture = session.get_one(Picture, number)
         try:
@@ -49,7 +49,7 @@ def make_thumbnail(number: int) -> None:
                 image.thumbnail(SIZE)
                 temporary = thumbnail(number).with_suffix(".new")
                 image.save(temporary, "WEBP")
-            # nginx never sees a partial file
+            # rename the finished file, so that nginx never serves a partial one
             temporary.replace(thumbnail(number))
         except (UnidentifiedImageError, Image.DecompressionBombError, OSError):
             picture.state = "not a picture"

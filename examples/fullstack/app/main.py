@@ -26,7 +26,7 @@ def page() -> FileResponse:
 
 @app.get("/health")
 def health() -> dict[str, str]:
-    """Answer if this process can serve: without the database, a release does not get traffic."""
+    """Report whether this process can serve requests: a release without access to the database gets no traffic."""
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
     return {"status": "ok"}
@@ -34,7 +34,7 @@ def health() -> dict[str, str]:
 
 @app.post("/api/pictures", status_code=202)
 def upload(file: UploadFile) -> dict[str, Any]:
-    """Store the upload, and queue the job that makes its thumbnail."""
+    """Store the upload, and queue the job that creates its thumbnail."""
     with Session(engine) as session:
         picture = Picture(name=file.filename or "picture")
         session.add(picture)

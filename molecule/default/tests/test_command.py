@@ -1,4 +1,4 @@
-"""The command asgi on a machine: at a terminal, over ssh through sudo, in scripts, and without side effects."""
+"""The command asgi on a machine: in a terminal, over ssh with sudo, in scripts, and without side effects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECRET = "not-for-other-eyes"
 
 
 class Terminal:
-    """A program at a pseudo terminal, as a user runs it."""
+    """A program in a pseudo-terminal, as if a user ran it."""
 
     def __init__(self, *command: str) -> None:
         self.output = ""
@@ -47,14 +47,14 @@ class Terminal:
             try:
                 if not os.read(self.terminal, 4096):
                     break
-            except OSError:  # The terminal has been closed.
+            except OSError:  # The terminal is closed.
                 break
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 @pytest.fixture
 def terminal(one_hello):
-    """Return a function that starts ``asgi hello`` with arguments at a terminal on the machine."""
+    """Return a function that starts ``asgi hello`` with arguments in a terminal on the machine."""
 
     def start(*arguments):
         return Terminal("docker", "exec", "--interactive", "--tty", one_hello.machine, "asgi", "hello", *arguments)
@@ -64,7 +64,7 @@ def terminal(one_hello):
 
 @pytest.fixture
 def ssh(hellos):
-    """Return a function that starts a command at a terminal over ssh, as an administrator who needs a password for sudo."""
+    """Return a function that starts a command in a terminal over ssh, as an administrator who needs a password for sudo."""
     app = next(app for app in hellos if app.machine.endswith("debian13"))
     proxy = f"ProxyCommand=docker exec -i {app.machine} /usr/sbin/sshd -i"
     options = [proxy, "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]

@@ -97,7 +97,7 @@ def test_gixy_reports_no_issue_in_our_files(hello, judges, capsys):
     ours, theirs = issues(judges[hello.machine], configuration)
 
     with capsys.disabled():
-        print(f"\ngixy-ng, {hello.machine}: {len(ours)} issues in {configuration.count(FILE + OURS)} files of ours")
+        print(f"\ngixy-ng, {hello.machine}: {len(ours)} issues in our {configuration.count(FILE + OURS)} files")
         for issue in theirs:
             print(f"  {issue['severity']} in the distribution's nginx.conf: {issue['summary']}")
     assert ours == []

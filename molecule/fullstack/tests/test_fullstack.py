@@ -1,4 +1,4 @@
-"""The example from a visitor's upload to the result of the worker, a deploy with a migration, and a restored backup."""
+"""examples/fullstack: an upload and its thumbnail, a deploy with a migration, and a restored backup."""
 
 from __future__ import annotations
 

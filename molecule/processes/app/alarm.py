@@ -1,4 +1,4 @@
-"""The command for a failed timer."""
+"""The on_failure command of a timer."""
 
 from ledger import record
 

@@ -19,5 +19,5 @@ class Worker:
     redis_settings = RedisSettings.from_dsn(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
     keep_result = 0
     poll_delay = 0.2
-    # Without it, arq cancels its jobs on SIGTERM and executes them again.
+    # By default, arq cancels its jobs on SIGTERM, and executes them again later.
     job_completion_wait = 30

@@ -1,4 +1,4 @@
-"""A process that does nothing, except for the fault of its release."""
+"""An idle process, with the fault that its release configures."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""A Celery worker with a name of its own, so that a ping reaches the worker of this slot, not that of the other one."""
+"""A Celery worker with a unique name, so that a ping reaches the worker of this slot and not that of the other slot."""
 
 import socket
 

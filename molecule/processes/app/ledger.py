@@ -16,7 +16,7 @@ LEDGER = SHARED / "ledger"
 
 
 def record(event: str, subject: str) -> None:
-    """Append an event. The kernel keeps the lines of concurrent writers apart, and those of a killed process."""
+    """Append an event. O_APPEND keeps the lines of concurrent writers apart, and the line survives the death of the process."""
     LEDGER.mkdir(exist_ok=True)
     line = f"{event} {subject} {RELEASE} {SLOT} {os.getpid()} {time.time():.3f}\n"
     file = os.open(LEDGER / "events", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)

@@ -1,4 +1,4 @@
-"""Exit with 0 if the worker of this slot answers. It is the readiness check of `late`."""
+"""The readiness check of `late`: exit with 0 if the worker of this slot answers."""
 
 from late_worker import NAME
 from queues import app

@@ -1,4 +1,4 @@
-"""The job of a timer of one host of the fleet."""
+"""The command of the timer `report`, which runs on the first host only."""
 
 from ledger import record
 

@@ -1,4 +1,4 @@
-"""The job of a timer."""
+"""The command of the timer `sweep`, which runs on all hosts."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What the releases of the tests differ in."""
+"""The differences between the releases of the tests, from variant.json."""
 
 import json
 from pathlib import Path

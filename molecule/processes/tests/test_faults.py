@@ -1,4 +1,4 @@
-"""Broken workers and timers: the answer of the deploy, and what runs afterwards."""
+"""Broken workers and timers: the result of the deploy, and the processes that run afterwards."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_worker_that_dies_before_it_is_ready(operator, hosts, inventory):
 
 
 def test_worker_that_dies_in_a_loop_later(operator, hosts, inventory):
-    """The deploy cannot see it, so systemd restarts the worker, and the doctor reports it."""
+    """The deploy cannot detect this fault, so systemd restarts the worker, and the doctor reports it."""
     source = operator.source(fault="worker dies in a loop", dies_after=4)
     operator.play("deploy", asgi_app_source=source, **with_idler(inventory, ready={"seconds": 1}))
     unit = f"{APP}.idler.1@{hosts[0].live}.service"
@@ -90,7 +90,7 @@ def test_worker_that_dies_in_a_loop_later(operator, hosts, inventory):
 
 
 def test_worker_that_ignores_sigterm(operator, hosts, inventory):
-    """It does not delay the deploy, and systemd kills it after its stop_timeout."""
+    """The worker does not delay the deploy, and systemd kills it after its stop_timeout."""
     settings = with_idler(inventory)
     operator.play("deploy", asgi_app_source=operator.source(fault="worker ignores SIGTERM"), **settings)
     former = [host.live for host in hosts]
@@ -109,7 +109,7 @@ def test_worker_that_ignores_sigterm(operator, hosts, inventory):
 
 def test_timer_that_hangs(operator, hosts, inventory):
     since = [float(host.machine.sh("date +%s.%N")) for host in hosts]
-    # between two runs, the doctor sees the result of the last one
+    # long enough between two runs for the doctor to read the result of the last one
     inventory["asgi_server_timers"]["sweep"].update(schedule="*:*:0/20", timeout=2)
     operator.play("deploy", asgi_app_source=operator.source(fault="timer hangs"), **inventory)
 

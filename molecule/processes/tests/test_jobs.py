@@ -7,7 +7,7 @@ import os
 import pytest
 from processes.counting import overlaps
 
-# A session may be split into several ones.
+# A session may be split into several shorter ones.
 ACTIVATIONS = int(os.environ.get("PROCESSES_ACTIVATIONS", "50"))
 JOBS = int(os.environ.get("PROCESSES_JOBS", "100000"))
 
@@ -43,7 +43,7 @@ def test_units_of_the_live_slot_run(host):
 
 
 def test_two_schedulers_are_detected(host):
-    """The control of the test above: a second scheduler beside that of the live slot."""
+    """The control of the test above: it must detect a second scheduler beside that of the live slot."""
     since = float(host.machine.sh("date +%s.%N"))
     second = "celery --app queues beat --loglevel WARNING --schedule /var/tmp/second-beat"
     host.machine.sh(

@@ -55,7 +55,7 @@ while True:
     time.sleep(0.05)
 ''')
 """,
-    "ignores SIGTERM in a session of its own": """
+    "ignores SIGTERM in its own session": """
 background('signal.signal(signal.SIGTERM, signal.SIG_IGN)\\nwhile True: time.sleep(60)')
 """,
     "forks faster than it is killed": """

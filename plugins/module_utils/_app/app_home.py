@@ -142,10 +142,10 @@ class AppHome:
         return used
 
     def _used_by(self, process: Path) -> set:
-        """Return the ids of the releases in which *process* works, or whose programs or libraries it runs.
+        """Return the ids of the releases that contain the working directory, the program or a library of *process*.
 
-        The working directory of a hook can be outside the release. The interpreter of a release is a symlink to that of the host, so the
-        executable does not show the release either, but the command line and the environment do.
+        The working directory of a hook can be outside the release. The interpreter of a release is a symlink to that of the host, so
+        the executable does not identify the release either, but the command line and the environment do.
         """
         texts = [os.fsencode(read_link(str(process / "cwd")) or "")]
         for name in ("cmdline", "environ", "maps"):

@@ -137,7 +137,7 @@ def adopt(scratch: Path, python: Python) -> None:
     os.lchown(scratch, os.geteuid(), os.getegid())
     made = scratch / python.key
     if made.is_symlink() or not made.is_dir():
-        raise BuildError(f"uv has installed no {python.key}", "python-not-installed")
+        raise BuildError(f"uv did not install {python.key}", "python-not-installed")
     take_over(str(made), lambda _path: False)
     target = STORE / python.key
     temporary = target.with_name(f".{python.key}.{os.getpid()}")

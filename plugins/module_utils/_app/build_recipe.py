@@ -61,7 +61,7 @@ class Recipe(NamedTuple):
     python_archive: dict | None = None
     # SHA-256 hashes of the wheels of uv_version. uv_wheels.py contains the hashes of the default version.
     uv_hashes: tuple | list = ()
-    # The host command: the SHA-256 of its program, and the program's path if the controller has sent it. None for no command.
+    # The host command: the SHA-256 of its program, and the program's path if the controller has sent it. None if there is no command.
     command: dict | None = None
     # Digests of the files of the source by path, in check mode with --diff.
     files: dict | None = None

@@ -42,7 +42,7 @@ class CommandContext(NamedTuple):
         return self.release["code"] if self.shared else ""
 
     def environment(self, paths: dict, given: dict[str, str]) -> dict[str, str]:
-        """Return the environment of the command of the app with the layout *paths*; *given* are the variables of the user."""
+        """Return the environment of the command of the app with the layout *paths*; *given* contains the variables of the user."""
         environment = release_environment(paths, self.release["venv"], given)
         if self.modules:
             environment["PYTHONPATH"] = ":".join(filter(None, (self.modules, environment.get("PYTHONPATH"))))

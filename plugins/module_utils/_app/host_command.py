@@ -81,7 +81,7 @@ complete -F _asgi asgi
 """
 
 PROGRAM_MODE = 0o644
-# text and mode of the files that the apps of a host share
+# text and mode of the files that all apps of a host share
 SHARED = {"dispatcher": (DISPATCHER_TEXT, 0o755), "completion": (COMPLETION_TEXT, 0o644)}
 
 

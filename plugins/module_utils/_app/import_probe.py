@@ -87,7 +87,7 @@ def fault_of(target: str, found) -> str:
 def _is_called_for_requests(found) -> bool:
     """Return whether *found*, all of whose parameters have defaults, is an application and not a factory.
 
-    A function is an application if it is asynchronous, or if it has the parameters of one; an instance, if servers can call it.
+    A function is an application if it is asynchronous or has the parameters of an application. An instance is one if servers can call it.
     """
     if next(iter(inspect.signature(found).parameters), "") in ("scope", "environ"):
         return True

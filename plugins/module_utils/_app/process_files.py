@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The files of a configuration that describe its processes and timers, and the unit files of a slot that result from them.
 
-A unit file in a configuration contains placeholders, because the configuration does not depend on the slot, the release and the host.
+A unit file in a configuration contains placeholders, because the configuration does not depend on the slot, the release or the host.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class NoProgram(Exception):
-    """A program exists neither in the release nor in the system; the message contains the remedy."""
+    """A program exists neither in the release nor on the system; the message contains the remedy."""
 
 
 class Process(NamedTuple):
@@ -80,7 +80,7 @@ def parse_processes(text: str | None) -> list:
 def find_program(release: str, name: str) -> str:
     """Return the path of the program *name* of the *release*, a directory.
 
-    The name is a path, which may be relative to the code, or that of a program in the venv or, if there is none, in the system.
+    *name* is a path, which may be relative to the code, or the name of a program, which is looked up in the venv and then on the system.
     """
     if "/" in name:
         path = os.path.normpath(os.path.join(release, "code", name))

@@ -4,8 +4,8 @@
 """The processes and timers of the two slots: unit files, start, readiness and stop.
 
 The live slot's processes and timers run, those of the other slot do not. During an activation, the new ones start before the old ones stop,
-except exclusive ones. A stopped process may take long to finish its jobs, longer than a deploy waits. Its slot can be used meanwhile:
-systemd starts a unit only after its previous process has ended.
+except exclusive ones. A stopping process may need more time to finish its jobs than a deploy waits. The next activation can use its slot
+nevertheless, because systemd starts a unit only after its previous process has ended.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd, SystemdError, Unit
 from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit
 
-# Seconds that an activation waits for stopped processes, more than the default of stop_timeout.
+# Seconds that an activation waits for stopping processes; more than the default of stop_timeout.
 FINISH_SECONDS = 75
 POLL_SECONDS = 0.5
 # Seconds between two attempts of the command in ``ready``.
@@ -137,7 +137,7 @@ class ProcessSlots(InstalledApp):
     def settle_process_files(self, slot: str, units: dict[str, Unit]) -> None:
         """Write the unit files of *slot* that differ, and remove those that its configuration does not need.
 
-        The file of a unit that has not stopped remains until a later run, because systemd would forget the timeout of the unit.
+        The file of a unit that is still stopping remains until a later run, because systemd would lose the timeout of the unit.
         """
         texts = self.unit_texts(slot)
         stale = any(units[unit].needs_daemon_reload for unit in texts if unit in units)
@@ -163,7 +163,7 @@ class ProcessSlots(InstalledApp):
                 self._do(f"write {success}", lambda success=success: _write_no_success(success))
 
     def begin_stop_processes(self, slot: str, state: State) -> None:
-        """Tell the processes of the idle *slot* to finish that an interrupted run has left running."""
+        """Begin to stop the processes of the idle *slot* that an interrupted run left running."""
         running = self.stoppable(slot, state.units)
         if running:
             self.systemd.begin_stop(*running)
@@ -206,7 +206,7 @@ class ProcessSlots(InstalledApp):
         self._do(f"start {' and '.join(down)}", lambda: self._start(slot, plan, timers, down))
 
     def _stop_exclusive(self, slot: str, plan: list[Process]) -> None:
-        """Stop the exclusive processes of the slot other than *slot*, and those that become exclusive."""
+        """Stop the processes of the slot other than *slot* that are exclusive in either configuration."""
         other = _other(slot)
         before = self.processes(other)
         names = {process.name for process in [*before, *plan] if process.exclusive}
@@ -239,9 +239,9 @@ class ProcessSlots(InstalledApp):
         self.wait_ready(slot, started, self.systemd.show(*services) if services else {}, began)
 
     def _carry_stamp(self, slot: str, timer: Process) -> None:
-        """Give the persistent *timer* of *slot* the time when that of the other slot last elapsed.
+        """Copy the time when the persistent *timer* last elapsed from the other slot to *slot*.
 
-        systemd would take a slot that was idle for days for a machine that was off, and run the job at once.
+        Otherwise, systemd would treat the days in which the slot was idle like a machine that was off, and run the job at once.
         """
         app = self.paths["name"]
         stamp, before = (
@@ -340,9 +340,9 @@ class ProcessSlots(InstalledApp):
     # ---- stop
 
     def stoppable(self, slot: str, units: dict[str, Unit]) -> list[str]:
-        """Return the units of the processes and timers of *slot* that run and have not been told to stop.
+        """Return the units of the processes and timers of *slot* that run and are not stopping yet.
 
-        Jobs of timers are not among them: they may finish within their own timeout.
+        Jobs of timers are excluded: they may finish within their own timeout.
         """
         return [
             unit
@@ -350,18 +350,18 @@ class ProcessSlots(InstalledApp):
             if unit in units and not units[unit].stopped and not units[unit].stopping and not _is_job(unit)
         ]
 
-    def finish_processes(self, slot: str, told: list[str]) -> None:
-        """Wait a limited time for the units *told* of the idle *slot*, and warn about those that go on finishing their work."""
-        if told and not self.dry:
-            self.systemd.stop_within(FINISH_SECONDS, *told)
+    def finish_processes(self, slot: str, stopping: list[str]) -> None:
+        """Wait a limited time for the *stopping* units of the idle *slot*, and warn about those that are still finishing their work."""
+        if stopping and not self.dry:
+            self.systemd.stop_within(FINISH_SECONDS, *stopping)
         units = self.installed_process_units(slot)
         if not units or self.dry:
             return
         found = self.systemd.show(*units)
-        for unit in told:
+        for unit in stopping:
             if found[unit].result == "timeout":
                 self.warnings.append(
-                    f"{unit} did not end within its stop_timeout and was killed; jobs that it had not finished may be lost -> raise "
+                    f"{unit} did not end within its stop_timeout and was killed; its unfinished jobs may be lost -> raise "
                     "its stop_timeout, or see its log: journalctl --unit=" + unit
                 )
         ended = [unit for unit, state in found.items() if state.active == "failed"]
@@ -372,13 +372,13 @@ class ProcessSlots(InstalledApp):
         }
         for unit, state in found.items():
             if state.stopping:
-                limit = f" up to its stop_timeout of {seconds[unit]} s" if unit in seconds else ""
+                limit = f" within its stop_timeout of {seconds[unit]} s" if unit in seconds else ""
                 self.warnings.append(
-                    f"{unit} finishes its work{limit}, and the deploy does not wait for it. Until then, another release in slot {slot} "
-                    f"waits with this process -> to end it now: systemctl kill --signal=SIGKILL {unit}"
+                    f"{unit} is still finishing its work{limit}, and the deploy does not wait for it. The next release in slot {slot} "
+                    f"cannot start this process before that -> to end it now: systemctl kill --signal=SIGKILL {unit}"
                 )
             elif _is_job(unit) and not state.stopped:
-                self.warnings.append(f"{unit} is a job of the previous release that goes on until it has finished")
+                self.warnings.append(f"{unit} is a job of the previous release, which continues until it has finished")
 
     def stop_processes(self, slot: str, state: State) -> None:
         """Stop all processes, timers and jobs of *slot* and wait until they have stopped."""

@@ -83,7 +83,7 @@ def _clauses(specifier: str) -> Iterator[tuple]:
 
 
 def _without_wildcard(operator: str, version: str) -> str:
-    """Return a valid specifier for a version prefix with an operator that allows none."""
+    """Return a valid specifier for a version prefix with an operator that does not allow a prefix."""
     *front, last = version.split(".")
     following = ".".join([*front, str(int(last) + 1)])
     return {">": f">={following}", "<=": f"<{following}", "~=": f"=={version}.*", "===": f"=={version}.*"}.get(
@@ -92,7 +92,7 @@ def _without_wildcard(operator: str, version: str) -> str:
 
 
 def without_wildcards(specifier: str) -> str:
-    """Return *specifier* with its clauses such as >=3.7.* in their valid form, because installers accept them in metadata of old wheels."""
+    """Return *specifier* with valid clauses in place of those such as >=3.7.*, which installers accept in metadata of old wheels."""
     return re.sub(
         r"(~=|===|<=|>=|<|>)\s*v?(\d+(?:\.\d+)*)\.\*", lambda found: _without_wildcard(found[1], found[2]), specifier
     )

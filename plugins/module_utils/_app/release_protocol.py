@@ -78,7 +78,7 @@ class MissingWheels(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """What a host is missing before it can stage a release.
+    """The items that a host is missing before it can stage a release.
 
     The role creates the app's accounts (``account``) and installs the distribution's ``packages``. The action plugin sends the program of the
     host ``command``, the source ``archive``, the ``wheels``, and the CPython of the version and machine ``python``; the module reports the last

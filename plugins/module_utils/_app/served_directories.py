@@ -177,17 +177,17 @@ class ServedDirectories:
                     acl.grant(opened, self.nginx, acl.READ)
 
     def _close_others(self, shared: int) -> None:
-        """Withdraw nginx's access to directories that are not listed any more."""
+        """Withdraw nginx's access to directories that are no longer listed."""
         if not self.names:
             self._withdraw(shared, self.paths["shared"])
             return
         self._close_beside(shared, self.paths["shared"], [name.split("/") for name in self.names])
 
     def _close_beside(self, directory: int, path: str, wanted: list[list[str]]) -> None:
-        """Withdraw nginx's access to whatever does not lead to one of the *wanted* directories, relative to the open *directory*."""
+        """Withdraw nginx's access to everything that is not on the path to a *wanted* directory, relative to the open *directory*."""
         if [] in wanted:
             return
-        # The directory was listed itself in an earlier run.
+        # An earlier run listed this directory itself.
         was_listed = acl.permissions_of(acl.read(directory), self.nginx) & acl.READ
         with os.scandir(directory) as entries:
             found = [

@@ -210,14 +210,14 @@ class App(ProcessSlots):
         return slot
 
     def _take_back(self, log: list, entry: dict, state: State, reason: str) -> None:
-        """Give the traffic back to the recorded release in the other slot if the failed live one was activated by an interrupted run."""
+        """Switch back to the recorded release in the other slot if the live one failed and was activated by an interrupted run."""
         recorded = list(map(pair_of, filter(is_live, log)))
         if not self.dry and pair_of(entry) not in recorded and state.pairs[other(state.live)] in recorded:
             self._stop_failed(state.live, other(state.live))
             self._write_log(with_bad(log, entry, reason))
 
     def _complete(self, log: list, entry: dict) -> None:
-        """Do what an interrupted run has not done after it switched the traffic: record the live *entry*, and remove old configurations."""
+        """Complete an activation that was interrupted after the switch: record the live *entry*, and remove old configurations."""
         recorded = with_recorded(log, entry)
         if recorded != log:
             self._do(f"record release {entry['release']} in {self.paths['log']}", lambda: self._write_log(recorded))
@@ -398,19 +398,19 @@ class App(ProcessSlots):
             self.warnings.append(str(exc))
         idle_units = (idle["socket_unit"], idle["service_unit"])
         runs = not state.all_units(idle, lambda unit: unit.stopped)
-        told = self.stoppable(other(slot), state.units)
-        if (runs or told) and not self.dry:
+        stoppable = self.stoppable(other(slot), state.units)
+        if (runs or stoppable) and not self.dry:
             # Stop both units together; a connection in between would start the service again. The slot drains while systemd reads the unit
             # files below.
-            self.systemd.begin_stop(*(idle_units if runs else ()), *told)
+            self.systemd.begin_stop(*(idle_units if runs else ()), *stoppable)
         at_boot = self.units_at_boot(other(slot))
         if any(state.units[unit].enabled for unit in at_boot if unit in state.units):
             self._do(f"disable {other(slot)} at boot", lambda: self.systemd.disable(*at_boot))
         if runs:
             self._do(f"drain and stop {other(slot)}", lambda: self.systemd.stop(*idle_units))
-        if told:
-            self.changes.append(f"stop {' and '.join(told)}")
-        self.finish_processes(other(slot), told)
+        if stoppable:
+            self.changes.append(f"stop {' and '.join(stoppable)}")
+        self.finish_processes(other(slot), stoppable)
 
     def _switch_to(self, slot: str, state: State) -> None:
         """Give *slot* the traffic, now and after a reboot; the other slot keeps running.

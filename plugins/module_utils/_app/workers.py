@@ -50,7 +50,7 @@ def group_and_session(pid: int) -> tuple | None:
 def is_worker(pid: int, ids: tuple | None, master: tuple | None) -> bool:
     """Return whether the process *pid*, a child of the master, is a worker. Other children are orphans of workers, adopted by the master.
 
-    An orphan is in the process group of its worker or in a session of its own.
+    An orphan is in the process group of its worker or in its own session.
     """
     return ids is not None and master is not None and ids[0] in (pid, master[0]) and ids[1] == master[1]
 

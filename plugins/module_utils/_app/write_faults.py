@@ -73,7 +73,7 @@ def write_remedy(app: str, fault: str) -> str:
     if fault in MESSAGES or fault.startswith(f"{APPS}/{app}/"):
         return (
             f"use an absolute path below {shared}, set asgi_server_working_directory to shared if the path is relative, or list it in "
-            "asgi_app_source.shared if the app computes it from the place of its code"
+            "asgi_app_source.shared if the app computes it from the location of its code"
         )
     if fault.startswith("/"):
         return f"use a path below {shared}, or add the directory to asgi_server_write_paths"

@@ -12,7 +12,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import fr
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import SLOTS
 
-# the web server among the processes
+# the name of the web server in the list of processes
 WEB = "web"
 
 

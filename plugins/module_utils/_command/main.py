@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND...", help="the command and its arguments")
     env = command("env", _env, "List the names of the app's environment variables")
     env.add_argument("--names", action="store_true", required=True, help="print only names; values are secret")
-    again = command("restart", _restart, "Restart the web server without losing requests, or a process")
+    again = command("restart", _restart, "Restart a process, or the web server without losing requests")
     again.add_argument("process", nargs="?", default=WEB, metavar="PROCESS", help=f"default: {WEB}")
     return parser
 

@@ -45,7 +45,7 @@ def read(file: int, kind: str = ACCESS) -> Acl | None:
 
 
 def permissions_of(acl: Acl | None, uid: int) -> int:
-    """Return the effective permissions that *acl* grants the user *uid* by an entry of its own."""
+    """Return the effective permissions that *acl* grants the user *uid* through a separate entry."""
     if acl is None:
         return 0
     return acl.get((_USER, uid), 0) & acl.get((_MASK, _NO_ID), 7)

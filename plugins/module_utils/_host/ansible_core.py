@@ -17,5 +17,5 @@ MARKS_TEMPLATES = _VERSION >= (2, 19)
 # Templates keep the type of their result. Earlier versions return numbers as strings and null as an empty string; with jinja2_native, they
 # parse strings such as '1_0' as Python literals instead.
 KEEPS_TYPES = _VERSION >= (2, 19)
-# The error block of a failed task prints an exception as text. Earlier versions print a hint to a traceback instead.
+# The error block of a failed task prints an exception as text. Earlier versions print only how to show the traceback.
 PRINTS_EXCEPTIONS = _VERSION >= (2, 19)

@@ -35,7 +35,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def reason_of(error: OSError) -> str:
-    """Return a readable message for *error*, also for a shutil.Error, which holds a list of errors instead of a file name and a reason.
+    """Return a readable message for *error*, even for a shutil.Error, which holds a list of errors instead of a file name and a reason.
 
     If a file system is full, the message includes its mount point and free space.
     """

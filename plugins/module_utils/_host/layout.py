@@ -215,7 +215,7 @@ def _slot(name: str, slot: str, home: str, run: str, units: str) -> dict[str, st
 def process_unit(app: str, slot: str, process: str, part: object = None, kind: str = "service") -> str:
     """Return the unit of *process* of *app* in *slot*; *part* is the number of the instance, or FAILED for the command after a failure.
 
-    The dot keeps it apart from the units of other apps, whose names contain none.
+    The dot distinguishes it from the units of other apps, because names of apps contain no dot.
     """
     return f"{app}.{process}{'' if part is None else f'.{part}'}@{slot}.{kind}"
 

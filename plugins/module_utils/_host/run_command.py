@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the asgi.deploy authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run a program as AnsibleModule.run_command does, in the host command, which has no module."""
+"""Run a program like AnsibleModule.run_command, for the host command, which has no AnsibleModule."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ class Systemd:
         self.reset_failed(*units)
 
     def stop_within(self, seconds: float, *units: str) -> bool:
-        """Stop *units* together; return whether they have stopped within *seconds*. If not, they go on stopping within their own timeouts."""
+        """Stop *units* together; return whether they stopped within *seconds*. If not, they continue to stop, within their own timeouts."""
         return self._within(seconds, "stop", *units)
 
     def reset_failed(self, *units: str) -> None:

@@ -103,8 +103,8 @@ while not found:
 sys.exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 """
 
-# Executes an attached command, and waits for it, because systemd would report a command that SIGINT or SIGTERM has ended as successful.
-# Its order, an argument, contains no "$" either.
+# Runs an attached command and waits for it, because systemd would report success if SIGINT or SIGTERM ends the command. The order is passed
+# as an argument; like the program, it must not contain "$".
 LAUNCHER = """
 import json, os, signal, sys
 order = json.loads(sys.argv[1])
@@ -243,7 +243,7 @@ class TransientUnit:
         """Run *argv* with this process's standard streams, and return its exit status when all processes of the unit have ended.
 
         The environment consists of *environment*, which every account of the host can read, and of the variables in *file*, which take
-        precedence. *modules* comes first in PYTHONPATH. If all streams are a terminal, the command gets a terminal of its own, so that Ctrl-C
+        precedence. *modules* comes first in PYTHONPATH. If all streams are a terminal, the command gets its own terminal, so that Ctrl-C
         reaches it. Signals to this process are passed on.
         """
         order = {
@@ -267,7 +267,7 @@ class TransientUnit:
             json.dumps(order).replace("$", "\\u0024").replace("%", "\\u0025"),
         ]
         try:
-            # Without a terminal of its own, the command would not get the signal of Ctrl-C, but systemd-run would.
+            # Without its own terminal, Ctrl-C would send the signal to systemd-run instead of the command.
             process = subprocess.Popen(command, cwd="/", start_new_session=not interactive)
         except OSError as exc:
             raise UnitError(f"systemd-run cannot be started: {exc.strerror}") from exc

@@ -18,7 +18,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.files import rea
 FILE = re.compile(r"asgi-(?P<app>[a-z][\w-]*)@(?P<name>[a-z0-9._-]+)\.inc")
 
 _JOINED = re.compile(r"^# Path: (/\S+) of (\S+), (removed from|kept in) requests$", re.MULTILINE)
-# The locations of an owner's site as match() in plugin_utils/_render/site_plan.py prints them, with their URL.
+# A location of an owner's site, in the format of match() in plugin_utils/_render/site_plan.py; the group is its URL.
 _LOCATION = re.compile(r"^ *location (?:= |\^~ |~ \^)(/[^\s+(]*)(?:\(\?:/\|\$\))? \{", re.MULTILINE)
 _RESERVED = re.compile(r"\{ set \$asgi_vacant (/[^\s;]+); \}")
 

@@ -51,7 +51,7 @@ def is_app(name: str) -> bool:
 
 
 def unneeded(contents: dict[str, str]) -> list[str]:
-    """Return the names of the files in conf.d that no app needs any more, in the order in which to remove them.
+    """Return the names of the files in conf.d that no app needs anymore, in the order in which to remove them.
 
     *contents* maps names of this collection's files to texts. An app needs the default servers of its ports, including a separate one for
     HTTP/3, and the files that its site includes. Every app needs the other shared files. An app that shares a name needs the file with

@@ -21,7 +21,7 @@ PROCESSES, TIMERS, PROCFILE = "asgi_server_processes", "asgi_server_timers", "as
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 # systemd reads the program literally.
 PROGRAM = re.compile(r"[A-Za-z0-9_./+][A-Za-z0-9_./+-]*")
-# What the host replaces in unit files.
+# The placeholders that the host replaces in unit files.
 PLACEHOLDER = re.compile(r"@(program:.*|release|instance|other|order)@")
 SIZE = re.compile(r"[1-9][0-9]*[KMGT]?|infinity|[1-9][0-9]?%|100%")
 QUOTA = re.compile(r"[1-9][0-9]*%")
@@ -32,7 +32,7 @@ SIGNALS = frozenset(each.name for each in signal.valid_signals() if isinstance(e
     "SIGKILL",
     "SIGSTOP",
 }
-# Longer would block a slot for days.
+# A longer timeout could block a slot for more than a week.
 MOST_SECONDS = 7 * 86400
 MOST_INSTANCES = 64
 

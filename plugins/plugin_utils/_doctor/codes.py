@@ -149,7 +149,7 @@ timer-not-enabled: A timer does not start at boot. -> run systemctl enable TIMER
 process-down: A process or a timer of the live slot is not running. -> read its journal; site.yml starts it
 process-restarting: A process restarts in a loop. -> read its journal
 process-not-enabled: The processes of the live slot do not start at boot. -> run site.yml
-process-idle-slot: A process of the slot without traffic runs, and nobody has told it to stop. -> run site.yml, which stops it
+process-idle-slot: A process of the slot without traffic is running and is not stopping. -> run site.yml, which stops it
 timer-failed: The last run of a timer failed. -> read its journal
 
 # metrics

@@ -115,7 +115,7 @@ def _failure(host: Host) -> str:
 
 
 def _common(values: Iterable[str | None]) -> str | None:
-    """Return the value that all hosts with one have in common; None if they differ."""
+    """Return the common value of the hosts, ignoring those without a value; None if the values differ."""
     found = {value for value in values if value}
     return found.pop() if len(found) == 1 else None
 

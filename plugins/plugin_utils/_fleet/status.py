@@ -82,7 +82,7 @@ def differences(rows: Sequence[Row], ignore: Sequence[str] = ()) -> list[dict[st
         of_app = [row for row in rows if row["name"] == app]
         for aspect, value_of in ASPECTS.items():
             values = {row["host"]: value_of(row) for row in of_app}
-            # hosts without a site, or with a certificate of their own, are not compared
+            # hosts without a site, or with their own certificate, are not compared
             if aspect == "certificate":
                 values = {host: value for host, value in values.items() if value is not None}
             counts = Counter(map(value_text, values.values()))

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.urls import open_url
 
-# Seconds to wait before each attempt but the first.
+# Seconds to wait before each attempt.
 PAUSES = (0, 1, 4)
 TIMEOUT = 10
-# The other statuses of the class 4xx would be the same for the next attempt.
+# The 4xx statuses for which a retry may succeed.
 TEMPORARY = (408, 425, 429)
 
 

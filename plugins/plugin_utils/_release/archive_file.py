@@ -38,7 +38,7 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
 # A link in a zip file is a file with the path of its target.
 LINK_BYTES = 4096
-# What macOS adds beside the files of an archive: the attributes of these files, and the settings of the Finder.
+# Files that macOS adds to archives: attributes of the archived files, and settings of the Finder.
 OF_MACOS = re.compile(r"__MACOSX|\.DS_Store|\._.*")
 # Errors of the decompressors, some of which are not errors of tarfile or zipfile.
 UNREADABLE = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError)

@@ -196,7 +196,7 @@ class GitRepository:
         name = self.ref.removeprefix("refs/tags/")
         if name in tags or len(tags) == 1:
             return Described(commit, date, name if name in tags else tags[0], 0)
-        # With several tags too, so that git selects one of them as in a checkout: an annotated one, by the date of the tags.
+        # Fetch the history even with several tags, so that git selects the same one as in a checkout: the newest annotated one.
         history = GitRepository(self.url, self.ref, self.clone.with_name(f"{self.clone.name}-history"), self.protocols)
         history.fetch_history()
         return history.nearest(commit, date, match)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Export the lock files of poetry, PDM and Pipenv to requirements, on the controller, with the tool that owns the format.
 
-Each tool has a pinned version and an environment of its own, which `uv tool run` provides. The controller caches exports and tools, so an
+Each tool has a pinned version and its own environment, which `uv tool run` provides. The controller caches exports and tools, so an
 unchanged lock needs neither again. The index of the packages comes from the variables and the hosts' configuration, not from the lock.
 """
 

@@ -163,7 +163,7 @@ def _difference(
         if name not in locked:
             return f"{name} is not locked"
         if name not in declared:
-            return f"{name} is locked, but not required any more"
+            return f"{name} is locked, but no longer required"
         versions = {version for *_rest, version in declared[name] | locked[name]}
         # The root of a workspace can set sources for its members.
         if name not in sources and None not in versions and declared[name] != locked[name]:

@@ -21,7 +21,7 @@ def once(
 ) -> dict[str, Any]:
     """Return the result of *compute* for this *kind* and *key*, computed by the first process that shares *directory*.
 
-    *compute* gets a directory of its own, which remains until the run ends. A SourceError is cached too, so that the
+    *compute* gets its own directory, which remains until the run ends. A SourceError is cached too, so that the
     other hosts of the run fail immediately.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]

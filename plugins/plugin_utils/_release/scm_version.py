@@ -30,7 +30,7 @@ PLUGINS = frozenset(
 PDM_VARIABLE = "PDM_BUILD_SCM_VERSION"
 POETRY_VARIABLE = "POETRY_DYNAMIC_VERSIONING_BYPASS"
 POETRY_PLUGIN = "poetry-dynamic-versioning"
-# Hatchling reads PKG-INFO, but not this plugin's hook for dependencies that contain the version.
+# Hatchling reads the version from PKG-INFO, but this plugin's metadata hook, which can put the version into dependencies, does not.
 UV_PLUGIN, UV_VARIABLE = "uv-dynamic-versioning", "UV_DYNAMIC_VERSIONING_BYPASS"
 
 INFO, ARCHIVAL = "PKG-INFO", ".git_archival.txt"
@@ -79,7 +79,7 @@ class Versioned(NamedTuple):
 def add_versions(entries: Iterable[Entry], describe_in: Callable[[str], Describe]) -> Versioned:
     """Return *entries* with the versions of the projects among them.
 
-    *describe_in* returns the function that describes the commit of a directory, which may be in a repository of its own. That function is
+    *describe_in* returns the function that describes the commit of a directory, which may be in a separate repository. That function is
     called only if a project needs a version.
     """
     by_name = {entry.name: entry for entry in entries}

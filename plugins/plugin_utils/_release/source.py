@@ -248,7 +248,7 @@ def _from_path(source: dict[str, Any], exclude: Sequence[str], place: Path, choi
         )
     archive = place / "source.tar.gz"
     try:
-        # Submodules are repositories of their own.
+        # Submodules are separate repositories.
         versioned = add_versions(
             directory_entries(root.resolve(), exclude), lambda directory: Checkout(root.resolve() / directory).describe
         )

@@ -16,7 +16,7 @@ SECURE = frozenset(["https", "ssh", "file"])
 GIT_SECURE = "file:https:ssh"
 GIT_INSECURE = "file:git:http:https:ssh"
 
-# A URL, and a remote helper of git in front of an address, as in ext::sh.
+# A URL, and the prefix of an address that selects a git remote helper, such as "ext::".
 _URL = re.compile(r"(?:(?P<vcs>git|hg|svn|bzr)\+)?(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>\S*)")
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*::")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

@@ -84,7 +84,7 @@ class WheelCache:
                 "wheel-hash-mismatch",
                 "asgi_app_index_url",
                 fault,
-                "check for an attacker or a proxy in between, or repair the index",
+                "check for an on-path attacker or an intercepting proxy, or repair the index",
             )
         wheel = describe_wheel(file.name, sha256)
         path = self.path_of(wheel)

@@ -191,7 +191,7 @@ def only_hashed(part: dict[str, Any], hashes: Mapping[str, Sequence[str]]) -> di
                 fault = (
                     f"has hashes for {package['name']} {package['version']}, and the index has no file with one of them"
                 )
-                remedy = "check for an attacker or a proxy in between, or update the hashes in the source"
+                remedy = "check for an on-path attacker or an intercepting proxy, or update the hashes in the source"
                 raise WheelError("wheel-hash-mismatch", "asgi_app_source", fault, remedy)
         packages.append(package)
     return {**part, "packages": packages}

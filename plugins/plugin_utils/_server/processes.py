@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plan the processes and timers that an app runs besides its web server, and render their unit files.
 
-A unit file contains placeholders that the host replaces when it puts the configuration into a slot, see module_utils/_app/processes.py: the
-program of a command, the directory of the release, the other slot, and the number of the instance.
+A unit file contains placeholders for the program of a command, the directory of the release, the other slot, and the number of the
+instance. The host replaces them when it puts the configuration into a slot (module_utils/_app/process_files.py).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TIMER: Process = {"timeout": 3600, "persistent": True, "hosts": "first", "on_fai
 # The default of ``ready.timeout`` for a command.
 READY_TIMEOUT = 30
 
-# MiB of an instance without memory_max, the same as that of a worker that has not been measured.
+# Assumed MiB of an instance without memory_max, the same as for a worker whose memory has not been measured.
 ESTIMATED_MEMORY = 128
 
 # Entries of a Procfile that are not run as processes, and the reason.
@@ -157,7 +157,7 @@ def is_first(host: str, app: str, play: list[str], pattern: str, groups: Mapping
     """Return whether *host* is the first host of *app*.
 
     If *pattern*, the hosts of the playbooks, is a group that contains *host*, the order is that of the group, regardless of --limit.
-    Otherwise, it is that of *play*. A host without an asgi_name of its own has that of the play.
+    Otherwise, it is that of *play*. A host without its own asgi_name has that of the play.
     """
     hosts = groups.get(pattern, [])
     hosts = hosts if host in hosts else play
@@ -266,7 +266,7 @@ def process_environments(plan: Mapping[str, Mapping]) -> dict[str, dict]:
 
 
 def _environment_file(app: str, name: str) -> str:
-    # The file exists if the process has an environment of its own.
+    # The file exists only if the process has its own environment.
     return f"EnvironmentFile=-{layout(app)['home']}/slots/%i/config/{file_of(name, kind='env')}"
 
 
@@ -283,7 +283,7 @@ def _process_unit(app: str, name: str, entry: Process, common: str, limits: list
     if entry["exclusive"]:
         other = process_unit(app, OTHER, name, INSTANCE)
         unit += [
-            "# systemd stops the one in the other slot first, also if an operator starts this one.",
+            "# systemd stops the process of the other slot first, even if an operator starts this one.",
             f"Conflicts={other}",
             f"{ORDER}={other}",
         ]
@@ -315,7 +315,7 @@ def _job_unit(app: str, name: str, entry: Process, common: str, limits: list[str
         "Type=oneshot",
         _environment_file(app, name),
         f"Environment=ASGI_PROCESS={name}",
-        "# The lock makes a run wait while one of the other slot, whose release was replaced, has not finished.",
+        "# The lock makes this run wait for an unfinished run of the other slot, whose release was replaced.",
         f"ExecStart=/usr/bin/flock --no-fork {success} {command_line(entry['command'])}",
         "# The modification time of this file is that of the last success.",
         f"ExecStartPost=-+/usr/bin/touch {success}",

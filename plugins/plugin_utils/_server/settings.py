@@ -188,7 +188,7 @@ _RESERVED = (
     ),
     (
         "dirty_apps dirty_workers dirty_timeout dirty_threads dirty_graceful_timeout",
-        ("the drain does not wait for these processes", "run background work in a unit of its own"),
+        ("the drain does not wait for these processes", "run background work in a separate unit"),
     ),
 )
 RESERVED = {name: reason for names, reason in _RESERVED for name in names.split()}

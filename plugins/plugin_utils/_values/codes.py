@@ -115,7 +115,8 @@ source-directory-missing: The source is not a directory on the controller. -> se
 source-key-unsuitable: This kind of source does not support the key. -> remove the key
 source-subdirectory-invalid: The subdirectory is not a path below the root of the source. -> set a relative path, such as backend
 source-subdirectory-missing: The source does not contain the subdirectory. -> set an existing directory of the source
-source-shared-invalid: A shared path is not below the root of the app, or is inside another one. -> list paths such as media/ or db.sqlite3
+source-shared-invalid: A shared path is not below the root of the app, or is inside another shared path. -> list paths such as media/ or
+    db.sqlite3
 source-shared-occupied: The source contains a file at a shared path, which the app would not see. -> add it to asgi_app_exclude_extra
 source-unreadable: The source cannot be read. -> make it readable, or add it to asgi_app_exclude_extra
 source-empty: The source contains no file. -> set the directory that contains the application
@@ -201,14 +202,15 @@ process-name-invalid: The name of a process or timer cannot be part of a unit's 
     that start with a letter
 process-name-duplicate: A timer and a process have the same name. -> rename one of them
 process-command-missing: A process or timer has no command. -> set a list of a program and its arguments
-process-command-invalid: The command is not a list of a program and its arguments, each one line of text. -> use a list such as
-    [celery, -A, shop.tasks, worker]; there is no shell
+process-command-invalid: The command is not a list of a program and its arguments, each of them one line of text. -> use a list such as
+    [celery, -A, shop.tasks, worker]; no shell is involved
 process-exclusive-instances: An exclusive process must not run twice at once. -> set instances to 1, or exclusive to false
 process-signal-invalid: The value is not a signal that a process can handle. -> use a signal such as SIGTERM, SIGINT or SIGQUIT
-process-ready-invalid: The readiness is neither a number of seconds nor a command. -> use {seconds: 3}, or {command: [...], timeout: 30}
+process-ready-invalid: The readiness check is neither a number of seconds nor a command. -> use {seconds: 3}, or {command: [...], timeout:
+    30}
 timer-schedule-missing: A timer has no schedule. -> set a calendar expression or an interval
-timer-schedule-invalid: The schedule is neither a calendar expression of systemd nor an interval that divides a minute, an hour or a day. ->
-    use an expression such as '*-*-* 03:30' or 'Mon 04:00' (check it with systemd-analyze calendar), or an interval such as '15min'
+timer-schedule-invalid: The schedule is neither a systemd calendar expression nor an interval that evenly divides a minute, an hour or a
+    day. -> use an expression such as '*-*-* 03:30' or 'Mon 04:00' (check it with systemd-analyze calendar), or an interval such as '15min'
 log-namespace-invalid: The value is not a journal namespace. -> use 1 to 64 letters, digits, '_' and '-', such as 'shop'
 metrics-listen-invalid: The value is neither an address with a port nor a path. -> use an address and a port, such as '127.0.0.1:9464', or
     the path of a unix socket

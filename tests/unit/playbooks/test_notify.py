@@ -1,4 +1,4 @@
-"""The playbooks notify the webhook exactly once, also if the run ends early."""
+"""The playbooks notify the webhook exactly once, even if the run ends early."""
 
 from __future__ import annotations
 

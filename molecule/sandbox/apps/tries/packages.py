@@ -21,7 +21,7 @@ class Package(NamedTuple):
 
 
 PACKAGES = {
-    # What the standard library needs.
+    # Dependencies of the standard library.
     "multiprocessing": Package(
         """
         import concurrent.futures, multiprocessing

@@ -26,7 +26,7 @@ PROCESSES = {"worker": WORKER, "beat": BEAT, "cleanup": CLEANUP}
 
 
 class FakeSystemd:
-    """A fake systemd. ``dies`` holds processes that end after their start, ``slow`` those that go on finishing their work."""
+    """A fake systemd. ``dies`` holds processes that end after their start, ``slow`` those that need more time to finish their work."""
 
     def __init__(self):
         self.states, self.enabled, self.calls = {}, set(), []
@@ -360,14 +360,17 @@ def test_another_release_after_an_interruption_stops_the_processes_of_its_slot(h
     assert host.systemd.processes == running("blue", *ALL)
 
 
-def test_slow_process_is_reported_once_told(host):
+def test_slow_process_is_reported_while_stopping(host):
     host.deploy("r1")
     host.systemd.slow.add("worker")
     host.deploy("r2")
 
-    assert sum("finishes its work up to its stop_timeout of 60 s" in warning for warning in host.last.warnings) == 2
+    assert (
+        sum("is still finishing its work within its stop_timeout of 60 s" in warning for warning in host.last.warnings)
+        == 2
+    )
     calls = list(host.systemd.calls)
-    assert host.deploy("r2") == []  # it has been told, so a second run changes nothing and does not wait
+    assert host.deploy("r2") == []  # it is stopping already, so a second run changes nothing and does not wait
     assert host.systemd.calls == calls
     assert len(host.last.warnings) == 2
 
@@ -378,7 +381,7 @@ def test_killed_process_is_reported(host):
     host.deploy("r2")
 
     assert [warning.split(" -> ")[0] for warning in host.last.warnings] == [
-        "shop.worker.1@blue.service did not end within its stop_timeout and was killed; jobs that it had not finished may be lost"
+        "shop.worker.1@blue.service did not end within its stop_timeout and was killed; its unfinished jobs may be lost"
     ]
 
 

@@ -46,16 +46,16 @@ def edited(name: str, text: str | None) -> Operation:
 class Scenario(NamedTuple):
     """An *operation* on a machine after the operations *before*.
 
-    *live* is the live release after a complete run, also if the run *fails*. *back* maps a live release to the one that a rollback activates;
-    a rollback keeps other releases, and fails or changes nothing. *unverified* is a release that stays live if the crash happened before
-    its site was checked: the check of the next run reports that the site fails, as it did before that run.
+    *live* is the live release after a complete run, even if the run *fails*. *back* maps a live release to the one that a rollback
+    activates; a rollback keeps other releases, and fails or changes nothing. *unverified* is a release that stays live if the crash
+    happened before its site was checked: the check of the next run reports that the site fails, as it did before that run.
     """
 
     before: tuple[Operation, ...]
     operation: Operation
     live: str | None
     fails: bool = False
-    back: dict[str, str] = {"r2": "r1", "r3": "r2", "r4": "r3"}  # noqa: RUF012 - nobody changes it
+    back: dict[str, str] = {"r2": "r1", "r3": "r2", "r4": "r3"}  # noqa: RUF012 - never changed
     unverified: str = ""
 
 
@@ -90,7 +90,7 @@ SCENARIOS = {
     "missing links": Scenario((R1, edited("live_socket", None), edited("current", None)), R1, "r1"),
 }
 
-# Scenarios whose steps others contain too.
+# Scenarios whose steps are part of other scenarios.
 SLOW = ("first processes", "no more processes", "uninstallation of processes", "config change", "hook", "failed probe")
 # The files that determine what serves after a reboot.
 BOOT = ("/etc", "/srv/hello/slots", "/srv/hello/releases/", "/srv/hello/configs")
@@ -423,7 +423,7 @@ def no_names(*_arguments):
     return set()
 
 
-# Mutations of the code, with a scenario that must notice each of them.
+# Mutations of the code, each with a scenario that must detect it.
 MUTATIONS = {
     "configure the next boot before the new slot is enabled": (next_boot_first, "rollback"),
     "stop the old slot before the switch": (stop_first, "rollback"),

@@ -131,7 +131,7 @@ def test_link_of_an_interrupted_run_is_replaced(tmp_path):
 
 
 def test_lock_is_taken_again_if_the_previous_holder_has_removed_the_file(tmp_path, monkeypatch):
-    """A lock on a removed file would exclude nobody."""
+    """A lock on a removed file would not exclude other processes."""
     path = tmp_path / "lock"
     holder_of_removed_file = locked(str(path), "by an uninstallation")
     holder_of_removed_file.__enter__()

@@ -18,7 +18,7 @@ GOOD = {
 
 @pytest.fixture(params=["asgi_proxy", "asgi_balancer"])
 def problems(request, tmp_path):
-    """Return a function that checks *options*. Names of options, also in the returned problems, lack the prefix of the role."""
+    """Return a function that checks *options*. Names of options lack the prefix of the role, here and in the returned problems."""
 
     def run(**options):
         prefix = f"{request.param}_acme_"

@@ -183,7 +183,7 @@ def test_a_fresh_uv_lock():
     ("before", "after", "fault"),
     [
         ('"typing_extensions",', '"typing_extensions", "HTTPX>=0.28",', "httpx is not locked"),
-        ('"typing_extensions",', "", "typing-extensions is locked, but not required any more"),
+        ('"typing_extensions",', "", "typing-extensions is locked, but no longer required"),
         ("six >= 1.0", "six >= 1.2", "six was locked with another version specifier or other extras"),
         ("idna[all]", "idna", "idna was locked with another"),
         ("iniconfig==2.0.0", "iniconfig==2.0.1", "iniconfig was locked with another"),

@@ -45,7 +45,7 @@ def _value(node: ast.AST, module):
 
 
 def enter(directory: str) -> None:
-    """Make *directory* the working directory, and import modules from the current one, also in child processes.
+    """Make *directory* the working directory, and import modules from the current one, even in child processes.
 
     *directory* is not added to sys.path, because the app can write to it.
     """

@@ -69,7 +69,7 @@ def shortened(text: str) -> str:
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """Return the message of *record*, also if its arguments do not match its format."""
+    """Return the message of *record*, even if its arguments do not match its format."""
     try:
         return record.getMessage()
     except (TypeError, ValueError, KeyError):
@@ -153,9 +153,9 @@ class ServerLogger(logging.Logger):
 def set_up_logging() -> None:
     """Set up the logging of this process. gunicorn.conf.py calls this function at the start and after each HUP.
 
-    Records get the attribute ``request_id``, also for formats of the app. The loggers of the servers cannot be disabled. Warnings, and
-    exceptions of threads and destructors, are logged instead of printed. :func:`logging.basicConfig`, which does nothing if logging
-    is already configured, ignores this configuration.
+    Records get the attribute ``request_id``, which formats of the app can use, too. The loggers of the servers cannot be disabled.
+    Warnings, and exceptions of threads and destructors, are logged instead of printed. :func:`logging.basicConfig`, which does nothing
+    if logging is already configured, ignores this configuration.
     """
     if getattr(logging.getLogRecordFactory(), "asgi_deploy", False):
         return

@@ -305,7 +305,7 @@ class Reloads:
     def return_to_loop(self) -> None:
         """Leave gunicorn's wait for the old workers, which is the last step of its reload and calls reap_workers().
 
-        The main loop then replaces workers that die and kills those that hang, also during a reload.
+        The main loop then replaces workers that die and kills those that hang, even during a reload.
         """
         if self._spawning:
             raise _WorkersSpawned

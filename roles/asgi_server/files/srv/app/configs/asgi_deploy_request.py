@@ -39,9 +39,9 @@ _root_path: str | None = None
 
 
 def accept_root_path(path: str) -> None:
-    """Evaluate the header ROOT_PATH of requests if its value is *path* (asgi_proxy_path).
+    """Accept the header ROOT_PATH of requests only if its value is *path* (asgi_proxy_path).
 
-    Otherwise, a client could choose the path that the app sees as soon as a site passes the header on, such as one of an earlier version.
+    A site that passes the header on, such as one of an earlier version, would otherwise let clients choose the path that the app sees.
     """
     global _root_path
     _root_path = path

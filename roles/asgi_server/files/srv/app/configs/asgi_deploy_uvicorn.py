@@ -84,7 +84,7 @@ class DrainServer(Server):
     def _keep_headers(self) -> None:
         """Update one list of default headers in place, which uvicorn replaces every second.
 
-        Responses read the list when they start, so the announcement is also in responses to earlier requests.
+        Responses read the list when they start, so responses to earlier requests contain the announcement, too.
         """
         if self.server_state.default_headers is not self._headers:
             self._headers[:] = self.server_state.default_headers
