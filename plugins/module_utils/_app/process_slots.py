@@ -220,7 +220,18 @@ class ProcessSlots(InstalledApp):
         if running:
             self._do(f"stop {' and '.join(running)}", lambda: self.systemd.stop(*running))
 
+    def _stop_timers(self, slot: str, timers: list[Process]) -> None:
+        """Stop the timers of the slot other than *slot* that have the names of *timers*: each would start the job as well."""
+        listed = [unit for timer in timers for unit in timer.started(self.paths["name"], _other(slot))]
+        if not listed:
+            return
+        units = self.systemd.show(*listed)
+        running = [unit for unit in listed if not units[unit].stopped]
+        if running:
+            self.systemd.stop(*running)
+
     def _start(self, slot: str, plan: list[Process], timers: list[Process], down: list[str]) -> None:
+        self._stop_timers(slot, timers)
         for timer in timers:
             self._carry_stamp(slot, timer)
         began = time.time()
@@ -239,20 +250,26 @@ class ProcessSlots(InstalledApp):
         self.wait_ready(slot, started, self.systemd.show(*services) if services else {}, began)
 
     def _carry_stamp(self, slot: str, timer: Process) -> None:
-        """Give the persistent *timer* of *slot* the time when that of the other slot last elapsed.
+        """Give the persistent *timer* of *slot* the time when that of the other slot last elapsed, unless its own is later.
 
-        systemd would take a slot that was idle for days for a machine that was off, and run the job at once.
+        systemd would take a slot that was idle for days for a machine that was off, and run the job at once. The stamp of a live timer that
+        was stopped by hand is later than that of the other slot.
         """
         app = self.paths["name"]
         stamp, before = (
             os.path.join(self.paths["timer_stamps"], f"stamp-{timer.started(app, each)[0]}")
             for each in (slot, _other(slot))
         )
-        remove(stamp)
-        with contextlib.suppress(FileNotFoundError):
+        try:
             found = os.stat(before)
-            write_text(stamp, "")
-            os.utime(stamp, ns=(found.st_atime_ns, found.st_mtime_ns))
+        except FileNotFoundError:
+            remove(stamp)
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(stamp).st_mtime_ns >= found.st_mtime_ns:
+                return
+        write_text(stamp, "")
+        os.utime(stamp, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     # ---- readiness
 

@@ -406,6 +406,43 @@ def test_timer_takes_over_the_time_of_its_last_run(host):
     assert green.stat().st_mtime == 2000
 
 
+def test_stamp_of_a_live_timer_that_was_stopped_by_hand_is_kept(host):
+    """With the older stamp of the other slot, systemd would run the job at once."""
+    stamps = Path(host.paths["timer_stamps"])
+    host.deploy("r1")
+    host.deploy("r2")
+    for slot, seconds in (("blue", 1000), ("green", 2000)):
+        stamp = stamps / f"stamp-shop.cleanup@{slot}.timer"
+        stamp.touch()
+        os.utime(stamp, (seconds, seconds))
+    host.systemd.stop("shop.cleanup@green.timer")
+
+    host.deploy("r2")
+    assert (stamps / "stamp-shop.cleanup@green.timer").stat().st_mtime == 2000
+
+
+def test_timers_of_both_slots_never_run_at_once(host):
+    """A new process may take an hour to become ready, in which each timer would start the job."""
+    host.deploy("r1")
+    host.systemd.calls.clear()
+    host.deploy("r2")
+    timer = "shop.cleanup@{}.timer"
+    assert host.called("stop", timer.format("blue")) < host.called("start", timer.format("green"))
+
+    host.systemd.calls.clear()
+    started = host.systemd.start
+
+    def start(*units):
+        host.systemd.dies = {"worker"} if any("blue" in unit for unit in units) else set()
+        started(*units)
+
+    host.systemd.start = start
+    with pytest.raises(ActivationError):
+        host.deploy("r3")
+    assert host.called("stop", timer.format("blue")) < host.called("start", timer.format("green"))
+    assert host.systemd.processes == running("green", *ALL)
+
+
 def test_removed_processes_leave_no_units(host):
     host.deploy("r1")
     host.deploy("r2", {})
