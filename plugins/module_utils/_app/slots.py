@@ -204,7 +204,8 @@ class App(ProcessSlots):
             raise
         log = with_recorded(leaving, self._entry(target, slot, rollback))
         self._write_log(log)
-        self.settle(slot, self.state(), probe)
+        # The processes were ready. One that has ended since then is reported; the release is live, and the old processes have to finish.
+        self.settle(slot, self.state(), probe, strict=False)
         self._discard_legacy_counters(other(slot))
         self._prune_configs(log)
         return slot
@@ -377,10 +378,12 @@ class App(ProcessSlots):
     def settle(self, slot: str, state: State, probe: Probe, strict: bool = True) -> None:
         """Repair *slot*, give it the traffic, now and after a reboot, and stop the other slot.
 
-        Unless *strict*, a process that does not become ready is only reported, because the app is being repaired after another failure.
+        Unless *strict*, a process that cannot be repaired is only reported, because the other slot must not keep the traffic, or go on working.
         """
         live, idle = self.paths["slots"][slot], self.paths["slots"][other(slot)]
         self._settle_unit_files(live, state)
+        with self._processes_repaired(strict):
+            self.settle_process_files(slot, state.units)
         if not self._open_socket(live, state):
             self._do(
                 f"stop {live['socket_unit']}, whose socket file is gone",
@@ -390,12 +393,8 @@ class App(ProcessSlots):
         elif not state.all_units(live, lambda unit: unit.running):
             self._do(f"start {live['service_unit']}", lambda: self.boot(slot, probe))
         self._switch_to(slot, state)
-        try:
+        with self._processes_repaired(strict):
             self.start_processes(slot)
-        except ActivationError as exc:
-            if strict:
-                raise
-            self.warnings.append(str(exc))
         idle_units = (idle["socket_unit"], idle["service_unit"])
         runs = not state.all_units(idle, lambda unit: unit.stopped)
         told = self.stoppable(other(slot), state.units)
@@ -411,6 +410,16 @@ class App(ProcessSlots):
         if told:
             self.changes.append(f"stop {' and '.join(told)}")
         self.finish_processes(other(slot), told)
+
+    @contextlib.contextmanager
+    def _processes_repaired(self, strict: bool) -> Iterator[None]:
+        """Unless *strict*, report an ActivationError as a warning."""
+        try:
+            yield
+        except ActivationError as exc:
+            if strict:
+                raise
+            self.warnings.append(str(exc))
 
     def _switch_to(self, slot: str, state: State) -> None:
         """Give *slot* the traffic, now and after a reboot; the other slot keeps running.
@@ -450,7 +459,6 @@ class App(ProcessSlots):
             self._do(f"restore {slot_paths['drop_in']}", lambda: write_text(slot_paths["drop_in"], settings))
         if edited or state.any_unit(slot_paths, lambda unit: unit.needs_daemon_reload):
             self._do("reload systemd's unit files", self.systemd.daemon_reload)
-        self.settle_process_files(slot_paths["name"], state.units)
 
     def _refuse_blocked(self, state: State) -> None:
         """Raise an error before any change if a masked unit, or a file in place of a symlink, would make the activation fail."""

@@ -344,6 +344,34 @@ def test_live_release_stays_if_a_process_dies_later(host):
     assert host.live == "green"
 
 
+def test_process_that_ends_after_it_was_ready_is_reported(host):
+    """The release is live already, so the old processes must finish."""
+    host.deploy("r1")
+    write_log = App._write_log
+
+    def write(app, log):
+        write_log(app, log)
+        host.systemd.states["shop.worker.1@green.service"] = "activating"
+        host.systemd.dies.add("worker")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(App, "_write_log", write)
+        host.deploy("r2")
+    assert [warning.split(":")[0] for warning in host.last.warnings] == ["shop.worker.1@green.service does not stay up"]
+    assert not {unit for unit in host.systemd.processes if "@blue" in unit}
+
+
+def test_release_is_taken_back_even_if_a_program_of_the_live_one_is_gone(host):
+    host.deploy("r1")
+    Path(host.paths["releases"], "r1/.venv/bin/celery").unlink()
+    with pytest.raises(ActivationError, match="the site is down"):
+        host.deploy("r2", verify=lambda: "the site is down")
+
+    assert host.live == "blue"
+    assert "'celery' is neither in the venv" in host.last.warnings[0]
+    assert [(entry["release"], entry["result"]) for entry in host.app().log()] == [("r1", "live"), ("r2", "bad")]
+
+
 def test_another_release_after_an_interruption_stops_the_processes_of_its_slot(host):
     host.deploy("r1")
     with pytest.MonkeyPatch.context() as patch:
