@@ -160,7 +160,16 @@ class ProcessSlots(InstalledApp):
         for timer in (process for process in self.processes(slot) if process.is_timer):
             success = os.path.join(self.paths["timer_successes"], timer.name)
             if not os.path.exists(success):
-                self._do(f"write {success}", lambda success=success: _write_no_success(success))
+                self._do(f"write {success}", lambda success=success: self._write_no_success(slot, success))
+
+    def _write_no_success(self, slot: str, path: str) -> None:
+        """Write the file of a timer of *slot* that has not succeeded yet.
+
+        Its jobs lock the file. No other account can open it, so that no other app can hold the lock.
+        """
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        write_text(path, "", mode=0o640, gid=os.stat(self.paths["slots"][slot]["config"]).st_gid)
+        os.utime(path, (0, 0))
 
     def begin_stop_processes(self, slot: str, state: State) -> None:
         """Tell the processes of the idle *slot* to finish that an interrupted run has left running."""
@@ -453,13 +462,6 @@ def utc(seconds: float) -> str:
 
 def _other(slot: str) -> str:
     return SLOTS[1 - SLOTS.index(slot)]
-
-
-def _write_no_success(path: str) -> None:
-    """Write the file of a timer that has not succeeded yet."""
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    write_text(path, "")
-    os.utime(path, (0, 0))
 
 
 def _is_job(unit: str) -> bool:

@@ -434,6 +434,16 @@ def test_timer_takes_over_the_time_of_its_last_run(host):
     assert green.stat().st_mtime == 2000
 
 
+def test_only_the_app_can_lock_the_job_of_a_timer(host, monkeypatch):
+    owners = []
+    monkeypatch.setattr(process_slots.os, "fchown", lambda _file, uid, gid: owners.append((uid, gid)))
+    host.deploy("r1")
+
+    success = Path(host.paths["timer_successes"], "cleanup")
+    assert success.stat().st_mode & 0o777 == 0o640
+    assert (-1, Path(host.paths["slots"]["blue"]["config"]).stat().st_gid) in owners
+
+
 def test_stamp_of_a_live_timer_that_was_stopped_by_hand_is_kept(host):
     """With the older stamp of the other slot, systemd would run the job at once."""
     stamps = Path(host.paths["timer_stamps"])
