@@ -37,6 +37,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults impo
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import parse_environment, without_withheld
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
+from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import error_message
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text, remove, write_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
     SLOTS,
@@ -44,7 +45,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
     starts_file,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd, SystemdError, Unit
-from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit
+from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit, UnitError
 
 # Seconds that an activation waits for stopped processes, more than the default of stop_timeout.
 FINISH_SECONDS = 75
@@ -196,10 +197,11 @@ class ProcessSlots(InstalledApp):
 
     # ---- start
 
-    def start_processes(self, slot: str) -> None:
+    def start_processes(self, slot: str, unproven: bool = False) -> None:
         """Start the processes and timers of the live *slot* that do not run, and wait until they are ready.
 
-        Exclusive ones of the other slot are stopped first. Raises ActivationError if a process does not become ready.
+        Exclusive ones of the other slot are stopped first. If *unproven*, an interrupted run may have started processes without waiting for
+        them. Raises ActivationError if a process does not become ready.
         """
         plan = self.processes(slot)
         if not plan:
@@ -208,11 +210,18 @@ class ProcessSlots(InstalledApp):
         wanted = [target, *(unit for process in plan for unit in process.started(app, slot))]
         units = self.systemd.show(*wanted)
         down = [unit for unit in wanted if not units[unit].running]
-        if not down:
-            return
-        self._stop_exclusive(slot, plan)
-        timers = [process for process in plan if process.is_timer and process.started(app, slot)[0] in down]
-        self._do(f"start {' and '.join(down)}", lambda: self._start(slot, plan, timers, down))
+        if down:
+            self._stop_exclusive(slot, plan)
+            timers = [process for process in plan if process.is_timer and process.started(app, slot)[0] in down]
+            self._do(f"start {' and '.join(down)}", lambda: self._start(slot, plan, timers, down))
+        rest = [
+            (process, [unit for unit in process.services(app, slot) if unit not in down])
+            for process in plan
+            if not process.is_timer
+        ]
+        running = [unit for _process, units in rest for unit in units]
+        if unproven and running and not self.dry:
+            self.wait_ready(slot, rest, self.systemd.show(*running), time.time())
 
     def _stop_exclusive(self, slot: str, plan: list[Process]) -> None:
         """Stop the exclusive processes of the slot other than *slot*, and those that become exclusive."""
@@ -323,6 +332,7 @@ class ProcessSlots(InstalledApp):
             "PATH": f"{release}/.venv/bin:/usr/local/bin:/usr/bin:/bin",
             **without_withheld(self.process_environment(pair, process.name)),
             "ASGI_SLOT": slot,
+            "ASGI_PROCESS": process.name,
             "ASGI_INSTANCE": instance,
         }
         settings = from_drop_in(read_text(os.path.join(self.paths["units"], unit)) or "", slot)
@@ -335,6 +345,10 @@ class ProcessSlots(InstalledApp):
                 fault = f"ended with status {status}" if status else ""
             except TimedOut as exc:
                 fault, out, err = "did not end", exc.out, exc.err
+            except (UnitError, OSError) as exc:
+                raise self.failure(
+                    slot, f"the readiness of {unit} cannot be checked: {error_message(exc)}", began, unit
+                ) from exc
             if not fault:
                 return
             self._refuse_restarted(slot, first, began)

@@ -166,7 +166,7 @@ class App(ProcessSlots):
         if same and not restart:
             entry = self._entry(target, state.live, rollback)
             try:
-                self.settle(state.live, state, probe)
+                self.settle(state.live, state, probe, unproven=not self._is_recorded(log, target))
             except ActivationError as exc:
                 self._take_back(log, entry, state, str(exc))
                 raise
@@ -212,10 +212,15 @@ class App(ProcessSlots):
 
     def _take_back(self, log: list, entry: dict, state: State, reason: str) -> None:
         """Give the traffic back to the recorded release in the other slot if the failed live one was activated by an interrupted run."""
-        recorded = list(map(pair_of, filter(is_live, log)))
-        if not self.dry and pair_of(entry) not in recorded and state.pairs[other(state.live)] in recorded:
+        before = state.pairs[other(state.live)]
+        if not self.dry and not self._is_recorded(log, pair_of(entry)) and before and self._is_recorded(log, before):
             self._stop_failed(state.live, other(state.live))
             self._write_log(with_bad(log, entry, reason))
+
+    @staticmethod
+    def _is_recorded(log: list, pair: Pair) -> bool:
+        """Return whether *log* contains *pair* as the live one. If not, an interrupted run has activated it."""
+        return any(is_live(entry) and pair_of(entry) == pair for entry in log)
 
     def _complete(self, log: list, entry: dict) -> None:
         """Do what an interrupted run has not done after it switched the traffic: record the live *entry*, and remove old configurations."""
@@ -375,10 +380,11 @@ class App(ProcessSlots):
         # A connection would start a stopped service, even in check mode.
         return accepts(socket) if state.units[slot_paths["service_unit"]].running else os.path.exists(socket)
 
-    def settle(self, slot: str, state: State, probe: Probe, strict: bool = True) -> None:
+    def settle(self, slot: str, state: State, probe: Probe, strict: bool = True, unproven: bool = False) -> None:
         """Repair *slot*, give it the traffic, now and after a reboot, and stop the other slot.
 
         Unless *strict*, a process that cannot be repaired is only reported, because the other slot must not keep the traffic, or go on working.
+        If *unproven*, also wait until the processes that run already are ready.
         """
         live, idle = self.paths["slots"][slot], self.paths["slots"][other(slot)]
         self._settle_unit_files(live, state)
@@ -394,7 +400,7 @@ class App(ProcessSlots):
             self._do(f"start {live['service_unit']}", lambda: self.boot(slot, probe))
         self._switch_to(slot, state)
         with self._processes_repaired(strict):
-            self.start_processes(slot)
+            self.start_processes(slot, unproven)
         idle_units = (idle["socket_unit"], idle["service_unit"])
         runs = not state.all_units(idle, lambda unit: unit.stopped)
         told = self.stoppable(other(slot), state.units)

@@ -17,6 +17,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log impor
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import ActivationError, App
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout, starts_file
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import SystemdError, Unit
+from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, UnitError
 
 PROBE = {"path": "/health", "host": "x", "statuses": [200], "successes": 1, "timeout": 1, "deadline": 1}
 WORKER = {"kind": "process", "command": ["celery"], "instances": 2, "ready": {"seconds": 0}, "stop_timeout": 60}
@@ -330,6 +331,63 @@ def test_interrupted_release_whose_processes_do_not_come_up_is_taken_back(host):
         host.deploy("r2")
     assert host.live == "blue"
     assert host.systemd.processes == running("blue", *ALL)
+    assert [(entry["release"], entry["result"]) for entry in host.app().log()] == [("r1", "live"), ("r2", "bad")]
+
+
+PINGED = {"worker": {**WORKER, "instances": 1, "ready": {"command": ["celery", "{instance}.{slot}"], "timeout": 0}}}
+
+
+class FakeTransientUnit:
+    """Fails with *error* in slot green."""
+
+    error: Exception | None = None
+    runs: list = []  # noqa: RUF012
+
+    def __init__(self, *_arguments):
+        pass
+
+    def run(self, command, _directory, environment, _timeout):
+        self.runs.append((command[1:], environment))
+        if self.error and environment["ASGI_SLOT"] == "green":
+            raise self.error
+        return 0, "", ""
+
+
+@pytest.fixture
+def ready(monkeypatch):
+    monkeypatch.setattr(process_slots, "TransientUnit", FakeTransientUnit)
+    monkeypatch.setattr(FakeTransientUnit, "runs", [])
+    return FakeTransientUnit
+
+
+def test_readiness_command_runs_in_the_environment_of_the_process(host, ready):
+    host.deploy("r1", PINGED, env={"process.worker.env": 'TOKEN="s3cret-value"\n'})
+
+    [(arguments, environment)] = ready.runs
+    assert arguments == ["1.blue"]
+    assert environment.items() >= {"ASGI_PROCESS": "worker", "ASGI_INSTANCE": "1", "TOKEN": "s3cret-value"}.items()
+
+
+@pytest.mark.parametrize("error", [TimedOut(), OSError(8, "Exec format error", "ready"), UnitError("no memory")])
+def test_release_whose_readiness_cannot_be_checked_is_taken_back(host, ready, monkeypatch, error):
+    host.deploy("r1", PINGED)
+    monkeypatch.setattr(ready, "error", error)
+    with pytest.raises(ActivationError, match=r"shop\.worker\.1@green\.service"):
+        host.deploy("r2", PINGED)
+    assert host.live == "blue"
+
+
+def test_interruption_of_the_readiness_check_does_not_skip_it(host, ready, monkeypatch):
+    host.deploy("r1", PINGED)
+    monkeypatch.setattr(ready, "error", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        host.deploy("r2", PINGED)
+    assert host.live == "green"
+
+    monkeypatch.setattr(ready, "error", TimedOut())
+    with pytest.raises(ActivationError, match="is not ready"):
+        host.deploy("r2", PINGED)
+    assert host.live == "blue"
     assert [(entry["release"], entry["result"]) for entry in host.app().log()] == [("r1", "live"), ("r2", "bad")]
 
 
