@@ -433,7 +433,8 @@ class ProcessSlots(InstalledApp):
         for slot in SLOTS:
             units = self.installed_process_units(slot)
             if units and not self.dry:
-                self.systemd.reset_failed(*units)
+                # A job that was stopped has failed, which starts the command of its on_failure.
+                self.systemd.stop(*units)
             paths = [os.path.join(self.paths["units"], unit) for unit in units]
             patterns = (process_unit_pattern(self.paths["name"], slot), self.paths["slots"][slot]["target"])
             for pattern in patterns:  # left behind by an interrupted run

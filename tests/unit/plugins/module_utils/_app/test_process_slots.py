@@ -606,6 +606,23 @@ def test_uninstall_removes_everything(host):
     assert not os.path.exists(host.paths["timer_successes"])
 
 
+def test_uninstall_stops_the_command_that_a_stopped_job_has_started(host):
+    host.deploy("r1")
+    Path(host.paths["units"], "shop.cleanup.failed@blue.service").touch()
+    host.systemd.states["shop.cleanup@blue.service"] = "activating"
+    stop = host.systemd.stop
+
+    def stop_job(*units):
+        failed = host.systemd.states.get("shop.cleanup@blue.service") == "activating"
+        stop(*units)
+        if failed:
+            host.systemd.states["shop.cleanup.failed@blue.service"] = "activating"
+
+    host.systemd.stop = stop_job
+    host.app().remove()
+    assert host.systemd.processes == set()
+
+
 def test_report(host):
     host.deploy("r1")
     host.systemd.states["shop.worker.2@blue.service"] = "activating"
