@@ -44,7 +44,12 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
     process_unit_pattern,
     starts_file,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd, SystemdError, Unit
+from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import (
+    MARGIN_SECONDS,
+    Systemd,
+    SystemdError,
+    Unit,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit, UnitError
 
 # Seconds that an activation waits for stopped processes, more than the default of stop_timeout.
@@ -236,7 +241,22 @@ class ProcessSlots(InstalledApp):
         units = self.systemd.show(*listed)
         running = [unit for unit in listed if not units[unit].stopped]
         if running:
-            self._do(f"stop {' and '.join(running)}", lambda: self.systemd.stop(*running))
+            seconds = max(process.stop_timeout for process in before if process.name in names)
+            self._do(f"stop {' and '.join(running)}", lambda: self._stop_and_warn(running, seconds))
+
+    def _stop_and_warn(self, units: list[str], seconds: float) -> None:
+        """Stop the *units*, which may take *seconds*, and warn about those that were killed; stop() would discard their results."""
+        self.systemd.stop_within(seconds + MARGIN_SECONDS, *units)
+        self._warn_killed(self.systemd.show(*units))
+        self.systemd.stop(*units)
+
+    def _warn_killed(self, units: dict[str, Unit]) -> None:
+        self.warnings += [
+            f"{unit} did not end within its stop_timeout and was killed; jobs that it had not finished may be lost -> raise "
+            f"its stop_timeout, or see its log: journalctl --unit={unit}"
+            for unit, found in units.items()
+            if found.result == "timeout"
+        ]
 
     def _stop_timers(self, slot: str, timers: list[Process]) -> None:
         """Stop the timers of the slot other than *slot* that have the names of *timers*: each would start the job as well."""
@@ -398,12 +418,7 @@ class ProcessSlots(InstalledApp):
         if not units or self.dry:
             return
         found = self.systemd.show(*units)
-        for unit in told:
-            if found[unit].result == "timeout":
-                self.warnings.append(
-                    f"{unit} did not end within its stop_timeout and was killed; jobs that it had not finished may be lost -> raise "
-                    "its stop_timeout, or see its log: journalctl --unit=" + unit
-                )
+        self._warn_killed({unit: found[unit] for unit in told})
         ended = [unit for unit, state in found.items() if state.active == "failed"]
         if ended:
             self.systemd.reset_failed(*ended)

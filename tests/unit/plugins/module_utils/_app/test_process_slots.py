@@ -458,13 +458,22 @@ def test_slow_process_is_reported_once_told(host):
     assert len(host.last.warnings) == 2
 
 
-def test_killed_process_is_reported(host):
+@pytest.mark.parametrize("unit", ["shop.worker.1@blue.service", "shop.beat.1@blue.service"])
+def test_killed_process_is_reported(host, unit):
     host.deploy("r1")
-    host.systemd.results["shop.worker.1@blue.service"] = "timeout"
+    host.systemd.results[unit] = "timeout"
+    stop = host.systemd.stop
+
+    def stop_and_reset(*units):
+        for each in units:
+            host.systemd.results.pop(each, None)
+        stop(*units)
+
+    host.systemd.stop = stop_and_reset
     host.deploy("r2")
 
     assert [warning.split(" -> ")[0] for warning in host.last.warnings] == [
-        "shop.worker.1@blue.service did not end within its stop_timeout and was killed; jobs that it had not finished may be lost"
+        f"{unit} did not end within its stop_timeout and was killed; jobs that it had not finished may be lost"
     ]
 
 
