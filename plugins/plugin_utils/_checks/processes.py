@@ -11,6 +11,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.asgi.deploy.plugins.module_utils._command.journal import WEB
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import check_environment
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.processes import (
     NAME,
@@ -45,6 +46,9 @@ def problems(options: Mapping[str, Any]) -> Iterator[Problem]:
         for name, entry in entries.items():
             if not isinstance(name, str) or not NAME.fullmatch(name):
                 yield Problem("process-name-invalid", variable, f"contains {shown(name)}")
+            elif name == WEB:
+                fault = f"contains {shown(name)}, which is the web server for the command asgi and in a Procfile"
+                yield Problem("process-name-invalid", variable, fault, "choose another name")
             elif not isinstance(entry, Mapping):
                 yield Problem("type-wrong", f"{variable}.{name}", "is not a dictionary", "use a dictionary")
             else:

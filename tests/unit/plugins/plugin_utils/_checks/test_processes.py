@@ -111,7 +111,7 @@ def test_invalid_schedules(schedule, code):
     assert codes(timers={"cleanup": given}) == [("asgi_server_timers.cleanup.schedule", code)]
 
 
-@pytest.mark.parametrize("name", ["Worker", "1st", "a.b", "a@b", "", "a" * 32, "über", 7])
+@pytest.mark.parametrize("name", ["web", "Worker", "1st", "a.b", "a@b", "", "a" * 32, "über", 7])
 def test_invalid_names(name):
     assert codes({name: GOOD}) == [("asgi_server_processes", "process-name-invalid")]
 
