@@ -250,8 +250,6 @@ def main():
         if not app.activates:
             marker.what, marker.reason = "repair", "; ".join(app.changes)
         marker.made = bool(app.changes) and module.params["until"] == LIVE
-    for warning in app.warnings:
-        module.warn(warning)
     packages = AppHome(paths["name"]).manifest(release).get("packages", ())
     advice = new_advice(packages, (target.release, _workers(files)), served_before)
     if advice and app.activates:

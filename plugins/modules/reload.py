@@ -117,8 +117,6 @@ def main():
         marker = module.begin("reload")
         marker.source = marker.target = app.live_pair()
         result = _reload(module, app, module.systemd, paths)
-    for warning in app.warnings:
-        module.warn(warning)
     module.exit_json(changed=True, **result)
 
 

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
 
 
@@ -20,3 +23,14 @@ class Blocked(Reported):
     """The state of the host prevents the activation of any release."""
 
     code = "unit-masked"
+
+
+@contextlib.contextmanager
+def tolerated(warnings: list[str], tolerate: bool) -> Iterator[None]:
+    """If *tolerate*, add an ActivationError to *warnings* instead of raising it."""
+    try:
+        yield
+    except ActivationError as exc:
+        if not tolerate:
+            raise
+        warnings.append(str(exc))

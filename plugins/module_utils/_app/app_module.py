@@ -25,6 +25,7 @@ class AppModule(HostModule):
     In check mode or with *read_only*, ``app`` is dry: it records changes without making them.
     """
 
+    app: App | None = None
     marker: DeployMarker | None = None
 
     def __init__(self, read_only: bool = False, **options: Any) -> None:
@@ -39,12 +40,19 @@ class AppModule(HostModule):
         self.marker = DeployMarker(what, self.paths, self.app.by)
         return self.marker
 
+    def _warn(self) -> None:
+        """Pass on the warnings of the app, also those about processes that a failed change could not repair."""
+        for warning in self.app.warnings if self.app else ():
+            self.warn(warning)
+
     def exit_json(self, **result: Any) -> NoReturn:
+        self._warn()
         if self.marker and self.marker.made and not self.app.dry:
             result["marker"] = self.marker.write(SUCCEEDED)
         super().exit_json(**result)
 
     def fail_json(self, msg: Any, **result: Any) -> NoReturn:
+        self._warn()
         if self.marker and not self.app.dry:
             result["marker"] = self.marker.write(FAILED, self._printable(split_message(str(msg))[0]))
         super().fail_json(msg, **result)

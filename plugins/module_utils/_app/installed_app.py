@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import re
@@ -28,6 +29,14 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import S
 ENV_FILE = "env"
 SERVICE_FILE = "service.conf"
 PROBE_FILE = "probe.json"
+
+
+def config_digest(files: dict[str, str]) -> str:
+    """Return the name of the configuration that consists of *files*; equal files have equal names."""
+    digest = hashlib.sha256()
+    for name, text in sorted(files.items()):
+        digest.update(f"\0{name}\0{len(text)}\0{text}".encode())
+    return digest.hexdigest()[:12]
 
 
 class State(NamedTuple):

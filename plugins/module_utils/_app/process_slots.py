@@ -37,14 +37,20 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults impo
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import parse_environment, without_withheld
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
+from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import error_message
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text, remove, write_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
     SLOTS,
     process_unit_pattern,
     starts_file,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd, SystemdError, Unit
-from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit
+from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import (
+    MARGIN_SECONDS,
+    Systemd,
+    SystemdError,
+    Unit,
+)
+from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, TransientUnit, UnitError
 
 # Seconds that an activation waits for stopping processes; more than the default of stop_timeout.
 FINISH_SECONDS = 75
@@ -160,7 +166,16 @@ class ProcessSlots(InstalledApp):
         for timer in (process for process in self.processes(slot) if process.is_timer):
             success = os.path.join(self.paths["timer_successes"], timer.name)
             if not os.path.exists(success):
-                self._do(f"write {success}", lambda success=success: _write_no_success(success))
+                self._do(f"write {success}", lambda success=success: self._write_no_success(slot, success))
+
+    def _write_no_success(self, slot: str, path: str) -> None:
+        """Write the file of a timer of *slot* that has not succeeded yet.
+
+        Its jobs lock the file. No other account can open it, so that no other app can hold the lock.
+        """
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        write_text(path, "", mode=0o640, gid=os.stat(self.paths["slots"][slot]["config"]).st_gid)
+        os.utime(path, (0, 0))
 
     def begin_stop_processes(self, slot: str, state: State) -> None:
         """Begin to stop the processes of the idle *slot* that an interrupted run left running."""
@@ -187,10 +202,11 @@ class ProcessSlots(InstalledApp):
 
     # ---- start
 
-    def start_processes(self, slot: str) -> None:
+    def start_processes(self, slot: str, unproven: bool = False) -> None:
         """Start the processes and timers of the live *slot* that do not run, and wait until they are ready.
 
-        Exclusive ones of the other slot are stopped first. Raises ActivationError if a process does not become ready.
+        Exclusive ones of the other slot are stopped first. If *unproven*, an interrupted run may have started processes without waiting for
+        them. Raises ActivationError if a process does not become ready.
         """
         plan = self.processes(slot)
         if not plan:
@@ -199,11 +215,18 @@ class ProcessSlots(InstalledApp):
         wanted = [target, *(unit for process in plan for unit in process.started(app, slot))]
         units = self.systemd.show(*wanted)
         down = [unit for unit in wanted if not units[unit].running]
-        if not down:
-            return
-        self._stop_exclusive(slot, plan)
-        timers = [process for process in plan if process.is_timer and process.started(app, slot)[0] in down]
-        self._do(f"start {' and '.join(down)}", lambda: self._start(slot, plan, timers, down))
+        if down:
+            self._stop_exclusive(slot, plan)
+            timers = [process for process in plan if process.is_timer and process.started(app, slot)[0] in down]
+            self._do(f"start {' and '.join(down)}", lambda: self._start(slot, plan, timers, down))
+        rest = [
+            (process, [unit for unit in process.services(app, slot) if unit not in down])
+            for process in plan
+            if not process.is_timer
+        ]
+        running = [unit for _process, units in rest for unit in units]
+        if unproven and running and not self.dry:
+            self.wait_ready(slot, rest, self.systemd.show(*running), time.time())
 
     def _stop_exclusive(self, slot: str, plan: list[Process]) -> None:
         """Stop the processes of the slot other than *slot* that are exclusive in either configuration."""
@@ -218,9 +241,35 @@ class ProcessSlots(InstalledApp):
         units = self.systemd.show(*listed)
         running = [unit for unit in listed if not units[unit].stopped]
         if running:
-            self._do(f"stop {' and '.join(running)}", lambda: self.systemd.stop(*running))
+            seconds = max(process.stop_timeout for process in before if process.name in names)
+            self._do(f"stop {' and '.join(running)}", lambda: self._stop_and_warn(running, seconds))
+
+    def _stop_and_warn(self, units: list[str], seconds: float) -> None:
+        """Stop the *units*, which may take *seconds*, and warn about those that were killed; stop() would discard their results."""
+        self.systemd.stop_within(seconds + MARGIN_SECONDS, *units)
+        self._warn_killed(self.systemd.show(*units))
+        self.systemd.stop(*units)
+
+    def _warn_killed(self, units: dict[str, Unit]) -> None:
+        self.warnings += [
+            f"{unit} did not end within its stop_timeout and was killed; its unfinished jobs may be lost -> raise "
+            f"its stop_timeout, or see its log: journalctl --unit={unit}"
+            for unit, found in units.items()
+            if found.result == "timeout"
+        ]
+
+    def _stop_timers(self, slot: str, timers: list[Process]) -> None:
+        """Stop the timers of the slot other than *slot* that have the names of *timers*: each would start the job as well."""
+        listed = [unit for timer in timers for unit in timer.started(self.paths["name"], _other(slot))]
+        if not listed:
+            return
+        units = self.systemd.show(*listed)
+        running = [unit for unit in listed if not units[unit].stopped]
+        if running:
+            self.systemd.stop(*running)
 
     def _start(self, slot: str, plan: list[Process], timers: list[Process], down: list[str]) -> None:
+        self._stop_timers(slot, timers)
         for timer in timers:
             self._carry_stamp(slot, timer)
         began = time.time()
@@ -239,20 +288,26 @@ class ProcessSlots(InstalledApp):
         self.wait_ready(slot, started, self.systemd.show(*services) if services else {}, began)
 
     def _carry_stamp(self, slot: str, timer: Process) -> None:
-        """Copy the time when the persistent *timer* last elapsed from the other slot to *slot*.
+        """Copy the time when the persistent *timer* last elapsed from the other slot to *slot*, unless its own is later.
 
-        Otherwise, systemd would treat the days in which the slot was idle like a machine that was off, and run the job at once.
+        Otherwise, systemd would treat the days in which the slot was idle like a machine that was off, and run the job at once. The stamp
+        of a live timer that was stopped by hand is later than that of the other slot.
         """
         app = self.paths["name"]
         stamp, before = (
             os.path.join(self.paths["timer_stamps"], f"stamp-{timer.started(app, each)[0]}")
             for each in (slot, _other(slot))
         )
-        remove(stamp)
-        with contextlib.suppress(FileNotFoundError):
+        try:
             found = os.stat(before)
-            write_text(stamp, "")
-            os.utime(stamp, ns=(found.st_atime_ns, found.st_mtime_ns))
+        except FileNotFoundError:
+            remove(stamp)
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(stamp).st_mtime_ns >= found.st_mtime_ns:
+                return
+        write_text(stamp, "")
+        os.utime(stamp, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     # ---- readiness
 
@@ -297,6 +352,7 @@ class ProcessSlots(InstalledApp):
             "PATH": f"{release}/.venv/bin:/usr/local/bin:/usr/bin:/bin",
             **without_withheld(self.process_environment(pair, process.name)),
             "ASGI_SLOT": slot,
+            "ASGI_PROCESS": process.name,
             "ASGI_INSTANCE": instance,
         }
         settings = from_drop_in(read_text(os.path.join(self.paths["units"], unit)) or "", slot)
@@ -309,6 +365,10 @@ class ProcessSlots(InstalledApp):
                 fault = f"ended with status {status}" if status else ""
             except TimedOut as exc:
                 fault, out, err = "did not end", exc.out, exc.err
+            except (UnitError, OSError) as exc:
+                raise self.failure(
+                    slot, f"the readiness of {unit} cannot be checked: {error_message(exc)}", began, unit
+                ) from exc
             if not fault:
                 return
             self._refuse_restarted(slot, first, began)
@@ -358,12 +418,7 @@ class ProcessSlots(InstalledApp):
         if not units or self.dry:
             return
         found = self.systemd.show(*units)
-        for unit in stopping:
-            if found[unit].result == "timeout":
-                self.warnings.append(
-                    f"{unit} did not end within its stop_timeout and was killed; its unfinished jobs may be lost -> raise "
-                    "its stop_timeout, or see its log: journalctl --unit=" + unit
-                )
+        self._warn_killed({unit: found[unit] for unit in stopping})
         ended = [unit for unit, state in found.items() if state.active == "failed"]
         if ended:
             self.systemd.reset_failed(*ended)
@@ -393,7 +448,8 @@ class ProcessSlots(InstalledApp):
         for slot in SLOTS:
             units = self.installed_process_units(slot)
             if units and not self.dry:
-                self.systemd.reset_failed(*units)
+                # A job that was stopped has failed, which starts the command of its on_failure.
+                self.systemd.stop(*units)
             paths = [os.path.join(self.paths["units"], unit) for unit in units]
             patterns = (process_unit_pattern(self.paths["name"], slot), self.paths["slots"][slot]["target"])
             for pattern in patterns:  # left behind by an interrupted run
@@ -436,13 +492,6 @@ def utc(seconds: float) -> str:
 
 def _other(slot: str) -> str:
     return SLOTS[1 - SLOTS.index(slot)]
-
-
-def _write_no_success(path: str) -> None:
-    """Write the file of a timer that has not succeeded yet."""
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    write_text(path, "")
-    os.utime(path, (0, 0))
 
 
 def _is_job(unit: str) -> bool:

@@ -87,6 +87,11 @@ def with_slot(log: list, slot: str) -> list:
     return [{**entry, "slot": slot} if is_live(entry) else entry for entry in log]
 
 
+def is_recorded(log: list, pair: Pair) -> bool:
+    """Return whether *log* contains *pair* as the live one. If not, an interrupted run has activated it."""
+    return any(is_live(entry) and pair_of(entry) == pair for entry in log)
+
+
 def with_recorded(log: list, entry: dict) -> list:
     """Return *log* with *entry* as the live one. If its pair is live in the log already, only the slot changes."""
     if any(is_live(old) and pair_of(old) == pair_of(entry) and not old.get("withdrawn") for old in log):

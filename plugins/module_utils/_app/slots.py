@@ -10,7 +10,6 @@ is always enabled at boot, and :meth:`App.settle` completes any partial state.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import tempfile
@@ -18,8 +17,17 @@ import time
 from collections.abc import Iterator
 from typing import Callable
 
-from ansible_collections.asgi.deploy.plugins.module_utils._app.activation_error import ActivationError, Blocked
-from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE, SERVICE_FILE, State
+from ansible_collections.asgi.deploy.plugins.module_utils._app.activation_error import (
+    ActivationError,
+    Blocked,
+    tolerated,
+)
+from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import (
+    ENV_FILE,
+    SERVICE_FILE,
+    State,
+    config_digest,
+)
 from ansible_collections.asgi.deploy.plugins.module_utils._app.probe import Probe, accepts, wait_healthy
 from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import is_secret
 from ansible_collections.asgi.deploy.plugins.module_utils._app.process_slots import ProcessSlots
@@ -27,6 +35,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log impor
     DamagedLog,
     Pair,
     is_live,
+    is_recorded,
     needed_configs,
     now,
     pair_of,
@@ -66,14 +75,6 @@ BOOTED, LIVE = "booted", "live"
 def other(slot: str | None) -> str:
     """Return the slot other than *slot*, or the first slot if *slot* is None because nothing is live."""
     return SLOTS[0] if slot is None else SLOTS[1 - SLOTS.index(slot)]
-
-
-def config_digest(files: dict[str, str]) -> str:
-    """Return the name of the configuration that consists of *files*; equal files have equal names."""
-    digest = hashlib.sha256()
-    for name, text in sorted(files.items()):
-        digest.update(f"\0{name}\0{len(text)}\0{text}".encode())
-    return digest.hexdigest()[:12]
 
 
 def tmpfiles_text(paths: dict, slot: str) -> str:
@@ -166,7 +167,7 @@ class App(ProcessSlots):
         if same and not restart:
             entry = self._entry(target, state.live, rollback)
             try:
-                self.settle(state.live, state, probe)
+                self.settle(state.live, state, probe, unproven=not is_recorded(log, target))
             except ActivationError as exc:
                 self._take_back(log, entry, state, str(exc))
                 raise
@@ -204,15 +205,16 @@ class App(ProcessSlots):
             raise
         log = with_recorded(leaving, self._entry(target, slot, rollback))
         self._write_log(log)
-        self.settle(slot, self.state(), probe)
+        # The processes were ready. One that has ended since then is reported; the release is live, and the old processes have to finish.
+        self.settle(slot, self.state(), probe, strict=False)
         self._discard_legacy_counters(other(slot))
         self._prune_configs(log)
         return slot
 
     def _take_back(self, log: list, entry: dict, state: State, reason: str) -> None:
         """Switch back to the recorded release in the other slot if the live one failed and was activated by an interrupted run."""
-        recorded = list(map(pair_of, filter(is_live, log)))
-        if not self.dry and pair_of(entry) not in recorded and state.pairs[other(state.live)] in recorded:
+        before = state.pairs[other(state.live)]
+        if not self.dry and not is_recorded(log, pair_of(entry)) and before and is_recorded(log, before):
             self._stop_failed(state.live, other(state.live))
             self._write_log(with_bad(log, entry, reason))
 
@@ -374,13 +376,16 @@ class App(ProcessSlots):
         # A connection would start a stopped service, even in check mode.
         return accepts(socket) if state.units[slot_paths["service_unit"]].running else os.path.exists(socket)
 
-    def settle(self, slot: str, state: State, probe: Probe, strict: bool = True) -> None:
+    def settle(self, slot: str, state: State, probe: Probe, strict: bool = True, unproven: bool = False) -> None:
         """Repair *slot*, give it the traffic, now and after a reboot, and stop the other slot.
 
-        Unless *strict*, a process that does not become ready is only reported, because the app is being repaired after another failure.
+        Unless *strict*, a process that cannot be repaired is only reported, because the other slot must not keep the traffic, or go on working.
+        If *unproven*, also wait until the processes that run already are ready.
         """
         live, idle = self.paths["slots"][slot], self.paths["slots"][other(slot)]
         self._settle_unit_files(live, state)
+        with tolerated(self.warnings, not strict):
+            self.settle_process_files(slot, state.units)
         if not self._open_socket(live, state):
             self._do(
                 f"stop {live['socket_unit']}, whose socket file is gone",
@@ -390,12 +395,8 @@ class App(ProcessSlots):
         elif not state.all_units(live, lambda unit: unit.running):
             self._do(f"start {live['service_unit']}", lambda: self.boot(slot, probe))
         self._switch_to(slot, state)
-        try:
-            self.start_processes(slot)
-        except ActivationError as exc:
-            if strict:
-                raise
-            self.warnings.append(str(exc))
+        with tolerated(self.warnings, not strict):
+            self.start_processes(slot, unproven)
         idle_units = (idle["socket_unit"], idle["service_unit"])
         runs = not state.all_units(idle, lambda unit: unit.stopped)
         stoppable = self.stoppable(other(slot), state.units)
@@ -450,7 +451,6 @@ class App(ProcessSlots):
             self._do(f"restore {slot_paths['drop_in']}", lambda: write_text(slot_paths["drop_in"], settings))
         if edited or state.any_unit(slot_paths, lambda unit: unit.needs_daemon_reload):
             self._do("reload systemd's unit files", self.systemd.daemon_reload)
-        self.settle_process_files(slot_paths["name"], state.units)
 
     def _refuse_blocked(self, state: State) -> None:
         """Raise an error before any change if a masked unit, or a file in place of a symlink, would make the activation fail."""

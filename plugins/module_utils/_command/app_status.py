@@ -9,7 +9,7 @@ import json
 import time
 from typing import Any, Callable
 
-from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE
+from ansible_collections.asgi.deploy.plugins.module_utils._app.installed_app import ENV_FILE, config_digest
 from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import PROCESSES_FILE
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import (
     DamagedLog,
@@ -17,7 +17,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log impor
     history,
     rollback_target,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App, config_digest, other
+from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import App, other
 from ansible_collections.asgi.deploy.plugins.module_utils._app.workers import serving
 from ansible_collections.asgi.deploy.plugins.module_utils._host.capacity import live_plan
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import render_environment

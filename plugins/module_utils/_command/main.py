@@ -12,7 +12,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.deploy_marker import FAILED, SUCCEEDED, DeployMarker
@@ -151,15 +151,20 @@ def _restart(app: App, options: argparse.Namespace) -> int:
                 units = app.reload_processes(state.live, only=options.process)
         except (ActivationError, *EXPECTED) as exc:
             marker.write(FAILED, error_message(exc).splitlines()[0])
+            _print_problems(app.warnings)
             raise
         marker.write(SUCCEEDED)
     if options.process != WEB:
         print(f"restarted {' and '.join(units)}")
         return 0
-    for line in [*app.warnings, *found["site"]["causes"]]:
-        print(f"asgi: {line}", file=sys.stderr)
+    _print_problems([*app.warnings, *found["site"]["causes"]])
     print(f"release {state.live_pair.release} was restarted and is live in slot {found['slot']}")
     return 1 if found["site"]["causes"] else 0
+
+
+def _print_problems(problems: Iterable[str]) -> None:
+    for problem in problems:
+        print(f"asgi: {problem}", file=sys.stderr)
 
 
 def _live(app: App) -> Pair:

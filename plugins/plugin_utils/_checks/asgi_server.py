@@ -74,7 +74,7 @@ PUBLIC_SETTINGS = {
 # of these directories to the app's account.
 ROOT_DIRECTORIES = {
     "RuntimeDirectory": ("/run", ("{app}", "nginx", "haproxy", "systemd")),
-    "StateDirectory": ("/var/lib", ("asgi", "nginx", "haproxy", "letsencrypt", "systemd")),
+    "StateDirectory": ("/var/lib", ("asgi", "asgi-timers", "nginx", "haproxy", "letsencrypt", "systemd")),
     "CacheDirectory": ("/var/cache", ("asgi", "nginx")),
     "LogsDirectory": ("/var/log", ("nginx", "haproxy", "letsencrypt", "journal")),
 }

@@ -11,18 +11,20 @@ import signal
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.asgi.deploy.plugins.module_utils._command.journal import WEB
 from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import check_environment
-from ansible_collections.asgi.deploy.plugins.plugin_utils._render import systemd_unit
-from ansible_collections.asgi.deploy.plugins.plugin_utils._server.processes import PROCESS, TIMER, calendar
+from ansible_collections.asgi.deploy.plugins.plugin_utils._server.processes import (
+    NAME,
+    PROCESS,
+    TIMER,
+    calendar,
+    is_argument,
+    is_program,
+)
 from ansible_collections.asgi.deploy.plugins.plugin_utils._values.problems import Problem, shown
 
 PROCESSES, TIMERS, PROCFILE = "asgi_server_processes", "asgi_server_timers", "asgi_server_procfile"
 
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
-# systemd reads the program literally.
-PROGRAM = re.compile(r"[A-Za-z0-9_./+][A-Za-z0-9_./+-]*")
-# The placeholders that the host replaces in unit files.
-PLACEHOLDER = re.compile(r"@(program:.*|release|instance|other|order)@")
 SIZE = re.compile(r"[1-9][0-9]*[KMGT]?|infinity|[1-9][0-9]?%|100%")
 QUOTA = re.compile(r"[1-9][0-9]*%")
 # The characters of calendar expressions, see systemd.time(7).
@@ -44,6 +46,9 @@ def problems(options: Mapping[str, Any]) -> Iterator[Problem]:
         for name, entry in entries.items():
             if not isinstance(name, str) or not NAME.fullmatch(name):
                 yield Problem("process-name-invalid", variable, f"contains {shown(name)}")
+            elif name == WEB:
+                fault = f"contains {shown(name)}, which is the web server for the command asgi and in a Procfile"
+                yield Problem("process-name-invalid", variable, fault, "choose another name")
             elif not isinstance(entry, Mapping):
                 yield Problem("type-wrong", f"{variable}.{name}", "is not a dictionary", "use a dictionary")
             else:
@@ -58,13 +63,13 @@ def _process(path: str, entry: Mapping[str, Any], options: Mapping[str, Any]) ->
     yield from _command(f"{path}.command", entry.get("command"), required=not options[PROCFILE])
     yield from _number(f"{path}.instances", entry.get("instances"), 1, MOST_INSTANCES)
     yield from _boolean(f"{path}.exclusive", entry.get("exclusive"))
-    if entry.get("exclusive") is True and entry.get("instances", 1) != 1:
+    if entry.get("exclusive") is True and entry.get("instances") not in (None, 1):
         yield Problem(
             "process-exclusive-instances", path, f"is exclusive, but has {shown(entry['instances'])} instances"
         )
     yield from _choice(f"{path}.hosts", entry.get("hosts"), ("all", "first"))
     yield from _choice(f"{path}.reload", entry.get("reload"), ("restart", "signal"))
-    if entry.get("stop_signal") is not None and entry["stop_signal"] not in SIGNALS:
+    if entry.get("stop_signal") is not None and entry["stop_signal"] not in tuple(SIGNALS):
         yield Problem("process-signal-invalid", f"{path}.stop_signal", f"is {shown(entry['stop_signal'])}")
     yield from _number(f"{path}.stop_timeout", entry.get("stop_timeout"), 1, MOST_SECONDS)
     yield from _ready(f"{path}.ready", entry.get("ready"))
@@ -103,20 +108,14 @@ def _command(path: str, command: Any, required: bool = True) -> Iterator[Problem
         return
     if not isinstance(command, list) or not command or not all(_is_word(word) for word in command):
         yield Problem("process-command-invalid", path, f"is {shown(command)}")
-    elif not PROGRAM.fullmatch(str(command[0])) or ".." in str(command[0]).split("/"):
+    elif not is_program(str(command[0])):
         remedy = "use the name of a program, an absolute path, or a path relative to the code"
         yield Problem("process-command-invalid", path, f"starts with {shown(command[0])}", remedy)
 
 
 def _is_word(word: Any) -> bool:
     """Return whether *word* is an argument: YAML parses an unquoted number as one."""
-    if isinstance(word, bool) or not isinstance(word, (str, int, float)):
-        return False
-    try:
-        systemd_unit.value(f"{word}.")  # a backslash at the end is quoted
-    except ValueError:
-        return False
-    return not PLACEHOLDER.search(str(word)) and str(word) != ""
+    return isinstance(word, (str, int, float)) and not isinstance(word, bool) and is_argument(str(word))
 
 
 def _schedule(path: str, schedule: Any) -> Iterator[Problem]:
@@ -138,7 +137,7 @@ def _schedule(path: str, schedule: Any) -> Iterator[Problem]:
 def _ready(path: str, ready: Any) -> Iterator[Problem]:
     if ready is None:
         return
-    if not isinstance(ready, Mapping) or len(ready.keys() & {"seconds", "command"}) != 1:
+    if not isinstance(ready, Mapping) or len(ready.keys() & {"seconds", "command"}) != 1 or None in ready.values():
         yield Problem("process-ready-invalid", path, f"is {shown(ready)}")
         return
     yield from _keys(path, ready, {"seconds"} if "seconds" in ready else {"command", "timeout"})

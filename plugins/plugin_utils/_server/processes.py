@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files import (
@@ -45,6 +45,12 @@ PROCESS: Process = {
 TIMER: Process = {"timeout": 3600, "persistent": True, "hosts": "first", "on_failure": None, "environment": {}}
 # The default of ``ready.timeout`` for a command.
 READY_TIMEOUT = 30
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+# systemd reads the program literally.
+PROGRAM_NAME = re.compile(r"[A-Za-z0-9_./+][A-Za-z0-9_./+-]*")
+# The placeholders that the host replaces in unit files.
+PLACEHOLDER = re.compile(r"@(program:.*|release|instance|other|order)@")
 
 # Assumed MiB of an instance without memory_max, the same as for a worker whose memory has not been measured.
 ESTIMATED_MEMORY = 128
@@ -92,11 +98,29 @@ def calendar(schedule: str) -> str:
     return pattern.format(f"00/{number}")
 
 
+def is_program(text: str) -> bool:
+    """Return whether *text* can be the program of a command."""
+    return PROGRAM_NAME.fullmatch(text) is not None and ".." not in text.split("/")
+
+
+def is_argument(text: str) -> bool:
+    """Return whether *text* can be an argument of a command."""
+    try:
+        systemd_value(f"{text}.")  # a backslash at the end is quoted
+    except ValueError:
+        return False
+    return text != "" and not PLACEHOLDER.search(text)
+
+
 # ---- Procfile
 
 
-def parse_procfile(text: str) -> dict[str, list[str]]:
-    """Return the command of each entry in *text*, the content of a Procfile; raise ValueError for an entry that needs a shell."""
+def parse_procfile(text: str, replaced: Container[str] = ()) -> dict[str, list[str]]:
+    """Return the command of each entry in *text*, the content of a Procfile, except those that are *replaced*.
+
+    Raises ValueError for an entry that needs a shell, or cannot be part of a unit file: a Procfile comes from the source, which must not
+    configure units that systemd reads as root.
+    """
     found = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -105,17 +129,33 @@ def parse_procfile(text: str) -> dict[str, list[str]]:
         if not entry:
             raise ValueError(f"line {number} of the Procfile is not an entry 'name: command'")
         name, command = entry.groups()
-        if name in EXPLAINED:
+        if name in EXPLAINED or name in replaced:
             continue
+        if not NAME.fullmatch(name):
+            raise ValueError(
+                f"line {number} of the Procfile: {name} is no name of a process: use 1 to 31 lower-case letters, digits, '_' and '-' "
+                "that start with a letter"
+            )
         if re.search(r"[$`|&;<>()*?]", command):
             raise ValueError(
                 f"line {number} of the Procfile uses a shell, which does not run here: set asgi_server_processes.{name}.command "
                 "to the program and its arguments"
             )
         try:
-            found[name] = shlex.split(command)
+            words = shlex.split(command)
         except ValueError as exc:
             raise ValueError(f"line {number} of the Procfile: {exc}") from exc
+        if not is_program(words[0]):
+            raise ValueError(
+                f"line {number} of the Procfile does not start with a program: set asgi_server_processes.{name}.command, and variables "
+                f"in asgi_server_processes.{name}.environment"
+            )
+        if not all(map(is_argument, words[1:])):
+            raise ValueError(
+                f"line {number} of the Procfile contains an argument that is empty or unprintable: set "
+                f"asgi_server_processes.{name}.command"
+            )
+        found[name] = words
     return found
 
 
@@ -127,7 +167,8 @@ def procfile_notes(text: str) -> list[str]:
 
 def with_procfile(processes: Mapping[str, Mapping], text: str | None) -> dict[str, Process]:
     """Return *processes* with those of the Procfile *text* added; options of the inventory take precedence."""
-    commands = parse_procfile(text) if text is not None else {}
+    replaced = {name for name, options in processes.items() if options.get("command")}
+    commands = parse_procfile(text, replaced) if text is not None else {}
     names = [*commands, *(name for name in processes if name not in commands)]
     found = {}
     for name in names:
@@ -159,7 +200,7 @@ def is_first(host: str, app: str, play: list[str], pattern: str, groups: Mapping
     If *pattern*, the hosts of the playbooks, is a group that contains *host*, the order is that of the group, regardless of --limit.
     Otherwise, it is that of *play*. A host without its own asgi_name has that of the play.
     """
-    hosts = groups.get(pattern, [])
+    hosts = groups.get(pattern, []) if isinstance(pattern, str) else []
     hosts = hosts if host in hosts else play
     return next((each for each in hosts if hostvars[each].get("asgi_name", app) == app), host) == host
 
@@ -179,6 +220,8 @@ def process_plan(
         "processes": {name: complete(entry) for name, entry in with_procfile(processes, procfile).items()},
         "timers": {name: complete_timer(entry) for name, entry in timers.items()},
     }
+    for name in sorted(found["processes"].keys() & timers.keys()):
+        raise ValueError(f"asgi_server_timers.{name} has the name of a process in the Procfile: rename the timer")
     entries = [entry for kind in found.values() for entry in kind.values()]
     # hostvars are slow with many hosts
     here = any(entry["hosts"] == "first" for entry in entries) and is_first(**place)

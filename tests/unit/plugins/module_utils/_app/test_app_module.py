@@ -112,6 +112,17 @@ def test_a_failed_change_writes_a_marker_with_the_first_line_of_the_masked_messa
     assert b"s3cret" not in journald.recv(10_000)
 
 
+@pytest.mark.parametrize("end", ["exit_json", "fail_json"])
+def test_warnings_of_the_app_are_passed_on(monkeypatch, end):
+    warnings = []
+    with pytest.raises(SystemExit), app_module() as module:
+        monkeypatch.setattr(module, "warn", warnings.append)
+        module.app.warnings.append("shop.beat.1@blue.service does not stay up")
+        getattr(module, end)(msg="r1 was not activated")
+
+    assert warnings == ["shop.beat.1@blue.service does not stay up"]
+
+
 def test_a_failure_before_the_change_writes_no_marker(capsys, journald):
     with pytest.raises(SystemExit), app_module() as module:
         module.fail_json("the app is locked")

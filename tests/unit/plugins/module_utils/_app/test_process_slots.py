@@ -17,6 +17,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log impor
 from ansible_collections.asgi.deploy.plugins.module_utils._app.slots import ActivationError, App
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout, starts_file
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import SystemdError, Unit
+from ansible_collections.asgi.deploy.plugins.module_utils._host.transient_unit import TimedOut, UnitError
 
 PROBE = {"path": "/health", "host": "x", "statuses": [200], "successes": 1, "timeout": 1, "deadline": 1}
 WORKER = {"kind": "process", "command": ["celery"], "instances": 2, "ready": {"seconds": 0}, "stop_timeout": 60}
@@ -333,6 +334,63 @@ def test_interrupted_release_whose_processes_do_not_come_up_is_taken_back(host):
     assert [(entry["release"], entry["result"]) for entry in host.app().log()] == [("r1", "live"), ("r2", "bad")]
 
 
+PINGED = {"worker": {**WORKER, "instances": 1, "ready": {"command": ["celery", "{instance}.{slot}"], "timeout": 0}}}
+
+
+class FakeTransientUnit:
+    """Fails with *error* in slot green."""
+
+    error: Exception | None = None
+    runs: list = []  # noqa: RUF012
+
+    def __init__(self, *_arguments):
+        pass
+
+    def run(self, command, _directory, environment, _timeout):
+        self.runs.append((command[1:], environment))
+        if self.error and environment["ASGI_SLOT"] == "green":
+            raise self.error
+        return 0, "", ""
+
+
+@pytest.fixture
+def ready(monkeypatch):
+    monkeypatch.setattr(process_slots, "TransientUnit", FakeTransientUnit)
+    monkeypatch.setattr(FakeTransientUnit, "runs", [])
+    return FakeTransientUnit
+
+
+def test_readiness_command_runs_in_the_environment_of_the_process(host, ready):
+    host.deploy("r1", PINGED, env={"process.worker.env": 'TOKEN="s3cret-value"\n'})
+
+    [(arguments, environment)] = ready.runs
+    assert arguments == ["1.blue"]
+    assert environment.items() >= {"ASGI_PROCESS": "worker", "ASGI_INSTANCE": "1", "TOKEN": "s3cret-value"}.items()
+
+
+@pytest.mark.parametrize("error", [TimedOut(), OSError(8, "Exec format error", "ready"), UnitError("no memory")])
+def test_release_whose_readiness_cannot_be_checked_is_taken_back(host, ready, monkeypatch, error):
+    host.deploy("r1", PINGED)
+    monkeypatch.setattr(ready, "error", error)
+    with pytest.raises(ActivationError, match=r"shop\.worker\.1@green\.service"):
+        host.deploy("r2", PINGED)
+    assert host.live == "blue"
+
+
+def test_interruption_of_the_readiness_check_does_not_skip_it(host, ready, monkeypatch):
+    host.deploy("r1", PINGED)
+    monkeypatch.setattr(ready, "error", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        host.deploy("r2", PINGED)
+    assert host.live == "green"
+
+    monkeypatch.setattr(ready, "error", TimedOut())
+    with pytest.raises(ActivationError, match="is not ready"):
+        host.deploy("r2", PINGED)
+    assert host.live == "blue"
+    assert [(entry["release"], entry["result"]) for entry in host.app().log()] == [("r1", "live"), ("r2", "bad")]
+
+
 def test_live_release_stays_if_a_process_dies_later(host):
     """There is nothing to take back: the release was activated by an earlier run."""
     host.deploy("r1")
@@ -342,6 +400,34 @@ def test_live_release_stays_if_a_process_dies_later(host):
     with pytest.raises(ActivationError, match="does not stay up"):
         host.deploy("r2")
     assert host.live == "green"
+
+
+def test_process_that_ends_after_it_was_ready_is_reported(host):
+    """The release is live already, so the old processes must finish."""
+    host.deploy("r1")
+    write_log = App._write_log
+
+    def write(app, log):
+        write_log(app, log)
+        host.systemd.states["shop.worker.1@green.service"] = "activating"
+        host.systemd.dies.add("worker")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(App, "_write_log", write)
+        host.deploy("r2")
+    assert [warning.split(":")[0] for warning in host.last.warnings] == ["shop.worker.1@green.service does not stay up"]
+    assert not {unit for unit in host.systemd.processes if "@blue" in unit}
+
+
+def test_release_is_taken_back_even_if_a_program_of_the_live_one_is_gone(host):
+    host.deploy("r1")
+    Path(host.paths["releases"], "r1/.venv/bin/celery").unlink()
+    with pytest.raises(ActivationError, match="the site is down"):
+        host.deploy("r2", verify=lambda: "the site is down")
+
+    assert host.live == "blue"
+    assert "'celery' is neither in the venv" in host.last.warnings[0]
+    assert [(entry["release"], entry["result"]) for entry in host.app().log()] == [("r1", "live"), ("r2", "bad")]
 
 
 def test_another_release_after_an_interruption_stops_the_processes_of_its_slot(host):
@@ -375,13 +461,22 @@ def test_slow_process_is_reported_while_stopping(host):
     assert len(host.last.warnings) == 2
 
 
-def test_killed_process_is_reported(host):
+@pytest.mark.parametrize("unit", ["shop.worker.1@blue.service", "shop.beat.1@blue.service"])
+def test_killed_process_is_reported(host, unit):
     host.deploy("r1")
-    host.systemd.results["shop.worker.1@blue.service"] = "timeout"
+    host.systemd.results[unit] = "timeout"
+    stop = host.systemd.stop
+
+    def stop_and_reset(*units):
+        for each in units:
+            host.systemd.results.pop(each, None)
+        stop(*units)
+
+    host.systemd.stop = stop_and_reset
     host.deploy("r2")
 
     assert [warning.split(" -> ")[0] for warning in host.last.warnings] == [
-        "shop.worker.1@blue.service did not end within its stop_timeout and was killed; its unfinished jobs may be lost"
+        f"{unit} did not end within its stop_timeout and was killed; its unfinished jobs may be lost"
     ]
 
 
@@ -407,6 +502,53 @@ def test_timer_takes_over_the_time_of_its_last_run(host):
 
     host.deploy("r2")
     assert green.stat().st_mtime == 2000
+
+
+def test_only_the_app_can_lock_the_job_of_a_timer(host, monkeypatch):
+    owners = []
+    monkeypatch.setattr(process_slots.os, "fchown", lambda _file, uid, gid: owners.append((uid, gid)))
+    host.deploy("r1")
+
+    success = Path(host.paths["timer_successes"], "cleanup")
+    assert success.stat().st_mode & 0o777 == 0o640
+    assert (-1, Path(host.paths["slots"]["blue"]["config"]).stat().st_gid) in owners
+
+
+def test_stamp_of_a_live_timer_that_was_stopped_by_hand_is_kept(host):
+    """With the older stamp of the other slot, systemd would run the job at once."""
+    stamps = Path(host.paths["timer_stamps"])
+    host.deploy("r1")
+    host.deploy("r2")
+    for slot, seconds in (("blue", 1000), ("green", 2000)):
+        stamp = stamps / f"stamp-shop.cleanup@{slot}.timer"
+        stamp.touch()
+        os.utime(stamp, (seconds, seconds))
+    host.systemd.stop("shop.cleanup@green.timer")
+
+    host.deploy("r2")
+    assert (stamps / "stamp-shop.cleanup@green.timer").stat().st_mtime == 2000
+
+
+def test_timers_of_both_slots_never_run_at_once(host):
+    """A new process may take an hour to become ready, in which each timer would start the job."""
+    host.deploy("r1")
+    host.systemd.calls.clear()
+    host.deploy("r2")
+    timer = "shop.cleanup@{}.timer"
+    assert host.called("stop", timer.format("blue")) < host.called("start", timer.format("green"))
+
+    host.systemd.calls.clear()
+    started = host.systemd.start
+
+    def start(*units):
+        host.systemd.dies = {"worker"} if any("blue" in unit for unit in units) else set()
+        started(*units)
+
+    host.systemd.start = start
+    with pytest.raises(ActivationError):
+        host.deploy("r3")
+    assert host.called("stop", timer.format("blue")) < host.called("start", timer.format("green"))
+    assert host.systemd.processes == running("green", *ALL)
 
 
 def test_removed_processes_leave_no_units(host):
@@ -474,6 +616,23 @@ def test_uninstall_removes_everything(host):
     assert list(Path(host.paths["units"]).iterdir()) == []
     assert list(Path(host.paths["timer_stamps"]).iterdir()) == []
     assert not os.path.exists(host.paths["timer_successes"])
+
+
+def test_uninstall_stops_the_command_that_a_stopped_job_has_started(host):
+    host.deploy("r1")
+    Path(host.paths["units"], "shop.cleanup.failed@blue.service").touch()
+    host.systemd.states["shop.cleanup@blue.service"] = "activating"
+    stop = host.systemd.stop
+
+    def stop_job(*units):
+        failed = host.systemd.states.get("shop.cleanup@blue.service") == "activating"
+        stop(*units)
+        if failed:
+            host.systemd.states["shop.cleanup.failed@blue.service"] = "activating"
+
+    host.systemd.stop = stop_job
+    host.app().remove()
+    assert host.systemd.processes == set()
 
 
 def test_report(host):

@@ -252,12 +252,14 @@ def test_a_restart(app, monkeypatch, capsys, markers):
 
 
 def test_a_failed_restart_keeps_the_live_slot(app, monkeypatch, capsys, markers):
-    def fail(*_arguments):
+    def fail(app, *_arguments):
+        app.warnings.append("shop.beat.1@green.service does not stay up")
         raise ActivationError("it did not start", "Traceback")
 
     monkeypatch.setattr(main, "restart", fail)
     assert main.main(["shop", "restart"]) == 1
     assert capsys.readouterr().err.splitlines() == [
+        "asgi: shop.beat.1@green.service does not stay up",
         "asgi: shop was not restarted: it did not start",
         "release src-0123456789 keeps serving in slot green",
         "Traceback",

@@ -148,6 +148,7 @@ def test_valid_values_are_accepted(name, value):
         ("asgi_server_unit_settings", {"RuntimeDirectory": "hello"}, "unit-setting-root-directory"),
         ("asgi_server_unit_settings", {"RuntimeDirectory": ["x", "hello/sub"]}, "unit-setting-root-directory"),
         ("asgi_server_unit_settings", {"StateDirectory": "x asgi//hello"}, "unit-setting-root-directory"),
+        ("asgi_server_unit_settings", {"StateDirectory": "asgi-timers/hello"}, "unit-setting-root-directory"),
         ("asgi_server_unit_settings", {"CacheDirectory": '"asgi"'}, "unit-setting-root-directory"),
         ("asgi_server_unit_settings", {"LogsDirectory": "nginx:x"}, "unit-setting-root-directory"),
     ],

@@ -35,6 +35,7 @@ def codes(*arguments, **options):
         {"instances": 4, "hosts": "first", "reload": "signal", "stop_signal": "SIGQUIT", "stop_timeout": 3600},
         {"exclusive": True},
         {"exclusive": True, "instances": 1},
+        {"exclusive": True, "instances": None},
         {"ready": {"seconds": 0}},
         {"ready": {"command": ["celery", "inspect", "ping"], "timeout": 20}},
         {"memory_max": "512M", "cpu_quota": "50%", "environment": {"A": 1, "KEY": "line\nline"}},
@@ -74,9 +75,12 @@ def test_valid_schedules(schedule):
         ({"reload": "hup"}, ".reload", "choice-invalid"),
         ({"stop_signal": "SIGKILL"}, ".stop_signal", "process-signal-invalid"),
         ({"stop_signal": "TERM"}, ".stop_signal", "process-signal-invalid"),
+        ({"stop_signal": ["SIGTERM"]}, ".stop_signal", "process-signal-invalid"),
         ({"stop_timeout": 0}, ".stop_timeout", "number-out-of-range"),
         ({"ready": 3}, ".ready", "process-ready-invalid"),
         ({"ready": {"seconds": 3, "command": ["a"]}}, ".ready", "process-ready-invalid"),
+        ({"ready": {"seconds": None}}, ".ready", "process-ready-invalid"),
+        ({"ready": {"command": ["a"], "timeout": None}}, ".ready", "process-ready-invalid"),
         ({"ready": {"command": "ping"}}, ".ready.command", "process-command-invalid"),
         ({"ready": {"seconds": 3, "timeout": 3}}, ".ready.timeout", "key-unknown"),
         ({"memory_max": "1 GB"}, ".memory_max", "memory-limit-invalid"),
@@ -107,7 +111,7 @@ def test_invalid_schedules(schedule, code):
     assert codes(timers={"cleanup": given}) == [("asgi_server_timers.cleanup.schedule", code)]
 
 
-@pytest.mark.parametrize("name", ["Worker", "1st", "a.b", "a@b", "", "a" * 32, "über", 7])
+@pytest.mark.parametrize("name", ["web", "Worker", "1st", "a.b", "a@b", "", "a" * 32, "über", 7])
 def test_invalid_names(name):
     assert codes({name: GOOD}) == [("asgi_server_processes", "process-name-invalid")]
 

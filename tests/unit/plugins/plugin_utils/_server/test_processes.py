@@ -139,6 +139,7 @@ FLEET = {
         ("web1", {}, True),
         ("web2", {}, False),  # --limit web2,web3 does not make it the first
         ("web2", {"pattern": "web*"}, True),
+        ("web2", {"pattern": ["web2", "web3"]}, True),
         ("web2", {"groups": {"asgi": ["web1"]}}, True),  # a play of the user on other hosts
         ("web3", {"pattern": "web*"}, False),
     ],
@@ -202,6 +203,13 @@ def test_procfile():
         ("a: b\nworker: celery --port $PORT", "line 2 of the Procfile uses a shell"),
         ("worker: a && b", "uses a shell"),
         ("worker: a 'b", "line 1 of the Procfile: No closing quotation"),
+        ("worker: QUEUE=mail celery", "does not start with a program.*processes.worker.environment"),
+        ("worker: '' a", "does not start with a program"),
+        ("worker: '@program:a b' c", "does not start with a program"),
+        ("worker: ../../other/bin/a", "does not start with a program"),
+        ("worker: a 'b\0ExecStartPre=+/usr/bin/id'", "line 1 of the Procfile contains an argument"),
+        ("worker: a @release@", "line 1 of the Procfile contains an argument"),
+        ("Worker: a", "line 1 of the Procfile: Worker is no name of a process"),
     ],
 )
 def test_invalid_procfile(text, fault):
@@ -217,8 +225,14 @@ def test_entries_that_do_not_run_are_explained():
 def test_inventory_takes_precedence_over_the_procfile():
     found = with_procfile({"worker": {"instances": 2}, "beat": {"command": ["beat"]}}, "worker: celery\nbeat: other\n")
     assert found == {"worker": {"command": ["celery"], "instances": 2}, "beat": {"command": ["beat"]}}
+    assert with_procfile({"beat": {"command": ["beat"]}}, "beat: A=1 other $PORT\n") == {"beat": {"command": ["beat"]}}
     with pytest.raises(ValueError, match="the Procfile has no entry worker"):
         with_procfile({"worker": {"instances": 2}}, "beat: other\n")
+
+
+def test_name_of_a_timer_is_not_in_the_procfile():
+    with pytest.raises(ValueError, match="asgi_server_timers.cleanup has the name of a process in the Procfile"):
+        process_plan({}, {"cleanup": CLEANUP}, procfile="cleanup: run\n", **HOSTS)
 
 
 # ---- on the host
