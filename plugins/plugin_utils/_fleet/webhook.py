@@ -53,7 +53,10 @@ def post(url: str, headers: Mapping[str, str], content: Mapping[str, Any]) -> st
 
 def _masked(text: str, url: str, headers: Mapping[str, str]) -> str:
     """Return *text*, which may quote the URL or a header, without secrets."""
-    address = urlsplit(url)
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        return "its URL is invalid"
     path = address.path + (f"?{address.query}" if address.query else "")
     for secret in (url, path, address.netloc.rpartition("@")[0], *headers.values()):
         if len(secret) > 1:

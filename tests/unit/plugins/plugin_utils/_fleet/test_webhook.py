@@ -47,7 +47,13 @@ def test_only_temporary_failures_are_repeated(receiver, pauses, statuses, attemp
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1/hooks/s3cret", "nothing://user:s3cret@x/s3cret?s3cret", "http://s3cret:x/"]
+    "url",
+    [
+        "http://127.0.0.1:1/hooks/s3cret",
+        "nothing://user:s3cret@x/s3cret?s3cret",
+        "http://s3cret:x/",
+        "http://[::1/s3cret",
+    ],
 )
 def test_a_webhook_that_cannot_be_reached(url):
     fault = webhook.post(url, TOKEN, {})
