@@ -37,6 +37,8 @@ def post(url: str, headers: Mapping[str, str], content: Mapping[str, Any]) -> st
                 timeout=TIMEOUT,
                 # A redirected POST would become a GET, and send the headers to another server.
                 follow_redirects="none",
+                # The operator's .netrc would replace the header Authorization.
+                use_netrc=False,
             ):
                 return ""
         except HTTPError as exc:
