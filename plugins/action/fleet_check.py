@@ -29,6 +29,7 @@ class ActionModule(PlayAction):
 
     def compute(self, task_vars, options):
         check = CHECKS[options["check"]]
-        problems = printable(check(task_vars["ansible_play_hosts"], task_vars["hostvars"], options["register"]))
+        hosts = list(task_vars["ansible_play_hosts"])
+        problems = printable(check(hosts, task_vars["hostvars"], options["register"]))
         # a list, because Ansible prints one line for each item
-        return {"failed": True, "msg": problems} if problems else {}
+        return {"failed": True, "msg": problems} if problems else {"hosts": hosts}

@@ -229,6 +229,8 @@ def _describe(module, paths):
         found["sbom"] = _bill(module, paths["name"], found["release"])
     if module.params["releases"]:
         found["releases"] = releases(app)
+        if found["log_fault"]:
+            module.warn(f"{paths['name']}: the list of its releases is missing: {found['log_fault']}")
     return found
 
 

@@ -48,6 +48,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+hosts:
+  description: The hosts of the play that take part in the check.
+  returned: success
+  type: list
+  elements: str
 msg:
   description: The problems, one sentence each, with the remedy.
   returned: failure

@@ -23,7 +23,7 @@ def archived_files(archive: str) -> dict[str, str]:
                 f"link {member.linkname}".encode() if member.issym() else tar.extractfile(member).read()
             )
             for member in tar
-            if member.isreg() or member.issym()
+            if (member.isreg() or member.issym()) and not _comes_from_build(member.name)
         }
 
 
@@ -38,8 +38,11 @@ def released_files(release: str) -> dict[str, str]:
         links = [name for name in directories if os.path.islink(os.path.join(directory, name))]
         for name in [*names, *links]:
             path = os.path.join(directory, name)
-            if os.path.islink(path):
-                content = f"link {os.readlink(path)}".encode()
+            target = os.readlink(path) if os.path.islink(path) else ""
+            if _comes_from_build(os.path.relpath(path, root), target):
+                continue
+            if target:
+                content = f"link {target}".encode()
             else:
                 with open(path, "rb") as file:
                     content = file.read()
@@ -57,6 +60,15 @@ def describe_changes(before: Mapping[str, str], after: Mapping[str, str]) -> str
     more = len(lines) - MOST_LINES
     shown = [*lines[:MOST_LINES], f"and {more} more files"] if more > 0 else lines
     return "".join(f"{line}\n" for line in shown)
+
+
+def _comes_from_build(path: str, target: str = "") -> bool:
+    """Return whether the build adds *path* to the code: bytecode, the metadata of an editable project, or a link to a shared path.
+
+    *target* is that of a symlink. Sources contain no absolute links, because those lead out of the release.
+    """
+    parts = path.split("/")
+    return "__pycache__" in parts or any(part.endswith(".egg-info") for part in parts) or target.startswith("/")
 
 
 def _digest(content: bytes) -> str:

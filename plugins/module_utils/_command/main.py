@@ -13,7 +13,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.deploy_marker import FAILED, SUCCEEDED, DeployMarker
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_log import Pair
@@ -27,6 +27,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Re
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import EXPECTED, error_message
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import UMASK
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout
+from ansible_collections.asgi.deploy.plugins.module_utils._host.printable import printable
 from ansible_collections.asgi.deploy.plugins.module_utils._host.run_command import run_command
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import Systemd
 
@@ -59,8 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"asgi: {message}", file=sys.stderr)
+    _print(f"asgi: {message}", sys.stderr)
     return 1
+
+
+def _print(text: str, stream: TextIO | None = None) -> None:
+    """Print *text*, which may quote the output of the app, without escape sequences for root's terminal."""
+    print(printable(text), file=stream)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -102,13 +108,13 @@ def _count(text: str) -> int:
 
 def _status(app: App, _options: argparse.Namespace) -> int:
     found = describe(app, run_command)
-    print("\n".join(status_lines(found)))
+    _print("\n".join(status_lines(found)))
     return 0 if found["state"] == "active" else 1
 
 
 def _releases(app: App, _options: argparse.Namespace) -> int:
     app.log()  # Fails if the log is damaged.
-    print("\n".join(release_lines(releases(app), app.staged())))
+    _print("\n".join(release_lines(releases(app), app.staged())))
     return 0
 
 
@@ -164,7 +170,7 @@ def _restart(app: App, options: argparse.Namespace) -> int:
 
 def _print_problems(problems: Iterable[str]) -> None:
     for problem in problems:
-        print(f"asgi: {problem}", file=sys.stderr)
+        _print(f"asgi: {problem}", sys.stderr)
 
 
 def _live(app: App) -> Pair:

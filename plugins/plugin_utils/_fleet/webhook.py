@@ -37,6 +37,8 @@ def post(url: str, headers: Mapping[str, str], content: Mapping[str, Any]) -> st
                 timeout=TIMEOUT,
                 # A redirected POST would become a GET, and send the headers to another server.
                 follow_redirects="none",
+                # The operator's .netrc would replace the header Authorization.
+                use_netrc=False,
             ):
                 return ""
         except HTTPError as exc:
@@ -53,7 +55,10 @@ def post(url: str, headers: Mapping[str, str], content: Mapping[str, Any]) -> st
 
 def _masked(text: str, url: str, headers: Mapping[str, str]) -> str:
     """Return *text*, which may quote the URL or a header, without secrets."""
-    address = urlsplit(url)
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        return "its URL is invalid"
     path = address.path + (f"?{address.query}" if address.query else "")
     for secret in (url, path, address.netloc.rpartition("@")[0], *headers.values()):
         if len(secret) > 1:

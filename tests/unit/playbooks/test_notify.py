@@ -73,17 +73,48 @@ def test_a_run_for_a_second_app_that_stops(ansible_playbook, receiver):
     )
 
 
+def test_a_stopped_run_whose_other_hosts_continue_with_the_site_check(ansible_playbook, receiver):
+    expose = play_of("site.yml", "Expose")
+    marker = {"what": "deploy", "app": "shop", "by": "jo", "at": "2026-12-01T09:00:00+00:00", "duration_seconds": 1}
+    marker.update({"from": "src-1", "to": "src-2", "result": "succeeded", "reason": None})
+    expose["tasks"][0] = {"set_fact": {"__asgi_server_live": {"marker": marker}}}
+    expose["tasks"].insert(1, {"meta": "end_play"})
+    [check] = [
+        play for play in yaml.safe_load((PLAYBOOKS / "site.yml").read_text()) if play["name"] == "Check the site"
+    ]
+    check = {**check, "hosts": "all", "become": False}
+    check["tasks"] = [
+        {**QUERY, "register": "__asgi_site_checked"},
+        {"import_tasks": f"{PLAYBOOKS}/tasks/check_site.yml"},
+    ]
+    _status, output = ansible_playbook(
+        yaml.safe_dump([expose, check]), f"web1\n[all:vars]\nasgi_name=shop\nasgi_deploy_notify_url={receiver.url}"
+    )
+
+    # fail_hosts.yml has notified, see below
+    assert results(receiver) == [], output
+
+
 @pytest.mark.parametrize(
-    ("max_failures", "broken", "sent"),
+    ("max_failures", "broken", "web2", "sent"),
     [
-        (0, "web2", [("deploy", "failed", ["unchanged", "failed"])]),
-        (1, "web2", [("deploy", "failed", ["unchanged", "failed"])]),
-        (2, "web1,web2", [("deploy", "failed", ["failed", "failed"])]),
-        (0, "", []),
+        (0, "web2", "", [("deploy", "failed", ["unchanged", "failed"])]),
+        (1, "web2", "", [("deploy", "failed", ["unchanged", "failed"])]),
+        (2, "web1,web2", "", [("deploy", "failed", ["failed", "failed"])]),
+        (0, "", UNREACHABLE, [("deploy", "failed", ["unchanged", "unreachable"])]),
+        (1, "", UNREACHABLE, [("deploy", "failed", ["unchanged", "unreachable"])]),
+        (0, "", "", []),
     ],
-    ids=["the run stops", "the others continue", "no host is left", "none fails"],
+    ids=[
+        "the run stops",
+        "the others continue",
+        "no host is left",
+        "unreachable",
+        "unreachable, continue",
+        "none fails",
+    ],
 )
-def test_hosts_that_fail_in_their_batch(ansible_playbook, receiver, tmp_path, max_failures, broken, sent):
+def test_hosts_that_fail_in_their_batch(ansible_playbook, receiver, tmp_path, max_failures, broken, web2, sent):
     change = [{"raw": "true"}, {"fail": {"msg": "no"}, "when": f"inventory_hostname in '{broken}'.split(',')"}]
     (tmp_path / "change.yml").write_text(yaml.safe_dump(change))
     variables = {
@@ -104,7 +135,7 @@ def test_hosts_that_fail_in_their_batch(ansible_playbook, receiver, tmp_path, ma
         ],
     }
     inventory = (
-        f"web1\nweb2\n[all:vars]\nasgi_name=shop\nasgi_deploy_notify_url={receiver.url}\n"
+        f"web1\nweb2 {web2}\n[all:vars]\nasgi_name=shop\nasgi_deploy_notify_url={receiver.url}\n"
         f"asgi_deploy_batches=100%\nasgi_deploy_max_failures={max_failures}"
     )
     _status, output = ansible_playbook(yaml.safe_dump([play]), inventory)

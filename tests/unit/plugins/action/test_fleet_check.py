@@ -31,7 +31,7 @@ def test_problems_fail_with_a_list(run_action, check, healthy, broken, messages)
         hostvars = {name: {"ansible_host": "a", "result": each} for name, each in (("lb1", first), ("lb2", result))}
         return run_action(fleet_check, {"check": check, "register": "result"}, hostvars)
 
-    assert run(healthy) == {"changed": False}
+    assert run(healthy) == {"changed": False, "hosts": ["lb1", "lb2"]}
     failed = run(broken)
     assert failed["failed"] is True
     assert all(line.startswith(message) for line, message in zip(failed["msg"], messages, strict=True))

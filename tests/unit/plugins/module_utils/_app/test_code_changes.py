@@ -62,6 +62,16 @@ def test_a_release_of_a_subdirectory_is_compared_as_a_whole(tree):
     assert "main.py" in released_files(str(tree.parent))
 
 
+def test_files_that_the_build_adds_are_not_changes(tree):
+    files = archived_files(packed(tree))
+    for path in ("__pycache__/main.cpython-313.pyc", "static/__pycache__/x.pyc", "shop.egg-info/PKG-INFO"):
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).touch()
+    (tree / "media").symlink_to("/srv/shop/shared/media")
+    (tree / "static/db.sqlite3").symlink_to("/srv/shop/shared/static/db.sqlite3")
+    assert describe_changes(released_files(str(tree.parent)), files) == ""
+
+
 def test_the_list_is_limited():
     lines = describe_changes({}, {str(number): "" for number in range(MOST_LINES + 5)}).splitlines()
     assert (len(lines), lines[-1]) == (MOST_LINES + 1, "and 5 more files")

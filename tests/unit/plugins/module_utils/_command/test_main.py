@@ -265,3 +265,20 @@ def test_a_failed_restart_keeps_the_live_slot(app, monkeypatch, capsys, markers)
         "Traceback",
     ]
     assert markers == [("restart", LIVE, "failed", "it did not start")]
+
+
+def test_escape_sequences_of_the_app_do_not_reach_the_terminal(app, monkeypatch, capsys):
+    def fail(*_arguments):
+        raise ActivationError("it did not start", "\x1b]52;c;cm0gLXJm\x07")
+
+    monkeypatch.setattr(main, "restart", fail)
+    main.main(["shop", "restart"])
+    monkeypatch.setattr(main, "releases", lambda _app: [])
+    monkeypatch.setattr(main, "release_lines", lambda _releases, _staged: ["\x1b[2J"])
+    main.main(["shop", "releases"])
+    monkeypatch.setattr(main, "describe", lambda *_arguments: {"state": "active"})
+    monkeypatch.setattr(main, "status_lines", lambda _found: ["\x1b[2J"])
+    main.main(["shop", "status"])
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert printed.out == "\\x1b[2J\n" * 2

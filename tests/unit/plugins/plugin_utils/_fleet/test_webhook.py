@@ -28,6 +28,18 @@ def test_the_content_is_sent_as_json_with_the_headers(receiver):
     assert request.headers["Content-Type"] == "application/json"
 
 
+def test_credentials_of_the_operator_for_other_programs_are_not_sent(receiver, monkeypatch, tmp_path):
+    (tmp_path / ".netrc").write_text("default login jo password own\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+
+    assert webhook.post(receiver.url, TOKEN, {}) == ""
+
+    [request] = receiver.requests
+    assert request.headers["Authorization"] == "Bearer s3cret"
+
+
 @pytest.mark.parametrize(
     ("statuses", "attempts", "fault"),
     [
@@ -47,7 +59,13 @@ def test_only_temporary_failures_are_repeated(receiver, pauses, statuses, attemp
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1/hooks/s3cret", "nothing://user:s3cret@x/s3cret?s3cret", "http://s3cret:x/"]
+    "url",
+    [
+        "http://127.0.0.1:1/hooks/s3cret",
+        "nothing://user:s3cret@x/s3cret?s3cret",
+        "http://s3cret:x/",
+        "http://[::1/s3cret",
+    ],
 )
 def test_a_webhook_that_cannot_be_reached(url):
     fault = webhook.post(url, TOKEN, {})
