@@ -88,6 +88,11 @@ APP = {
     r"/opt/asgi/(bin|uv-[\d.]+(-pinned)?)/uv": "f root:root 755",
     r"/opt/asgi/python(/cpython-[\w.-]+)?": "d root:root 755",
     r"/opt/asgi/python/\.lock": "f root:root 600",
+    "/opt/asgi/commands": "d root:root 755",
+    r"/opt/asgi/commands/{app}\.pyz": "f root:root 644",
+    "/usr/local/bin/asgi": "f root:root 755",
+    "/usr/local/share/bash-completion(/completions)?": "d root:root 755",
+    "/usr/local/share/bash-completion/completions/asgi": "f root:root 644",
     # Build accounts can enter their app's cache, and open wheels by digest.
     "/var/cache/asgi(/apps|/wheels)?": "d root:root 711",
     "/var/cache/asgi/apps/{app}": "d _{app}:_{app} 700",

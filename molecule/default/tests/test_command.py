@@ -126,6 +126,7 @@ def test_a_terminated_command_terminates(one_hello):
     one_hello.host.check_output("sh -c 'while kill -0 $(cat /var/tmp/pid) 2>/dev/null; do sleep 0.1; done'")
     assert one_hello.host.file("/var/tmp/out").content_string == "up\nterminated\n"
     assert "asgi-command-hello" not in one_hello.host.check_output("systemctl list-units 'asgi-command-*'")
+    one_hello.host.check_output("rm /var/tmp/out /var/tmp/pid")
 
 
 def test_a_shell_at_a_terminal(one_hello, terminal):
