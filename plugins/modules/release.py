@@ -26,7 +26,7 @@ description:
     symlinks to files outside the release.
   - Warns about packages of a release that is not live yet if the sandbox would deny them executable memory, see
     C(asgi_server_unit_settings).
-  - Installs the command C(asgi <name>) on the host, unless it has it in the version of this collection.
+  - Installs the command C(asgi <name>) on the host, unless the version from this collection is already installed.
   - Every account of the host can read the code, because the web server serves static files from it. Put secrets in
     O(environment), not in the source.
 attributes:

@@ -125,7 +125,7 @@ def _padded(version: tuple, size: int) -> tuple:
 
 
 def every_distribution_fits(accepts: Iterable[str]) -> bool:
-    """Return whether the Python of each supported distribution matches one of the specifiers *accepts*, whatever its patch version."""
+    """Return whether the Python of every supported distribution satisfies one of the specifiers *accepts*. The patch version counts as 0."""
     accepts = list(accepts)
     return all(any(matches(specifier, f"{minor}.0") for specifier in accepts) for minor in DISTRIBUTIONS)
 

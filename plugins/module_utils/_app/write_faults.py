@@ -32,7 +32,7 @@ def logged_write_faults(run_command: Callable, unit: str) -> dict[str, int] | No
 
 
 def search_journal(run_command: Callable, unit: str, messages: Iterable[str]) -> str | None:
-    """Return the log messages of the service *unit* since it was started that contain one of *messages*; None if the search fails."""
+    """Return the log lines with any of *messages* that the service *unit* has written since its start; None if the search fails."""
     properties = ["--property=InvocationID", "--property=LogNamespace"]
     _status, out, _err = run_command(["systemctl", "show", *properties, unit])
     found = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)

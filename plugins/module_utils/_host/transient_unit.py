@@ -267,7 +267,7 @@ class TransientUnit:
             json.dumps(order).replace("$", "\\u0024").replace("%", "\\u0025"),
         ]
         try:
-            # Without its own terminal, Ctrl-C would send the signal to systemd-run instead of the command.
+            # In a new session, so that Ctrl-C does not end systemd-run itself if it has no pseudo-terminal; the signal is passed on instead.
             process = subprocess.Popen(command, cwd="/", start_new_session=not interactive)
         except OSError as exc:
             raise UnitError(f"systemd-run cannot be started: {exc.strerror}") from exc

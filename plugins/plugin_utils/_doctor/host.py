@@ -63,11 +63,11 @@ def writes(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:
     """Yield the paths that the app could not write to since it was started."""
     for fault, count in list((seen["running"]["write_faults"] or {}).items())[:MOST_PATHS]:
         times = "once" if count == 1 else f"{count} times"
-        found = f"since its start, {describe_write_fault(fault)}, {times}"
+        found = f"{describe_write_fault(fault)} ({times} since its start)"
         yield warn("app-write-failed", found, write_remedy(seen["name"], fault))
 
 
 def sandbox(seen: dict[str, Any], expected: dict[str, Any]) -> Iterator[Finding]:
     """Yield the errors of packages to which the sandbox has denied executable memory."""
     for error in seen["running"]["denials"]:
-        yield warn("executable-memory-denied", f"since its start, {describe_denial(error)}", REMEDY)
+        yield warn("executable-memory-denied", f"{describe_denial(error)} (since its start)", REMEDY)

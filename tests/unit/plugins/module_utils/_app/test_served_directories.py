@@ -87,7 +87,7 @@ def test_nginx_reads_files_that_the_app_creates_later(shared):
     photo = shared / "media/2027/b.jpg"
     photo.write_text("b")
     assert (access(photo.parent), access(photo)) == (LIST, acl.READ)
-    # as without a list, under the umask of the unit
+    # the same mode bits as without an ACL, given the umask of the unit
     assert (photo.parent.stat().st_mode & 0o777, photo.stat().st_mode & 0o777) == (0o750, 0o640)
     # Frameworks such as Django set these modes.
     photo.chmod(0o644)

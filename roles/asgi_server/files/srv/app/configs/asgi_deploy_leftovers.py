@@ -61,10 +61,11 @@ class Leftovers:
 
 
 def leftovers_of(adopted: set[int], detached: set[int], ended: dict[int, bool], living: set[int]) -> dict[int, bool]:
-    """Return the *adopted* processes that the *ended* ones have left behind, and whether each is to be killed at once.
+    """Return the *adopted* processes that ended workers have left behind, and for each whether it must be killed at once.
 
-    *ended* maps each process id to whether the process failed, in which case its children may hang as well. *detached* processes
-    were adopted earlier. Processes in the process group of a *living* worker belong to that worker.
+    *ended* maps the process id of each ended worker to True if it failed: its children may hang, too, so they are killed at once.
+    Processes that were adopted earlier (*detached*) and those in the process group of a *living* worker are left alone, unless they are
+    in the group of an ended worker.
     """
     found = {}
     for pid in adopted:
