@@ -84,6 +84,19 @@ def ssh(hellos):
     return start
 
 
+@pytest.fixture
+def sudo(ssh):
+    """Return a function that starts a command as ssh() does, as root, and answers sudo's question for the password."""
+
+    def start(command):
+        terminal = ssh(f"sudo {command}")
+        terminal.expect("password for deployer:")
+        terminal.type(f"{PASSWORD}\n")
+        return terminal
+
+    return start
+
+
 def release_of(app):
     return app.json("/")["release"]
 
@@ -163,28 +176,22 @@ def test_logs_follow(one_hello, terminal):
     assert logs.status() == 130
 
 
-def test_an_administrator_uses_the_command_over_ssh(ssh):
+def test_an_administrator_uses_the_command_over_ssh(ssh, sudo):
     refused = ssh("asgi hello status")
     refused.expect("asgi: root is required -> sudo asgi hello status")
     assert refused.status() == 1
 
-    shell = ssh("sudo asgi hello shell")
-    shell.expect("password for deployer:")
-    shell.type(f"{PASSWORD}\n")
+    shell = sudo("asgi hello shell")
     shell.expect("code$ ")
     shell.type("id -un; python -c 'import main; print(main.app.title)'\n")
     shell.expect("hello\r\n")
     shell.type("exit 3\n")
     assert shell.status() == 3
 
-    command = ssh("sudo asgi hello run python -c 'import os; print(os.environ[\"ASGI_APP\"] * 2)'")
-    command.expect("password for deployer:")
-    command.type(f"{PASSWORD}\n")
+    command = sudo("asgi hello run python -c 'import os; print(os.environ[\"ASGI_APP\"] * 2)'")
     command.expect("hellohello")
     assert command.status() == 0
-    logs = ssh("sudo asgi hello logs --follow")
-    logs.expect("password for deployer:")
-    logs.type(f"{PASSWORD}\n")
+    logs = sudo("asgi hello logs --follow")
     logs.expect("started release")
     logs.type("\x03")
     # ssh returns 255 for a command that a signal has ended

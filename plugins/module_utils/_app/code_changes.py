@@ -30,9 +30,8 @@ def archived_files(archive: str) -> dict[str, str]:
 def released_files(release: str) -> dict[str, str]:
     """Return the same for the source tree of *release*, a directory."""
     # With a subdirectory, "code" is a symlink into "source".
-    root = next(
-        path for path in (f"{release}/source", f"{release}/code") if os.path.isdir(path) or path.endswith("code")
-    )
+    source = f"{release}/source"
+    root = source if os.path.isdir(source) else f"{release}/code"
     found = {}
     for directory, directories, names in os.walk(root):
         links = [name for name in directories if os.path.islink(os.path.join(directory, name))]

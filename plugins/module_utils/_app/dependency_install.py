@@ -26,6 +26,11 @@ def package_name(text: str) -> str:
     return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
 
 
+def as_argument(file: str) -> str:
+    """Return the path *file* as an argument of an installer, which would read a name such as "-dev.txt" as an option."""
+    return f"./{file}" if file.startswith("-") else file
+
+
 def declaration_name(dependencies: dict) -> str:
     """Return the name of the declaration of a source's dependencies, for messages."""
     by = dependencies["by"]
@@ -138,9 +143,7 @@ class Installation:
 
     def _files(self) -> list[str]:
         files = self.dependencies.get("files", ["requirements.txt"])
-        # Installers would read a name such as "-dev.txt" as an option.
-        paths = [f"./{file}" if file.startswith("-") else file for file in files]
-        return [option for path in paths for option in ("--requirement", path)]
+        return [option for file in files for option in ("--requirement", as_argument(file))]
 
     # Two commands
 

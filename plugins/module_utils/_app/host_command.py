@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 
@@ -14,6 +13,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     read_text,
     remove,
     replace_file,
+    sha256_of,
     writing,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import APPS, PROGRAMS, UNITS
@@ -91,7 +91,7 @@ def is_current(paths: dict, digest: str) -> bool:
     return (
         not any(_differs(paths["command"][name], text, mode) for name, (text, mode) in SHARED.items())
         and is_ours(program, PROGRAM_MODE)
-        and _digest(program) == digest
+        and sha256_of(program) == digest
     )
 
 
@@ -124,8 +124,3 @@ def installed_files(paths: dict) -> list[str]:
 
 def _differs(path: str, text: str, mode: int) -> bool:
     return read_text(path, errors="replace") != text or not is_ours(path, mode)
-
-
-def _digest(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()

@@ -14,7 +14,13 @@ import re
 import shutil
 from typing import NamedTuple
 
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import FAILED, SLOTS, process_unit
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
+    FAILED,
+    SLOTS,
+    other_slot,
+    process_unit,
+    target_unit,
+)
 
 PROCESSES_FILE = "processes.json"
 
@@ -109,7 +115,7 @@ def unit_files(app: str, slot: str, release: str, files: dict) -> dict:
             text = files.get(file_of(process.name, part, kind))
             if text is not None:
                 found[process_unit(app, slot, process.name, part, kind)] = filled(text, slot, release)
-    found[f"{app}@{slot}.target"] = target_text(app, slot, plan)
+    found[target_unit(app, slot)] = target_text(app, slot, plan)
     return found
 
 
@@ -119,7 +125,7 @@ def filled(text: str, slot: str, release: str, instance: int = 1) -> str:
     values = {
         RELEASE: release,
         INSTANCE: str(instance),
-        OTHER: SLOTS[1 - SLOTS.index(slot)],
+        OTHER: other_slot(slot),
         ORDER: "After" if slot == SLOTS[0] else "Before",
     }
     for placeholder, value in values.items():

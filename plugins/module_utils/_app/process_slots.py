@@ -30,17 +30,18 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files imp
     unit_files,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import from_drop_in, transient
-from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import (
-    describe_write_fault,
-    write_faults,
-    write_remedy,
+from ansible_collections.asgi.deploy.plugins.module_utils._app.write_faults import write_advice
+from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import (
+    parse_environment,
+    search_path,
+    without_withheld,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._host.environment import parse_environment, without_withheld
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failed_output import condense
 from ansible_collections.asgi.deploy.plugins.module_utils._host.failures import error_message
 from ansible_collections.asgi.deploy.plugins.module_utils._host.files import read_text, remove, write_text
 from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import (
     SLOTS,
+    other_slot,
     process_unit_pattern,
     starts_file,
 )
@@ -197,7 +198,8 @@ class ProcessSlots(InstalledApp):
         if live and self.process_files(slot) == self.process_files(live):
             return  # systemd has already accepted these files for the live slot
         misread = self.systemd.misread_files({os.path.join(self.paths["units"], unit): unit for unit in texts})
-        for path, errors in sorted(misread.items()):
+        if misread:
+            path, errors = min(misread.items())
             raise ActivationError(f"systemd cannot parse {path}: {errors}", code="unit-settings-invalid")
 
     # ---- start
@@ -230,7 +232,7 @@ class ProcessSlots(InstalledApp):
 
     def _stop_exclusive(self, slot: str, plan: list[Process]) -> None:
         """Stop the processes of the slot other than *slot* that are exclusive in either configuration."""
-        other = _other(slot)
+        other = other_slot(slot)
         before = self.processes(other)
         names = {process.name for process in [*before, *plan] if process.exclusive}
         listed = [
@@ -260,7 +262,7 @@ class ProcessSlots(InstalledApp):
 
     def _stop_timers(self, slot: str, timers: list[Process]) -> None:
         """Stop the timers of the slot other than *slot* that have the names of *timers*: each would start the job as well."""
-        listed = [unit for timer in timers for unit in timer.started(self.paths["name"], _other(slot))]
+        listed = [unit for timer in timers for unit in timer.started(self.paths["name"], other_slot(slot))]
         if not listed:
             return
         units = self.systemd.show(*listed)
@@ -296,7 +298,7 @@ class ProcessSlots(InstalledApp):
         app = self.paths["name"]
         stamp, before = (
             os.path.join(self.paths["timer_stamps"], f"stamp-{timer.started(app, each)[0]}")
-            for each in (slot, _other(slot))
+            for each in (slot, other_slot(slot))
         )
         try:
             found = os.stat(before)
@@ -349,7 +351,7 @@ class ProcessSlots(InstalledApp):
         except NoProgram as exc:
             raise ActivationError(f"the readiness of {unit} cannot be checked: {exc}") from exc
         environment = {
-            "PATH": f"{release}/.venv/bin:/usr/local/bin:/usr/bin:/bin",
+            "PATH": search_path(f"{release}/.venv"),
             **without_withheld(self.process_environment(pair, process.name)),
             "ASGI_SLOT": slot,
             "ASGI_PROCESS": process.name,
@@ -391,8 +393,8 @@ class ProcessSlots(InstalledApp):
         slot_paths, pair = self.paths["slots"][slot], self._pair(slot)
         settings = os.path.join(self.paths["units"], unit) if unit else slot_paths["drop_in"]
         journal = self.systemd.journal(unit or slot_paths["service_unit"], began)
-        for fault in list(write_faults(journal))[:1]:
-            reason += f"; {describe_write_fault(fault)}: {write_remedy(self.paths['name'], fault)}"
+        advice = write_advice(self.paths["name"], journal)
+        reason += f"; {advice}" if advice else ""
         for error in denials(journal, read_text(settings) or "")[:1]:
             reason += f"; {describe_denial(error)}: {REMEDY}"
         return ActivationError(self.hide(reason, pair), self.hide(journal, pair), code)
@@ -488,10 +490,6 @@ class ProcessSlots(InstalledApp):
 def utc(seconds: float) -> str:
     """Return the time *seconds* since the epoch in the format of the release log."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _other(slot: str) -> str:
-    return SLOTS[1 - SLOTS.index(slot)]
 
 
 def _is_job(unit: str) -> bool:

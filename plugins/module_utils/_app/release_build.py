@@ -162,7 +162,7 @@ class Build:
         self.ca_bundle.chmod(0o644)
 
     def _link_shared(self) -> None:
-        """Create the symlinks for the source's shared paths. Call this after root has taken over the release, so that nobody else can write in it."""
+        """Create the symlinks for the source's shared paths. Call this once only root can write to the release."""
         names = self.recipe.source.get("shared", ())
         try:
             # Before the first link, so that no path leads through a link into a directory of the app.

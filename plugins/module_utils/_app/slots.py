@@ -59,7 +59,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._host.files import (
     replace_link,
     write_text,
 )
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import RUN_MODE, SLOTS, TRIAL
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import RUN_MODE, SLOTS, TRIAL, other_slot
 from ansible_collections.asgi.deploy.plugins.module_utils._host.systemd import SystemdError
 
 # Name of the unit file in a configuration. A changed unit file changes the digest of the configuration.
@@ -74,7 +74,7 @@ BOOTED, LIVE = "booted", "live"
 
 def other(slot: str | None) -> str:
     """Return the slot other than *slot*, or the first slot if *slot* is None because nothing is live."""
-    return SLOTS[0] if slot is None else SLOTS[1 - SLOTS.index(slot)]
+    return SLOTS[0] if slot is None else other_slot(slot)
 
 
 def tmpfiles_text(paths: dict, slot: str) -> str:
@@ -205,7 +205,7 @@ class App(ProcessSlots):
             raise
         log = with_recorded(leaving, self._entry(target, slot, rollback))
         self._write_log(log)
-        # The processes were ready. One that has ended since then is reported; the release is live, and the old processes have to finish.
+        # All processes were ready. If one has ended since then, only warn: the release is live, and the old processes must stop.
         self.settle(slot, self.state(), probe, strict=False)
         self._discard_legacy_counters(other(slot))
         self._prune_configs(log)
@@ -379,8 +379,8 @@ class App(ProcessSlots):
     def settle(self, slot: str, state: State, probe: Probe, strict: bool = True, unproven: bool = False) -> None:
         """Repair *slot*, give it the traffic, now and after a reboot, and stop the other slot.
 
-        Unless *strict*, a process that cannot be repaired is only reported, because the other slot must not keep the traffic, or go on working.
-        If *unproven*, also wait until the processes that run already are ready.
+        Unless *strict*, a process that cannot be repaired causes only a warning, so that the traffic is switched and the other slot stops anyway.
+        If *unproven*, also wait until processes that are already running are ready.
         """
         live, idle = self.paths["slots"][slot], self.paths["slots"][other(slot)]
         self._settle_unit_files(live, state)

@@ -8,7 +8,6 @@ All apps of a host share them. The path of a wheel depends only on its content, 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_archive import extract
 from ansible_collections.asgi.deploy.plugins.module_utils._host.errors import Reported
+from ansible_collections.asgi.deploy.plugins.module_utils._host.files import sha256_of
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -68,7 +68,7 @@ def receive(archive: str, store: Path) -> None:
         extract(archive, unpacked)
         for directory in sorted(Path(unpacked).iterdir()):
             for wheel in directory.iterdir():
-                if _sha256(wheel) != directory.name:
+                if sha256_of(str(wheel)) != directory.name:
                     raise WheelStoreError(f"{wheel.name} was modified in transit: its SHA-256 is not {directory.name}")
             if not (store / directory.name).exists():
                 directory.replace(store / directory.name)
@@ -94,11 +94,3 @@ def touch(store: Path, digests: list) -> None:
     """Update the modification times of these wheels, so that builds of other apps do not remove them as unused."""
     for digest in digests:
         os.utime(store / digest)
-
-
-def _sha256(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            found.update(chunk)
-    return found.hexdigest()

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import glob
 import grp
+import hashlib
 import os
 import pwd
 import shutil
@@ -190,6 +191,15 @@ def replace_file(
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def sha256_of(path: str) -> str:
+    """Return the SHA-256 digest of the file *path*."""
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            found.update(chunk)
+    return found.hexdigest()
 
 
 def leftovers(*paths: str) -> list[str]:

@@ -208,8 +208,18 @@ def _slot(name: str, slot: str, home: str, run: str, units: str) -> dict[str, st
         "socket_unit": f"{name}@{slot}.socket",
         "drop_in": f"{units}/{name}@{slot}.service.d/slot.conf",
         # starts the slot's processes and timers
-        "target": f"{name}@{slot}.target",
+        "target": target_unit(name, slot),
     }
+
+
+def other_slot(slot: str) -> str:
+    """Return the slot other than *slot*."""
+    return SLOTS[1 - SLOTS.index(slot)]
+
+
+def target_unit(app: str, slot: str) -> str:
+    """Return the target that starts the processes and timers of *app* in *slot*."""
+    return f"{app}@{slot}.target"
 
 
 def process_unit(app: str, slot: str, process: str, part: object = None, kind: str = "service") -> str:

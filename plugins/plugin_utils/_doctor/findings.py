@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import SLOTS, layout
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import layout, other_slot
 from ansible_collections.asgi.deploy.plugins.plugin_utils._doctor.codes import CODES
 
 # FAIL: requests are lost, now or with the next reboot, deploy or renewal. WARN: an administrator should investigate.
@@ -53,7 +53,7 @@ def live_slot(seen: dict[str, Any]) -> dict[str, str]:
 
 def idle_slot(seen: dict[str, Any]) -> dict[str, str]:
     """Return the layout of the other slot."""
-    return layout(seen["name"])["slots"][SLOTS[1 - SLOTS.index(seen["live"])]]
+    return layout(seen["name"])["slots"][other_slot(seen["live"])]
 
 
 def unit(seen: dict[str, Any], name: str) -> dict[str, Any]:

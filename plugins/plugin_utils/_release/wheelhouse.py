@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import declaration_name
+from ansible_collections.asgi.deploy.plugins.module_utils._app.dependency_install import as_argument, declaration_name
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release import without_credentials
 from ansible_collections.asgi.deploy.plugins.module_utils._app.release_archive import extract
 from ansible_collections.asgi.deploy.plugins.module_utils._app.uv_pin import uv_hashes
@@ -220,10 +220,7 @@ class _Wheelhouse:
         if source.kind == "package":
             lines.append(source.details["requirement"])
         elif dependencies["by"] == "requirements":
-            # uv would read a name such as "-dev.txt" as an option.
-            inputs += [
-                f"./{name}" if name.startswith("-") else name for name in dependencies.get("files", [DEFAULT_FILE])
-            ]
+            inputs += map(as_argument, dependencies.get("files", [DEFAULT_FILE]))
             lines += [str(tree / self.subdirectory)] if dependencies.get("install") else []
         elif dependencies["by"] == "project":
             extras = f"[{','.join(dependencies['extras'])}]" if "extras" in dependencies else ""

@@ -24,7 +24,7 @@ from ansible_collections.asgi.deploy.plugins.module_utils._app.process_files imp
     file_of,
 )
 from ansible_collections.asgi.deploy.plugins.module_utils._app.sandbox import SHARED, properties
-from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import FAILED, layout, process_unit
+from ansible_collections.asgi.deploy.plugins.module_utils._host.layout import FAILED, layout, process_unit, target_unit
 from ansible_collections.asgi.deploy.plugins.plugin_utils._render.systemd_unit import value as systemd_value
 from ansible_collections.asgi.deploy.plugins.plugin_utils._server.sandbox import rendered
 
@@ -317,7 +317,7 @@ def _process_unit(app: str, name: str, entry: Process, common: str, limits: list
     unit = [
         "[Unit]",
         f"Description={app}, process {name} {INSTANCE}, slot %i",
-        f"PartOf={app}@%i.target",
+        f"PartOf={target_unit(app, '%i')}",
         "After=network-online.target",
         "Wants=network-online.target",
         "# Restart without a limit, so that the process recovers from a long outage of its queue.",
@@ -382,7 +382,7 @@ def _failure_unit(app: str, name: str, entry: Process, common: str, limits: list
 
 
 def _timer_unit(app: str, name: str, entry: Process) -> str:
-    unit = ["[Unit]", f"Description={app}, timer {name}, slot %i", f"PartOf={app}@%i.target"]
+    unit = ["[Unit]", f"Description={app}, timer {name}, slot %i", f"PartOf={target_unit(app, '%i')}"]
     timer = [
         "[Timer]",
         f"OnCalendar={systemd_value(calendar(str(entry['schedule'])))}",
